@@ -1,0 +1,114 @@
+/* Prony worker SDK: write a benchmark engine in C.
+ *
+ * Fill a struct prony_engine with your functions and call prony_worker_main() from main(); it
+ * speaks the worker protocol (docs/protocol.md) on the pipes named by PRONY_FD_IN and
+ * PRONY_FD_OUT. engines/null is the example to copy. */
+#ifndef PRONY_WORKER_H
+#define PRONY_WORKER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PRONY_PROTOCOL 1
+
+/* Why a request failed; returned by the engine's functions. */
+struct prony_error {
+    char code[32];     /* "unsupported", "no_memory", "bad_model", ... */
+    char message[512]; /* what happened */
+    char hint[384];    /* what the user can do; may be empty */
+};
+
+/* Fills an error and returns -1, so that a function can end with `return prony_fail(...)`. */
+int prony_fail(struct prony_error *error, const char *code, const char *hint, const char *message,
+               ...) __attribute__((format(printf, 4, 5)));
+
+/* CLOCK_MONOTONIC in nanoseconds: what every stamp is. */
+int64_t prony_now_ns(void);
+
+struct prony_load {
+    const char *model;     /* path of a GGUF file, or of a safetensors file or folder */
+    const char *variant;   /* "native-f16" */
+    const char *device;    /* "cpu", "cuda", "cuda:1" */
+    const char *precision; /* "float32", ..., or "" for the variant's own */
+    const char *quantize;  /* "" or "int8", "nf4", "float16" */
+    uint32_t shard;        /* 1: not sharded */
+    uint32_t threads;      /* 0: the engine's own choice */
+    uint32_t context;      /* positions the KV cache must hold */
+};
+
+enum { PRONY_MAX_PHASES = 16 };
+
+/* What a load did: named phases with their start and end, and what it holds. */
+struct prony_loaded {
+    struct {
+        const char *name; /* "import", "read", "to_device", "compile" */
+        int64_t start_ns, end_ns;
+    } phase[PRONY_MAX_PHASES];
+    size_t phases;
+    uint64_t weight_bytes;   /* weights as held for inference */
+    uint64_t kv_token_bytes; /* KV cache bytes that one position adds */
+    uint32_t vocabulary;
+    uint32_t threads;      /* actually used */
+    const char *precision; /* of the weights as held */
+    const char *detail;    /* free text: kernels picked, device's name; may be NULL */
+};
+
+/* Arrival of one id. Call it as each id is in host memory; it only stores the stamp (and, when
+ * the host asked for a stream, sends an event). Returns non-zero when generation should end: the
+ * host cancelled, or enough tokens are there. */
+typedef int prony_on_token(void *context, int32_t id);
+
+struct prony_generate {
+    const int32_t *prompt;
+    size_t prompt_count;
+    size_t tokens; /* how many to generate; end-of-text does not end it unless in stop */
+    /* Sampling, for talking to a model; temperature 0 is greedy. Timed runs are always greedy. */
+    double temperature, top_p, min_p;
+    uint32_t top_k;
+    uint64_t seed;
+    const int32_t *stop;
+    size_t stop_count;
+    prony_on_token *on_token;
+    void *on_token_context;
+};
+
+struct prony_memory {
+    int64_t host_bytes, host_peak_bytes;     /* -1: not known */
+    int64_t device_bytes, device_peak_bytes; /* -1: not known or no device */
+    const char *method;                      /* how they were measured */
+};
+
+struct prony_engine {
+    const char *name;    /* "native" */
+    const char *version; /* of the engine itself */
+    /* Text such as "CUDA 13.0, cuBLAS 13.1"; may be NULL. */
+    const char *stands_on;
+    /* NULL-terminated list: "cpu", "cuda:0", ... */
+    const char *const *(*devices)(void);
+    /* Each returns 0, or -1 with *error filled. state is *the engine's own*: load sets it. */
+    int (*load)(void **state, const struct prony_load *request, struct prony_loaded *result,
+                struct prony_error *error);
+    /* A fresh sequence every time: nothing of an earlier prompt may be reused. */
+    int (*generate)(void *state, const struct prony_generate *request, struct prony_error *error);
+    /* Optional. Writes [count, vocabulary] float32, row-major, to path. */
+    int (*logits)(void *state, const int32_t *ids, size_t count, const char *path,
+                  struct prony_error *error);
+    /* Optional; by default the SDK reports the process's PSS and VmHWM. */
+    int (*memory)(void *state, struct prony_memory *result, struct prony_error *error);
+    /* Optional. Chrome trace JSON of what follows, until the next trace ("" stops). */
+    int (*trace)(void *state, const char *path, struct prony_error *error);
+    void (*unload)(void *state);
+};
+
+/* Serves requests until bye or end of file. Returns main()'s exit status. */
+int prony_worker_main(const struct prony_engine *engine, int argc, char **argv);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

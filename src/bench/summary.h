@@ -1,0 +1,51 @@
+/* What a run found: a pure function of its record. Reports print this and compute nothing. */
+#ifndef PRONY_BENCH_SUMMARY_H
+#define PRONY_BENCH_SUMMARY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "bench/metrics.h"
+#include "store/record.h"
+
+/* A value in SI units (seconds, bytes, tokens/s, fractions), with a 95 % interval over blocks. */
+struct estimate {
+    bool known;       /* false: not measured; see summary_variant.why */
+    double value;     /* mean over blocks of per-process values (logs where a ratio scale) */
+    double low, high; /* equal to value with one block */
+    size_t blocks;
+};
+
+struct summary_variant {
+    const struct record_variant *variant;
+    size_t processes, failures;
+    const char *why; /* of the last failure, or why nothing was measured; NULL when all well */
+    struct estimate metrics[METRIC_COUNT];
+};
+
+enum verdict { VERDICT_FASTER, VERDICT_SLOWER, VERDICT_SAME, VERDICT_UNDECIDED, VERDICT_NONE };
+
+/* Variant a against b on one metric, paired by block: ratio > 1 means a is better. */
+struct comparison {
+    size_t a, b; /* indexes in summary.variants */
+    enum metric metric;
+    struct estimate ratio;
+    enum verdict verdict; /* NONE with fewer than 6 blocks: nothing is claimed */
+};
+
+struct summary {
+    const struct record_run *run;
+    struct summary_variant *variants;
+    size_t variant_count;
+    size_t blocks; /* complete ones */
+    struct comparison *comparisons;
+    size_t comparison_count;
+    struct arena arena;
+};
+
+enum status summary_make(struct summary *summary, const struct record_run *run, struct error *err);
+void summary_free(struct summary *summary);
+
+#endif

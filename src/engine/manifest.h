@@ -1,0 +1,63 @@
+/* engine.json: what an engine is, how its worker is started, and the variants it offers.
+ *
+ * Engines are folders. They are looked for in each folder of $PRONY_ENGINE_PATH (colon-separated),
+ * then beside the prony binary (build tree or libexec). The first of a name wins. */
+#ifndef PRONY_ENGINE_MANIFEST_H
+#define PRONY_ENGINE_MANIFEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+
+/* All strings live in the catalogue's arena. Lists end with NULL. */
+struct engine_variant {
+    const char *name;            /* "pytorch-opt", unique over all engines */
+    const char *title;           /* column header, "PyTorch-Opt" */
+    const char *precision;       /* "float32", "float16", "bfloat16", "mixed" */
+    const char *about;           /* what it turns on, one sentence */
+    const char *const *formats;  /* "gguf", "safetensors" */
+    const char *const *devices;  /* "cpu", "cuda" */
+    const char *const *quantize; /* "int8", "nf4", "float16" */
+    bool shard, logits;
+    bool by_default; /* part of `--framework ENGINE` without a variant */
+};
+
+struct engine {
+    const char *name, *title, *licence, *about;
+    const char *folder;         /* absolute */
+    const char *const *command; /* argv of the worker; relative to folder when it has a '/' */
+    const char *const *install; /* argv, or NULL: nothing to install */
+    bool hidden;                /* for tests: only when named (null) */
+    struct engine_variant *variants;
+    size_t variant_count;
+};
+
+struct engine_problem { /* a folder that looks like an engine and is not one */
+    const char *folder;
+    struct error error;
+};
+
+struct engine_catalogue {
+    struct engine *engines;
+    size_t count;
+    struct engine_problem *problems;
+    size_t problem_count;
+    struct arena arena;
+};
+
+enum status engine_catalogue_open(struct engine_catalogue *catalogue, struct error *err);
+void engine_catalogue_close(struct engine_catalogue *catalogue);
+
+/* By engine name; NULL when there is none. */
+const struct engine *engine_find(const struct engine_catalogue *catalogue, const char *name);
+/* By variant name ("native-f16"); *engine is its engine. NULL when there is none. */
+const struct engine_variant *engine_variant_find(const struct engine_catalogue *catalogue,
+                                                 const char *name, const struct engine **engine);
+
+/* One engine.json; strings go to the arena. Used by the catalogue and the fuzzer. */
+enum status engine_manifest_parse(struct engine *engine, const char *folder, const char *text,
+                                  size_t bytes, struct arena *arena, struct error *err);
+
+#endif

@@ -1,0 +1,100 @@
+/* Host side of one worker process: start it, ask it, end it. docs/protocol.md has the messages.
+ *
+ * Every call has a time limit. After a failure the worker is dead (killed with all its children)
+ * and the error says why, with the end of its log; further calls fail with the same error. While
+ * generate runs, the host sleeps in poll() and moves no byte. */
+#ifndef PRONY_ENGINE_WORKER_H
+#define PRONY_ENGINE_WORKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "engine/manifest.h"
+
+enum { WORKER_MAX_PHASES = 16, WORKER_TEXT = 256 };
+
+struct worker; /* process, pipes, log, request counter */
+
+struct worker_options {
+    const char *log_path; /* stdout and stderr of the worker go here; NULL: a temporary file */
+    int cancel_fd;        /* readable (a signalfd, an eventfd) → STATUS_INTERRUPTED; -1: none */
+    int64_t hello_ms, load_ms, request_ms; /* time limits; 0: the defaults */
+};
+
+struct worker_hello {
+    int64_t spawned_ns; /* just before the process was started */
+    int64_t ready_ns;   /* hello's reply was there: start and imports are over */
+    char engine[64], version[64], stands_on[WORKER_TEXT];
+};
+
+struct worker_load {
+    const char *model, *variant, *device, *precision, *quantize;
+    uint32_t shard, threads, context;
+};
+
+struct worker_loaded {
+    int64_t asked_ns, ready_ns;
+    struct {
+        char name[32];
+        int64_t start_ns, end_ns;
+    } phase[WORKER_MAX_PHASES];
+    size_t phases;
+    uint64_t weight_bytes, kv_token_bytes;
+    uint32_t vocabulary, threads;
+    char precision[32], detail[WORKER_TEXT];
+};
+
+struct worker_generated {
+    int64_t prompt_ns;  /* the prompt's hand-over, stamped by the worker */
+    int32_t *ids;       /* [count]; room for the asked number is the caller's */
+    int64_t *stamps_ns; /* [count] */
+    size_t count;
+};
+
+struct worker_memory {
+    int64_t host_bytes, host_peak_bytes, device_bytes, device_peak_bytes; /* -1: not known */
+    char method[WORKER_TEXT];
+};
+
+/* Spawns the engine's command and says hello. */
+enum status worker_start(struct worker **worker, const struct engine *engine,
+                         const struct worker_options *options, struct worker_hello *hello,
+                         struct error *err);
+enum status worker_load(struct worker *worker, const struct worker_load *request,
+                        struct worker_loaded *loaded, struct error *err);
+/* Greedy and timed. Checks the reply: as many ids as asked, ids inside the vocabulary, stamps in
+ * order and inside the request. */
+enum status worker_generate(struct worker *worker, const int32_t *prompt, size_t prompt_count,
+                            size_t tokens, struct worker_generated *generated, struct error *err);
+
+/* Sampled and streamed, for talking to a model. */
+struct worker_sampling {
+    double temperature, top_p, min_p;
+    uint32_t top_k;
+    uint64_t seed;
+    const int32_t *stop;
+    size_t stop_count;
+};
+/* on_token returns false to cancel. */
+enum status worker_stream(struct worker *worker, const int32_t *prompt, size_t prompt_count,
+                          size_t tokens, const struct worker_sampling *sampling,
+                          bool (*on_token)(void *context, int32_t id), void *context,
+                          struct worker_generated *generated, struct error *err);
+
+/* Asks for the logits of ids; *logits is malloc'd [count, vocabulary], the caller frees. */
+enum status worker_logits(struct worker *worker, const int32_t *ids, size_t count, float **logits,
+                          struct error *err);
+enum status worker_memory(struct worker *worker, struct worker_memory *memory, struct error *err);
+enum status worker_trace(struct worker *worker, const char *path, struct error *err);
+enum status worker_unload(struct worker *worker, struct error *err);
+
+pid_t worker_pid(const struct worker *worker);
+/* Path of the log, for messages. */
+const char *worker_log(const struct worker *worker);
+/* Says bye, waits a little, kills what is left of the process group, frees. NULL is fine. */
+void worker_stop(struct worker *worker);
+
+#endif

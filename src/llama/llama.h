@@ -1,0 +1,54 @@
+/* The native engine: a Llama model on the CPU, one sequence, float32 accumulation.
+ *
+ * Linked by engines/native alone (and its tests and perf programs): the benchmark sees it, like
+ * any engine, through the worker protocol. */
+#ifndef PRONY_LLAMA_LLAMA_H
+#define PRONY_LLAMA_LLAMA_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "model/model.h"
+
+/* What the matrices are held and read as; block formats are dequantised to it on load. */
+enum llama_precision { LLAMA_F32, LLAMA_F16, LLAMA_BF16 };
+
+struct llama_options {
+    enum llama_precision precision; /* weights already stored so are borrowed, not copied */
+    uint32_t context;               /* positions of KV cache to allocate */
+    uint32_t threads;               /* 0: the cores that this process may run on */
+    const char *kernels;            /* "c", "avx2", "avx512", "neon"; NULL: the machine's best */
+};
+
+struct llama; /* weights, KV cache, thread pool and scratch */
+
+/* The model must outlive it. Allocates everything that inference needs; runs nothing. */
+enum status llama_load(struct llama **llama, const struct model *model,
+                       const struct llama_options *options, struct error *err);
+void llama_free(struct llama *llama);
+
+/* Forgets the sequence: the next llama_forward starts at position 0. */
+void llama_reset(struct llama *llama);
+/* Tokens in the KV cache. */
+uint32_t llama_position(const struct llama *llama);
+/* The kernel table that was picked: "avx512", ... */
+const char *llama_kernels(const struct llama *llama);
+/* Threads that work on a token. */
+uint32_t llama_threads(const struct llama *llama);
+/* Bytes that one decode step must read at a position: weights, plus the KV cache so far. */
+uint64_t llama_bytes_per_token(const struct llama *llama, uint32_t position);
+/* Bytes held for the weights (borrowed ones counted) and for the KV cache. */
+uint64_t llama_weight_bytes(const struct llama *llama);
+uint64_t llama_cache_bytes(const struct llama *llama);
+
+/* Appends count ids and computes them (prefill when count > 1). logits is NULL, or room for
+ * [rows, vocabulary] float32 with rows = count if all_logits, else 1 (the last id's).
+ * STATUS_USAGE: an id outside the vocabulary, or the context is full. */
+enum status llama_forward(struct llama *llama, const int32_t *ids, uint32_t count, float *logits,
+                          int all_logits, struct error *err);
+
+/* Appends ids and returns the greedy next id: argmax, the lowest id on ties. */
+enum status llama_next(struct llama *llama, const int32_t *ids, uint32_t count, int32_t *next,
+                       struct error *err);
+
+#endif

@@ -1,0 +1,34 @@
+/* A report writes one summary in one form. Forms are data: --output FILE picks by extension. */
+#ifndef PRONY_REPORT_REPORT_H
+#define PRONY_REPORT_REPORT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "bench/summary.h"
+
+struct report_options {
+    unsigned width; /* columns of the terminal; 80 when unknown */
+    bool colour;
+    bool wide; /* all metrics, not the classic ones alone */
+};
+
+struct report_form {
+    const char *name;      /* "table", "json", "csv", "samples.csv", "md" */
+    const char *extension; /* ".json"; NULL: not a file form */
+    const char *about;
+    enum status (*write)(const struct summary *summary, const struct report_options *options,
+                         FILE *stream, struct error *err);
+};
+
+extern const struct report_form report_table, report_analysis, report_json, report_csv,
+    report_samples_csv;
+
+/* The form for a file name; NULL when no form has its extension. */
+const struct report_form *report_form_for(const char *path);
+/* Writes beside and renames. */
+enum status report_write_file(const struct report_form *form, const struct summary *summary,
+                              const char *path, struct error *err);
+
+#endif

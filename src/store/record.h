@@ -1,0 +1,63 @@
+/* What one run recorded, exactly as it arrived: the input of every summary and report. */
+#ifndef PRONY_STORE_RECORD_H
+#define PRONY_STORE_RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One variant of the run's plan: a column of the table. */
+struct record_variant {
+    const char *name, *title, *engine, *precision, *about;
+    /* From hello and load, once a process of it got there; else empty. */
+    const char *engine_version, *stands_on, *detail;
+};
+
+struct record_phase {
+    const char *name;
+    int64_t start_ns, end_ns;
+};
+
+/* One worker process: one variant's turn in one block. Stamps are CLOCK_MONOTONIC ns, 0 when the
+ * process did not get that far; bytes are -1 when unknown. */
+struct record_process {
+    uint32_t block;       /* 0-based */
+    uint32_t position;    /* in the block's order */
+    uint32_t variant;     /* index in record_run.variants */
+    const char *failure;  /* NULL: it went well; else one line that says why it did not */
+    const char *log_tail; /* end of the worker's output when it failed, else NULL */
+
+    int64_t spawned_ns, hello_ns;
+    int64_t load_asked_ns, load_ready_ns;
+    struct record_phase *phases;
+    size_t phase_count;
+    uint64_t weight_bytes, kv_token_bytes;
+    uint32_t threads;
+    const char *precision; /* of the weights as held */
+
+    int64_t cold_prompt_ns, cold_first_ns; /* the first generate of the process */
+    int64_t prompt_ns;                     /* the timed generate: hand-over, then stamps */
+    int64_t *stamps_ns;                    /* [token_count] arrival of each id */
+    int32_t *ids;                          /* [token_count] */
+    size_t token_count;
+    uint32_t warmup_steps; /* leading decode steps that do not count */
+
+    int64_t memory_before, memory_loaded, memory_peak; /* host bytes */
+    int64_t device_before, device_loaded, device_peak; /* device bytes */
+    const char *memory_method;
+    double bandwidth;    /* bytes/s that the probe read in this block with these threads; 0 */
+    double load_average; /* of the machine, when the process started */
+};
+
+struct record_run {
+    int64_t id;
+    const char *created;  /* UTC, ISO 8601 */
+    const char *state;    /* "running", "complete", "interrupted" */
+    const char *plan;     /* JSON: bench/plan.h */
+    const char *manifest; /* JSON: machine, versions, model hash, command */
+    struct record_variant *variants;
+    size_t variant_count;
+    struct record_process *processes; /* in order of execution */
+    size_t process_count;
+};
+
+#endif

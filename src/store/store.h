@@ -1,0 +1,39 @@
+/* Results in SQLite (WAL, foreign keys, schema versioned by user_version). Each process's record
+ * is one transaction, written as it ends: a later failure, a kill included, loses nothing. */
+#ifndef PRONY_STORE_STORE_H
+#define PRONY_STORE_STORE_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "store/record.h"
+
+struct store;
+
+/* path NULL: $PRONY_STORE, else results.db in $XDG_DATA_HOME/prony or ~/.local/share/prony.
+ * Creates it when missing. A full or read-only disk is an error here, before anything is
+ * measured. */
+enum status store_open(struct store **store, const char *path, struct error *err);
+void store_close(struct store *store);
+const char *store_path(const struct store *store);
+
+/* Begins a run; plan and manifest are JSON texts. */
+enum status store_run_begin(struct store *store, const char *plan, const char *manifest,
+                            const struct record_variant *variants, size_t variant_count,
+                            int64_t *run, struct error *err);
+/* What a variant's first good process said of its versions. */
+enum status store_variant_versions(struct store *store, int64_t run, size_t variant,
+                                   const char *engine_version, const char *stands_on,
+                                   const char *detail, struct error *err);
+enum status store_process_add(struct store *store, int64_t run,
+                              const struct record_process *process, struct error *err);
+/* "complete" or "interrupted"; a run that never gets there stays "running". */
+enum status store_run_finish(struct store *store, int64_t run, const char *state,
+                             struct error *err);
+
+/* Reads a run into the arena; run 0 is the newest. STATUS_NOT_FOUND names what there is. */
+enum status store_run_load(struct store *store, int64_t run, struct record_run *record,
+                           struct arena *arena, struct error *err);
+
+#endif
