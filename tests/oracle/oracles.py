@@ -1,0 +1,64 @@
+"""What the oracle tests share: Prony's programs, the real model, and llama.cpp."""
+
+import importlib.resources
+import os
+import subprocess
+from pathlib import Path
+
+PRONY = os.environ["PRONY"]
+BUILD = Path(os.environ["PRONY_BUILD"])
+REAL_MODEL = Path(os.environ["PRONY_REAL_MODEL"])
+
+
+def prony(*arguments, check=True):
+    """Runs prony; returns its standard output as bytes."""
+    result = subprocess.run([PRONY, *map(str, arguments)], stdout=subprocess.PIPE, check=False)
+    if check and result.returncode != 0:
+        raise AssertionError(f"prony {' '.join(map(str, arguments))}: status {result.returncode}")
+    return result.stdout
+
+
+def tool(name, *arguments):
+    """Runs a program of tests/tools; returns its standard output as bytes."""
+    command = [BUILD / "tests" / "tools" / name, *map(str, arguments)]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+
+
+def llama3_ranks():
+    """Llama 3's tokenizer.model: [(bytes, rank)] in order of rank, without the special tokens."""
+    import base64
+
+    path = importlib.resources.files("llama_models") / "llama3" / "tokenizer.model"
+    lines = path.read_bytes().splitlines()
+    return [(base64.b64decode(token), int(rank)) for token, rank in map(bytes.split, lines)]
+
+
+class LlamaCpp:
+    """llama.cpp, on one GGUF file and one sequence, on the CPU."""
+
+    def __init__(self, path, context=512, threads=2):
+        import xllamacpp
+
+        parameters = xllamacpp.CommonParams()
+        parameters.model.path = str(path)
+        parameters.n_ctx = context
+        parameters.n_parallel = 1
+        parameters.n_gpu_layers = 0
+        parameters.cpuparams.n_threads = threads
+        parameters.warmup = False
+        self.server = xllamacpp.Server(parameters)
+
+    def greedy(self, prompt, count):
+        """Greedy continuation of a list of token ids: a list of count ids."""
+        request = {
+            "prompt": prompt,
+            "n_predict": count,
+            "temperature": 0,
+            "top_k": 1,
+            "repeat_penalty": 1.0,
+            "ignore_eos": True,
+            "cache_prompt": False,
+            "return_tokens": True,
+        }
+        answer = self.server.handle_completions(request)
+        return answer["tokens"]
