@@ -49,16 +49,21 @@ class LlamaCpp:
         self.server = xllamacpp.Server(parameters)
 
     def greedy(self, prompt, count):
-        """Greedy continuation of a list of token ids: a list of count ids."""
+        """Continues a list of token ids greedily: [(id, margin in log-probability to the second)]."""
         request = {
             "prompt": prompt,
             "n_predict": count,
             "temperature": 0,
             "top_k": 1,
-            "repeat_penalty": 1.0,
             "ignore_eos": True,
             "cache_prompt": False,
-            "return_tokens": True,
+            "n_probs": 2,
         }
         answer = self.server.handle_completions(request)
-        return answer["tokens"]
+        steps = answer["choices"][0]["logprobs"]["content"]
+        return [(step["id"], step_margin(step)) for step in steps]
+
+
+def step_margin(step):
+    best, second = (choice["logprob"] for choice in step["top_logprobs"])
+    return best - second
