@@ -12,10 +12,11 @@
 
 /* A value in SI units (seconds, bytes, tokens/s, fractions), with a 95 % interval over blocks. */
 struct estimate {
-    bool known;       /* false: not measured; see summary_variant.why */
+    bool known;       /* false: not measured; see why, else summary_variant.why */
     double value;     /* mean over blocks of per-process values (logs where a ratio scale) */
     double low, high; /* equal to value with one block */
     size_t blocks;
+    const char *why; /* when not known, if there is a reason of its own: "needs 64 samples" */
 };
 
 struct summary_variant {

@@ -9,9 +9,9 @@
 #include "bench/summary.h"
 
 struct report_options {
-    unsigned width; /* columns of the terminal; 80 when unknown */
+    unsigned width; /* columns of the terminal; 0: unknown, 80 then */
     bool colour;
-    bool wide; /* all metrics, not the classic ones alone */
+    bool wide; /* all metrics with their intervals, not the classic ones alone */
 };
 
 struct report_form {
@@ -23,10 +23,16 @@ struct report_form {
 };
 
 extern const struct report_form report_table, report_analysis, report_json, report_csv,
-    report_samples_csv;
+    report_samples_csv, report_markdown;
 
-/* The form for a file name; NULL when no form has its extension. */
-const struct report_form *report_form_for(const char *path);
+/* The form for a file name. STATUS_USAGE names the extensions that there are. */
+enum status report_form_for(const char *path, const struct report_form **form, struct error *err);
+/* What suits a stream: a terminal's own width and, unless NO_COLOR is set, colour; otherwise 80
+ * columns ($COLUMNS, where it is set) and none. */
+struct report_options report_options_for(FILE *stream, bool wide);
+/* What a person reads: the table, then the analysis. */
+enum status report_print(const struct summary *summary, const struct report_options *options,
+                         FILE *stream, struct error *err);
 /* Writes beside and renames. */
 enum status report_write_file(const struct report_form *form, const struct summary *summary,
                               const char *path, struct error *err);
