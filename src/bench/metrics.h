@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "store/record.h"
+
 enum metric {
     METRIC_MODEL_LOAD,
     METRIC_PROCESS_START,
@@ -21,13 +23,16 @@ enum metric {
     METRIC_TPOT_P99,
     METRIC_THROUGHPUT,
     METRIC_PEAK_THROUGHPUT,
+    METRIC_TOTAL_TIME, /* of the timed generate, warm-up included */
     METRIC_WARMUP_IMPROVEMENT,
+    METRIC_WEIGHTS, /* as held */
     METRIC_MODEL_MEMORY,
     METRIC_PEAK_MEMORY,
     METRIC_MEMORY_OVERHEAD,
     METRIC_DEVICE_MEMORY,
-    METRIC_BANDWIDTH,   /* what the probe read */
-    METRIC_LIMIT_SHARE, /* % of limit */
+    METRIC_PRECISION_IMPACT, /* against the engine's float32 variant */
+    METRIC_BANDWIDTH,        /* what the probe read */
+    METRIC_LIMIT_SHARE,      /* % of limit */
     METRIC_COUNT
 };
 
@@ -50,8 +55,17 @@ struct metric_info {
     enum metric_group group;
     int better;          /* -1 lower, +1 higher, 0 neither */
     bool classic;        /* always in the table; the others with --wide */
+    bool ratio_scale;    /* positive, compared by factors: averaged as logarithms */
     const char *meaning; /* one sentence, for docs and --help */
 };
+
+/* One process's value of every metric in SI units; NaN where it did not measure it. Extremes,
+ * median and percentiles of steps are left to process_steps, ratios to another variant to the
+ * summary: they are NaN. */
+void process_metrics(const struct record_process *process, double values[METRIC_COUNT]);
+/* Steps that count: intervals between stamps after the warm-up, in seconds. Writes at most
+ * token_count of them; returns how many. */
+size_t process_steps(const struct record_process *process, double *seconds);
 
 extern const struct metric_info metric_infos[METRIC_COUNT];
 extern const char *const metric_group_titles[GROUP_COUNT];

@@ -14,7 +14,7 @@
 struct estimate {
     bool known;       /* false: not measured; see why, else summary_variant.why */
     double value;     /* mean over blocks of per-process values (logs where a ratio scale) */
-    double low, high; /* equal to value with one block */
+    double low, high; /* equal to value where there is no interval: one block, an extreme */
     size_t blocks;
     const char *why; /* when not known, if there is a reason of its own: "needs 64 samples" */
 };
@@ -22,7 +22,10 @@ struct estimate {
 struct summary_variant {
     const struct record_variant *variant;
     size_t processes, failures;
-    const char *why; /* of the last failure, or why nothing was measured; NULL when all well */
+    const char *why;      /* of the last failure, or why nothing was measured; NULL when all well */
+    const char *log_tail; /* end of that failure's log, or NULL */
+    const char *precision; /* of the weights as held; what the variant declares until known */
+    unsigned threads;      /* that it used; 0: not known */
     struct estimate metrics[METRIC_COUNT];
 };
 
@@ -40,7 +43,12 @@ struct summary {
     const struct record_run *run;
     struct summary_variant *variants;
     size_t variant_count;
-    size_t blocks; /* complete ones */
+    size_t blocks;         /* in which every variant that can run was measured */
+    size_t blocks_planned; /* 0: the plan does not say */
+    size_t iterations;     /* decode steps counted in each process */
+    size_t prompt_tokens;
+    const char *const *notes; /* what limits the trust in it: whole sentences, one line each */
+    size_t note_count;
     struct comparison *comparisons;
     size_t comparison_count;
     struct arena arena;

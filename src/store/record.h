@@ -10,6 +10,8 @@ struct record_variant {
     const char *name, *title, *engine, *precision, *about;
     /* From hello and load, once a process of it got there; else empty. */
     const char *engine_version, *stands_on, *detail;
+    /* Why it cannot run here and what mends that, decided before the run; NULL: it can. */
+    const char *unavailable;
 };
 
 struct record_phase {
@@ -31,13 +33,18 @@ struct record_process {
     struct record_phase *phases;
     size_t phase_count;
     uint64_t weight_bytes, kv_token_bytes;
+    /* Of the input embedding as held, when it is a matrix of its own: a step reads one row of it.
+     * 0 when tied or unknown. */
+    uint64_t embedding_bytes;
     uint32_t threads;
     const char *precision; /* of the weights as held */
 
+    int64_t cold_asked_ns;                 /* the host's clock as it asked for the cold generate */
     int64_t cold_prompt_ns, cold_first_ns; /* the first generate of the process */
-    int64_t prompt_ns;                     /* the timed generate: hand-over, then stamps */
-    int64_t *stamps_ns;                    /* [token_count] arrival of each id */
-    int32_t *ids;                          /* [token_count] */
+    uint32_t prompt_tokens;
+    int64_t prompt_ns;  /* the timed generate: hand-over, then stamps */
+    int64_t *stamps_ns; /* [token_count] arrival of each id */
+    int32_t *ids;       /* [token_count] */
     size_t token_count;
     uint32_t warmup_steps; /* leading decode steps that do not count */
 

@@ -1,0 +1,117 @@
+"""The estimators of src/stats against scipy and numpy."""
+import ctypes
+import os
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+
+try:
+    from scipy import stats as oracle
+except ImportError:
+    print("skipped: scipy is not in the oracles' environment")
+    raise SystemExit(77)
+
+SOURCE = Path(os.environ["PRONY_SOURCE"])
+
+
+class Interval(ctypes.Structure):
+    _fields_ = [("value", ctypes.c_double), ("low", ctypes.c_double), ("high", ctypes.c_double)]
+
+
+def build(folder):
+    library = Path(folder) / "stats.so"
+    files = sorted(str(path) for path in (SOURCE / "src/stats").glob("*.c"))
+    subprocess.run(["cc", "-std=c17", "-D_GNU_SOURCE", "-O2", "-fPIC", "-shared",
+                    f"-I{SOURCE / 'src'}", "-o", str(library), *files, "-lm"], check=True)
+    return ctypes.CDLL(str(library))
+
+
+def doubles(values):
+    return (ctypes.c_double * max(len(values), 1))(*values)
+
+
+class Stats(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.c = build(cls.folder.name)
+        real, count = ctypes.c_double, ctypes.c_size_t
+        pointer = ctypes.POINTER(real)
+        for name, arguments in {
+            "stats_mean": [pointer, count], "stats_deviation": [pointer, count],
+            "stats_median": [pointer, count], "stats_quantile": [pointer, count, real],
+            "stats_zone_p": [pointer, count, real], "student_t_cdf": [real, real],
+            "student_t_quantile": [real, real],
+        }.items():
+            function = getattr(cls.c, name)
+            function.argtypes, function.restype = arguments, real
+        cls.c.stats_mean_interval.argtypes = [pointer, count, real]
+        cls.c.stats_mean_interval.restype = Interval
+        cls.c.stats_holm.argtypes = [pointer, count, pointer]
+        cls.random = np.random.default_rng(20260131)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def close(self, ours, theirs, relative=1e-9):
+        self.assertLessEqual(abs(ours - theirs), relative * abs(theirs) + 1e-15, (ours, theirs))
+
+    def test_student_distribution(self):
+        for freedom in (1, 2, 3, 4, 5, 7, 9, 19, 30, 99, 1000, 1e5, 2.5):
+            for t in (-1e4, -40, -8.5, -3, -1, -0.1, -1e-6, 0, 1e-6, 0.5, 2, 2.776, 12, 300):
+                self.close(self.c.student_t_cdf(t, freedom), oracle.t.cdf(t, freedom), 1e-8)
+
+    def test_student_quantile(self):
+        for freedom in (1, 2, 3, 4, 5, 7, 9, 19, 30, 99, 1000, 1e5):
+            for p in (1e-6, 1e-3, 0.005, 0.025, 0.1, 0.3, 0.5, 0.75, 0.95, 0.975, 0.9995):
+                ours, theirs = self.c.student_t_quantile(p, freedom), oracle.t.ppf(p, freedom)
+                self.assertLessEqual(abs(ours - theirs), 1e-8 * abs(theirs) + 1e-9)
+
+    def test_moments_and_quantiles(self):
+        for size in (1, 2, 3, 10, 37, 500):
+            values = np.sort(self.random.lognormal(0, 1.5, size))
+            array = doubles(values)
+            self.close(self.c.stats_mean(array, size), values.mean())
+            self.close(self.c.stats_median(array, size), np.median(values))
+            if size > 1:
+                self.close(self.c.stats_deviation(array, size), values.std(ddof=1))
+            for fraction in (0, 0.01, 0.25, 0.5, 0.9, 0.95, 0.99, 1):
+                self.close(self.c.stats_quantile(array, size, fraction),
+                           np.quantile(values, fraction))
+
+    def test_paired_interval(self):
+        for size in (2, 3, 6, 10, 40):
+            ratios = self.random.normal(0.1, 0.05, size)
+            ours = self.c.stats_mean_interval(doubles(ratios), size, 0.95)
+            low, high = oracle.t.interval(0.95, size - 1, ratios.mean(), oracle.sem(ratios))
+            self.close(ours.value, ratios.mean())
+            self.close(ours.low, low, 1e-8)
+            self.close(ours.high, high, 1e-8)
+
+    def test_zone(self):
+        for size in (2, 6, 10):
+            for mean in (-0.3, 0.01, 0.03, 0.2):
+                values = self.random.normal(mean, 0.02, size)
+                center = values.mean()
+                edge = 0.02 if center > 0 else -0.02
+                expected = oracle.ttest_1samp(values, edge).pvalue if abs(center) > 0.02 else 1
+                self.close(self.c.stats_zone_p(doubles(values), size, 0.02), expected, 1e-8)
+
+    def test_holm(self):
+        for size in (1, 2, 3, 10, 21):
+            p = self.random.uniform(0, 0.2, size)
+            order, expected, highest = np.argsort(p), np.empty(size), 0.0
+            for rank, index in enumerate(order):
+                highest = max(highest, min(1, p[index] * (size - rank)))
+                expected[index] = highest
+            ours = doubles([0] * size)
+            self.c.stats_holm(doubles(p), size, ours)
+            np.testing.assert_allclose(list(ours)[:size], expected, rtol=1e-12)
+
+
+if __name__ == "__main__":
+    unittest.main()
