@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
+
 enum tensor_type {
     TENSOR_F32,
     TENSOR_F16,
@@ -36,6 +38,10 @@ uint32_t tensor_type_block(enum tensor_type type);
 uint32_t tensor_type_block_bytes(enum tensor_type type);
 /* "F32", "Q4_K", ... */
 const char *tensor_type_name(enum tensor_type type);
+
+/* Fills in bytes from type and dims. STATUS_FORMAT: a dimension is 0, the product overflows, or a
+ * row is not a whole number of blocks. */
+enum status tensor_measure(struct tensor *tensor, struct error *err);
 
 /* Columns: the contiguous dimension. Rows: the product of the others. */
 uint64_t tensor_columns(const struct tensor *tensor);
