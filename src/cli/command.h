@@ -24,7 +24,8 @@ enum option_kind {
     OPTION_CHOICE, /* const char *, one of .choices */
     OPTION_INT,    /* int64_t in [low, high] */
     OPTION_NUMBER, /* double in [low, high] */
-    OPTION_LIST    /* struct option_list: one or more words, until the next option */
+    OPTION_LIST    /* struct option_list: one or more words, until the next option; with
+                      .choices each is one of them, with .low < .high a whole number in it */
 };
 
 struct option_list {
@@ -39,8 +40,9 @@ struct option {
     const char *metavar; /* "PATH" */
     const char *help;    /* one sentence */
     size_t offset;       /* of the field in the command's options struct */
-    const char *choices; /* "llama3-1b llama3-8b", for OPTION_CHOICE and completion */
-    double low, high;    /* for numbers */
+    const char *choices; /* "llama3-1b llama3-8b": the words that are taken */
+    double low, high;    /* for numbers; both 0: any; high INFINITY: no upper limit */
+    const char *unit;    /* of a number, for errors: "tokens"; NULL: none */
     bool required, negatable;
     const char *group; /* heading in --help; NULL: the one before */
 };
@@ -53,16 +55,33 @@ struct command {
     const struct option *options;
     size_t options_bytes; /* size of the options struct, zeroed then defaulted */
     const void *defaults; /* same size, or NULL */
-    const char *details;  /* paragraphs after the options: examples, exit statuses */
+    /* Paragraphs after the options, with blank lines between them. They are wrapped; a line that
+     * starts with a space is kept as it is (an example). */
+    const char *details;
+    unsigned exits; /* bit N: may end with exit status N; 0 and 1 are a matter of course */
+    bool hidden;    /* not in the list of commands, nor in the documentation */
     int (*run)(const void *options, const struct option_list *args); /* exit status */
 };
 
 extern const struct command *const commands[]; /* NULL-terminated */
 
-/* Parses argv (after the command's words) into options (zeroed by the caller) and args. Lists
- * borrow argv and are malloc'd; they live until exit. STATUS_USAGE names the option and what it
- * takes. */
+/* Finds the command that argv[0..] names; *words becomes the number of words it has (1 or 2).
+ * NULL with *err filled when there is none, with the nearest one as a suggestion. */
+const struct command *command_find(int argc, char **argv, int *words, struct error *err);
+/* Whether there are commands "WORD something". */
+bool command_is_group(const char *word);
+
+/* Parses argv (what follows the command's words) into options, which hold the defaults, and args.
+ * A repeated option: the last one counts, lists grow. Words are borrowed from argv. STATUS_USAGE
+ * names the option and what it takes. Call options_free after a failure as well. */
 enum status options_parse(const struct command *command, int argc, char **argv, void *options,
                           struct option_list *args, struct error *err);
+void options_free(const struct command *command, void *options, struct option_list *args);
+
+/* The field of an option in the options struct. */
+static inline void *option_field(const struct option *option, void *options)
+{
+    return (char *)options + option->offset;
+}
 
 #endif

@@ -1,0 +1,73 @@
+/* The list of commands, in the order in which --help shows them. */
+#include "cli/command.h"
+
+#include <string.h>
+
+#include "base/suggest.h"
+
+extern const struct command command_documentation;
+
+const struct command *const commands[] = {
+    &command_documentation,
+    NULL,
+};
+
+static size_t first_word_length(const char *name)
+{
+    return strcspn(name, " ");
+}
+
+bool command_is_group(const char *word)
+{
+    size_t length = strlen(word);
+    for (size_t i = 0; commands[i]; i++) {
+        const char *name = commands[i]->name;
+        if (name[first_word_length(name)] == ' ' && first_word_length(name) == length &&
+            strncmp(name, word, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Whether argv starts with the command's words; how many those are. */
+static int words_matched(const struct command *command, int argc, char **argv)
+{
+    size_t length = first_word_length(command->name);
+    if (argc < 1 || strlen(argv[0]) != length || strncmp(argv[0], command->name, length) != 0)
+        return 0;
+    if (command->name[length] == '\0')
+        return 1;
+    return argc >= 2 && strcmp(argv[1], command->name + length + 1) == 0 ? 2 : 0;
+}
+
+static void not_found(int argc, char **argv, struct error *err)
+{
+    bool group = command_is_group(argv[0]);
+    if (group && argc < 2) {
+        error_set(err, STATUS_USAGE, "'prony %s' is several commands", argv[0]);
+        error_remedy(err, "'prony %s --help' lists them.", argv[0]);
+        return;
+    }
+    char wrong[64];
+    snprintf(wrong, sizeof wrong, group ? "%s %s" : "%s", argv[0], group ? argv[1] : "");
+    struct suggestion near = {.word = wrong};
+    for (size_t i = 0; commands[i]; i++)
+        if (!commands[i]->hidden)
+            suggestion_offer(&near, commands[i]->name);
+    error_set(err, STATUS_USAGE, "there is no command '%s'", wrong);
+    if (near.best)
+        error_remedy(err, "Did you mean 'prony %s'? 'prony --help' lists the commands.", near.best);
+    else
+        error_remedy(err, "'prony --help' lists the commands.");
+}
+
+const struct command *command_find(int argc, char **argv, int *words, struct error *err)
+{
+    for (size_t i = 0; commands[i]; i++) {
+        *words = words_matched(commands[i], argc, argv);
+        if (*words > 0)
+            return commands[i];
+    }
+    not_found(argc, argv, err);
+    return NULL;
+}
