@@ -21,6 +21,8 @@ uint32_t tokenizer_vocabulary(const struct tokenizer *tokenizer);
 /* -1 where the model names none. */
 int32_t tokenizer_bos(const struct tokenizer *tokenizer);
 int32_t tokenizer_eos(const struct tokenizer *tokenizer);
+/* Whether the model was trained on prompts that start with bos. */
+bool tokenizer_adds_bos(const struct tokenizer *tokenizer);
 
 enum tokenizer_flags {
     TOKENIZER_ADD_BOS = 1,      /* put bos first, if there is one */
@@ -28,7 +30,8 @@ enum tokenizer_flags {
 };
 
 /* Encodes bytes of text (any bytes: invalid UTF-8 is encoded byte by byte). *ids is malloc'd; the
- * caller frees. */
+ * caller frees. STATUS_UNSUPPORTED for a byte that the vocabulary has no token for, since leaving
+ * it out would change the text. Any number of threads may encode with one tokenizer. */
 enum status tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t bytes,
                              unsigned flags, int32_t **ids, size_t *count, struct error *err);
 
