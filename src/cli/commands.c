@@ -6,8 +6,10 @@
 #include "base/suggest.h"
 
 extern const struct command command_documentation;
+extern const struct command command_model_tokenize;
 
 const struct command *const commands[] = {
+    &command_model_tokenize,
     &command_documentation,
     NULL,
 };
