@@ -6,9 +6,11 @@
 #include "base/suggest.h"
 
 extern const struct command command_documentation;
+extern const struct command command_model_make;
 extern const struct command command_model_tokenize;
 
 const struct command *const commands[] = {
+    &command_model_make,
     &command_model_tokenize,
     &command_documentation,
     NULL,
