@@ -5,7 +5,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MODEL_MAX_EOS = 8 };
+#include "base/error.h"
+
+/* The most that is believed of a file, several times what exists; no product of two of them and a
+ * head size overflows 64 bits. */
+enum {
+    MODEL_MAX_EOS = 8,
+    MODEL_MAX_WIDTH = 1 << 20, /* hidden_size */
+    MODEL_MAX_LAYERS = 1 << 12,
+    MODEL_MAX_HEADS = 1 << 12,
+    MODEL_MAX_HEAD_SIZE = 1 << 12,
+    MODEL_MAX_FFN = 1 << 22,
+    MODEL_MAX_VOCABULARY = 1 << 24,
+    MODEL_MAX_CONTEXT = 1 << 30
+};
 
 /* Llama 3.1's frequency scaling (llama3), or positions divided by a factor (linear). */
 struct rope_scaling {
@@ -31,5 +44,10 @@ struct model_config {
     int32_t bos, eos[MODEL_MAX_EOS]; /* token ids; -1 where unknown */
     uint32_t eos_count;
 };
+
+/* STATUS_FORMAT when the numbers do not fit together: kv_heads does not divide heads, an odd head
+ * size, an epsilon, base or factor that is not positive and finite. Errors name path. */
+enum status model_config_check(const struct model_config *config, const char *path,
+                               struct error *err);
 
 #endif

@@ -56,7 +56,7 @@ void model_close(struct model *model);
 enum status model_locate(const char *path, char *found, size_t size, struct error *err);
 
 /* SHA-256 over the weights files' bytes, in the order of their names, as 64 hex digits. Kept in
- * the cache folder by path, size and modification time, since large files take seconds. */
+ * the cache folder by path, size and times of modification, since large files take seconds. */
 enum status model_hash(const struct model *model, char hex[65], struct error *err);
 
 /* Rotation angle per position of each pair, in radians: base^(-2i/d), scaled as the config or

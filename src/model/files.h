@@ -1,0 +1,17 @@
+/* The open files behind a model; for src/model alone. */
+#ifndef PRONY_MODEL_FILES_H
+#define PRONY_MODEL_FILES_H
+
+#include <stdint.h>
+
+#include "model/gguf.h"
+#include "model/safetensors.h"
+
+struct model_files {
+    uint64_t count;
+    const char **paths;        /* [count], in the order of their names */
+    struct gguf gguf;          /* when the format is GGUF */
+    struct safetensors *parts; /* [count] when it is safetensors */
+};
+
+#endif
