@@ -15,9 +15,10 @@ extern "C" {
 
 #define PRONY_PROTOCOL 1
 
-/* Why a request failed; returned by the engine's functions. */
+/* Why a request failed; returned by the engine's functions. The codes that the host knows are
+ * "bad_request", "not_found", "bad_model", "unsupported" and "no_memory". */
 struct prony_error {
-    char code[32];     /* "unsupported", "no_memory", "bad_model", ... */
+    char code[32];     /* one of those, or the engine's own word */
     char message[512]; /* what happened */
     char hint[384];    /* what the user can do; may be empty */
 };
@@ -38,6 +39,7 @@ struct prony_load {
     uint32_t shard;        /* 1: not sharded */
     uint32_t threads;      /* 0: the engine's own choice */
     uint32_t context;      /* positions the KV cache must hold */
+    const char *options;   /* the variant's "options" in engine.json: a JSON object, "{}" */
 };
 
 enum { PRONY_MAX_PHASES = 16 };
@@ -58,20 +60,21 @@ struct prony_loaded {
 };
 
 /* Arrival of one id. Call it as each id is in host memory; it only stores the stamp (and, when
- * the host asked for a stream, sends an event). Returns non-zero when generation should end: the
- * host cancelled, or enough tokens are there. */
+ * the host asked for a stream, sends an event). Returns non-zero when generation should end:
+ * enough tokens are there, this one was a stop id, or the host cancelled. */
 typedef int prony_on_token(void *context, int32_t id);
 
+/* prompt_count and tokens are at least 1, their sum is at most the context that load was asked for,
+ * and all ids are inside the vocabulary: the SDK has checked. */
 struct prony_generate {
     const int32_t *prompt;
     size_t prompt_count;
-    size_t tokens; /* how many to generate; end-of-text does not end it unless in stop */
-    /* Sampling, for talking to a model; temperature 0 is greedy. Timed runs are always greedy. */
+    size_t tokens; /* how many to generate; end-of-text does not end it, on_token does */
+    /* Sampling, for talking to a model; temperature 0 is greedy. Timed runs are always greedy.
+     * top_p 1, min_p 0 and top_k 0 leave nothing out. */
     double temperature, top_p, min_p;
     uint32_t top_k;
     uint64_t seed;
-    const int32_t *stop;
-    size_t stop_count;
     prony_on_token *on_token;
     void *on_token_context;
 };
@@ -92,20 +95,22 @@ struct prony_engine {
     /* Each returns 0, or -1 with *error filled. state is *the engine's own*: load sets it. */
     int (*load)(void **state, const struct prony_load *request, struct prony_loaded *result,
                 struct prony_error *error);
-    /* A fresh sequence every time: nothing of an earlier prompt may be reused. */
+    /* A fresh sequence every time: nothing of an earlier prompt may be reused. An engine without
+     * sampling fails with "unsupported" when temperature is above 0. */
     int (*generate)(void *state, const struct prony_generate *request, struct prony_error *error);
-    /* Optional. Writes [count, vocabulary] float32, row-major, to path. */
+    /* Optional. Writes [count, vocabulary] float32, row-major, native byte order, to path. Row i
+     * holds the logits after ids[0..i]. */
     int (*logits)(void *state, const int32_t *ids, size_t count, const char *path,
                   struct prony_error *error);
     /* Optional; by default the SDK reports the process's PSS and VmHWM. */
     int (*memory)(void *state, struct prony_memory *result, struct prony_error *error);
     /* Optional. Chrome trace JSON of what follows, until the next trace ("" stops). */
     int (*trace)(void *state, const char *path, struct prony_error *error);
-    void (*unload)(void *state);
+    void (*unload)(void *state); /* frees what load made */
 };
 
 /* Serves requests until bye or end of file. Returns main()'s exit status. */
-int prony_worker_main(const struct prony_engine *engine, int argc, char **argv);
+int prony_worker_main(const struct prony_engine *engine);
 
 #ifdef __cplusplus
 }

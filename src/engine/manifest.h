@@ -1,7 +1,8 @@
 /* engine.json: what an engine is, how its worker is started, and the variants it offers.
  *
- * Engines are folders. They are looked for in each folder of $PRONY_ENGINE_PATH (colon-separated),
- * then beside the prony binary (build tree or libexec). The first of a name wins. */
+ * Engines are folders. They are looked for in each folder of $PRONY_ENGINE_PATH (colon-separated;
+ * an entry may also be an engine itself), then in engines/ beside the prony binary, then in
+ * ../PRONY_LIBEXEC/engines of an installation. The first of a name wins. */
 #ifndef PRONY_ENGINE_MANIFEST_H
 #define PRONY_ENGINE_MANIFEST_H
 
@@ -13,21 +14,23 @@
 
 /* All strings live in the catalogue's arena. Lists end with NULL. */
 struct engine_variant {
-    const char *name;            /* "pytorch-opt", unique over all engines */
+    const char *name;            /* "pytorch-opt": the engine's name, alone or with -SOMETHING */
     const char *title;           /* column header, "PyTorch-Opt" */
     const char *precision;       /* "float32", "float16", "bfloat16", "mixed" */
     const char *about;           /* what it turns on, one sentence */
     const char *const *formats;  /* "gguf", "safetensors" */
     const char *const *devices;  /* "cpu", "cuda" */
     const char *const *quantize; /* "int8", "nf4", "float16" */
-    bool shard, logits;
+    const char *options;         /* JSON object of the engine's own, handed to load; "{}" */
+    bool shard, logits, sampling, trace;
     bool by_default; /* part of `--framework ENGINE` without a variant */
 };
 
 struct engine {
     const char *name, *title, *licence, *about;
     const char *folder;         /* absolute */
-    const char *const *command; /* argv of the worker; relative to folder when it has a '/' */
+    const char *sdk;            /* folder with prony_worker.py, for PYTHONPATH; NULL: none */
+    const char *const *command; /* argv of the worker, started in folder; [0] may be relative */
     const char *const *install; /* argv, or NULL: nothing to install */
     bool hidden;                /* for tests: only when named (null) */
     struct engine_variant *variants;

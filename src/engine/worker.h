@@ -1,8 +1,9 @@
 /* Host side of one worker process: start it, ask it, end it. docs/protocol.md has the messages.
  *
- * Every call has a time limit. After a failure the worker is dead (killed with all its children)
- * and the error says why, with the end of its log; further calls fail with the same error. While
- * generate runs, the host sleeps in poll() and moves no byte. */
+ * Every call has a time limit. A worker that dies, hangs or breaks the protocol is killed with all
+ * its children; the error says why, with the end of its log, and further calls fail with the same
+ * error. An error that the worker itself reports (unsupported, no_memory, ...) leaves it alive.
+ * While generate runs, the host sleeps in poll() and moves no byte. */
 #ifndef PRONY_ENGINE_WORKER_H
 #define PRONY_ENGINE_WORKER_H
 
@@ -17,9 +18,10 @@
 enum { WORKER_MAX_PHASES = 16, WORKER_TEXT = 256 };
 
 struct worker; /* process, pipes, log, request counter */
+struct link;
 
 struct worker_options {
-    const char *log_path; /* stdout and stderr of the worker go here; NULL: a temporary file */
+    const char *log_path; /* absolute; the worker's stdout and stderr; NULL: a temporary file */
     int cancel_fd;        /* readable (a signalfd, an eventfd) → STATUS_INTERRUPTED; -1: none */
     int64_t hello_ms, load_ms, request_ms; /* time limits; 0: the defaults */
 };
@@ -28,11 +30,14 @@ struct worker_hello {
     int64_t spawned_ns; /* just before the process was started */
     int64_t ready_ns;   /* hello's reply was there: start and imports are over */
     char engine[64], version[64], stands_on[WORKER_TEXT];
+    char devices[WORKER_TEXT]; /* "cpu cuda:0" */
 };
 
+/* The variant's own options go along. NULL strings: the variant's own precision, no quantising,
+ * device "cpu". */
 struct worker_load {
     const char *model, *variant, *device, *precision, *quantize;
-    uint32_t shard, threads, context;
+    uint32_t shard, threads, context; /* shard 0 is 1; threads 0: the engine's own choice */
 };
 
 struct worker_loaded {
@@ -44,7 +49,7 @@ struct worker_loaded {
     size_t phases;
     uint64_t weight_bytes, kv_token_bytes;
     uint32_t vocabulary, threads;
-    char precision[32], detail[WORKER_TEXT];
+    char precision[64], detail[WORKER_TEXT];
 };
 
 struct worker_generated {
@@ -59,7 +64,7 @@ struct worker_memory {
     char method[WORKER_TEXT];
 };
 
-/* Spawns the engine's command and says hello. */
+/* Spawns the engine's command and says hello. The engine must outlive the worker. */
 enum status worker_start(struct worker **worker, const struct engine *engine,
                          const struct worker_options *options, struct worker_hello *hello,
                          struct error *err);
@@ -78,7 +83,8 @@ struct worker_sampling {
     const int32_t *stop;
     size_t stop_count;
 };
-/* on_token returns false to cancel. */
+/* on_token returns false to cancel; count then tells how far it got. A readable cancel_fd cancels
+ * too: STATUS_INTERRUPTED, generated is filled and the worker lives. */
 enum status worker_stream(struct worker *worker, const int32_t *prompt, size_t prompt_count,
                           size_t tokens, const struct worker_sampling *sampling,
                           bool (*on_token)(void *context, int32_t id), void *context,
@@ -92,8 +98,14 @@ enum status worker_trace(struct worker *worker, const char *path, struct error *
 enum status worker_unload(struct worker *worker, struct error *err);
 
 pid_t worker_pid(const struct worker *worker);
+/* False after a failure. */
+bool worker_alive(const struct worker *worker);
 /* Path of the log, for messages. */
 const char *worker_log(const struct worker *worker);
+/* The last lines of a log, as one clean line; "" when there is nothing. */
+void worker_log_tail(const char *log_path, char *text, size_t size);
+/* The conversation below, for requests that have no function here (engine/conformance.c). */
+struct link *worker_link(struct worker *worker);
 /* Says bye, waits a little, kills what is left of the process group, frees. NULL is fine. */
 void worker_stop(struct worker *worker);
 

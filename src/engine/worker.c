@@ -1,0 +1,377 @@
+#include "engine/worker.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "engine/link.h"
+#include "engine/protocol.h"
+
+enum {
+    HELLO_MS = 300000,   /* a framework's cold imports from a slow disk */
+    LOAD_MS = 3600000,   /* hundreds of gigabytes, or an engine that builds ahead of use */
+    REQUEST_MS = 1800000 /* the first generate may compile */
+};
+
+struct worker {
+    struct link link;
+    int64_t load_ms, request_ms;
+    uint32_t vocabulary; /* of the loaded model; 0: none */
+};
+
+static enum status ask(struct worker *worker, struct link_call *call, json_t *request,
+                       json_t **reply, struct error *err)
+{
+    *reply = NULL;
+    if (!request)
+        return error_no_memory(err, sizeof(json_t));
+    if (call->limit_ms == 0)
+        call->limit_ms = worker->request_ms;
+    return link_ask(&worker->link, call, request, reply, err);
+}
+
+/* After a reply was held against the protocol: a lie ends the worker. */
+static enum status judge(struct worker *worker, enum status status, json_t *reply,
+                         struct error *err)
+{
+    json_decref(reply);
+    return status ? link_fail(&worker->link, err) : STATUS_OK;
+}
+
+static int64_t limit_or(int64_t limit_ms, int64_t otherwise_ms)
+{
+    return limit_ms > 0 ? limit_ms : otherwise_ms;
+}
+
+enum status worker_start(struct worker **result, const struct engine *engine,
+                         const struct worker_options *options, struct worker_hello *hello,
+                         struct error *err)
+{
+    struct link_call call = {.doing = "say hello",
+                             .limit_ms = limit_or(options->hello_ms, HELLO_MS)};
+    json_t *reply;
+    *result = NULL;
+    *hello = (struct worker_hello){0};
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (!worker)
+        return error_no_memory(err, sizeof *worker);
+    worker->load_ms = limit_or(options->load_ms, LOAD_MS);
+    worker->request_ms = limit_or(options->request_ms, REQUEST_MS);
+    hello->spawned_ns = clock_now_ns();
+    enum status status =
+        link_open(&worker->link, engine, options->log_path, options->cancel_fd, err);
+    if (status) {
+        free(worker);
+        return status;
+    }
+    status = ask(worker, &call,
+                 json_pack("{s:s, s:i}", "op", "hello", "protocol", PROTOCOL_VERSION), &reply, err);
+    if (!status)
+        status = judge(worker, protocol_hello(reply, hello, err), reply, err);
+    hello->ready_ns = call.received_ns;
+    if (status) {
+        worker_stop(worker);
+        return status;
+    }
+    *result = worker;
+    return STATUS_OK;
+}
+
+static const char *text_or(const char *text, const char *otherwise)
+{
+    return text ? text : otherwise;
+}
+
+/* The variant's own options, from its manifest. */
+static json_t *variant_options(const struct engine *engine, const char *name)
+{
+    for (size_t i = 0; i < engine->variant_count; i++)
+        if (strcmp(engine->variants[i].name, name) == 0)
+            return json_loads(engine->variants[i].options, 0, NULL);
+    return json_object();
+}
+
+enum status worker_load(struct worker *worker, const struct worker_load *request,
+                        struct worker_loaded *loaded, struct error *err)
+{
+    struct link_call call = {.doing = "load the model", .limit_ms = worker->load_ms};
+    char model[PATH_MAX]; /* the worker runs in another folder */
+    json_t *reply;
+    *loaded = (struct worker_loaded){0};
+    worker->vocabulary = 0;
+    const char *path = realpath(request->model, model) ? model : request->model;
+    enum status status =
+        ask(worker, &call,
+            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "op", "load", "model",
+                      path, "variant", request->variant, "device", text_or(request->device, "cpu"),
+                      "precision", text_or(request->precision, ""), "quantize",
+                      text_or(request->quantize, ""), "shard",
+                      (json_int_t)(request->shard ? request->shard : 1), "threads",
+                      (json_int_t)request->threads, "context", (json_int_t)request->context,
+                      "options", variant_options(worker->link.engine, request->variant)),
+            &reply, err);
+    if (status)
+        return status;
+    loaded->asked_ns = call.asked_ns;
+    loaded->ready_ns = call.received_ns;
+    struct protocol_window window = {.asked_ns = call.asked_ns, .received_ns = call.received_ns};
+    status = judge(worker, protocol_loaded(reply, &window, loaded, err), reply, err);
+    if (!status)
+        worker->vocabulary = loaded->vocabulary;
+    return status;
+}
+
+/* {"op": op, key: ids} */
+static json_t *ids_request(const char *op, const char *key, const int32_t *ids, size_t count)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < count; i++)
+        if (json_array_append_new(array, json_integer(ids[i]))) {
+            json_decref(array);
+            return NULL;
+        }
+    return json_pack("{s:s, s:o}", "op", op, key, array);
+}
+
+static enum status counts_check(const struct worker *worker, size_t prompt_count, size_t tokens,
+                                struct error *err)
+{
+    if (worker->vocabulary == 0 && !worker->link.dead)
+        return error_set(err, STATUS_USAGE, "no model is loaded");
+    if (prompt_count > PROTOCOL_MAX_TOKENS || tokens > PROTOCOL_MAX_TOKENS)
+        return error_set(err, STATUS_USAGE, "more than %d tokens in one request",
+                         PROTOCOL_MAX_TOKENS);
+    return STATUS_OK;
+}
+
+enum status worker_generate(struct worker *worker, const int32_t *prompt, size_t prompt_count,
+                            size_t tokens, struct worker_generated *generated, struct error *err)
+{
+    struct link_call call = {.doing = "generate"};
+    json_t *reply;
+    generated->count = 0;
+    enum status status = counts_check(worker, prompt_count, tokens, err);
+    if (status)
+        return status;
+    json_t *request = ids_request("generate", "prompt", prompt, prompt_count);
+    json_object_set_new(request, "tokens", json_integer((json_int_t)tokens));
+    status = ask(worker, &call, request, &reply, err);
+    if (status)
+        return status;
+    struct protocol_window window = {call.asked_ns, call.received_ns, worker->vocabulary, tokens,
+                                     true};
+    return judge(worker, protocol_generated(reply, &window, generated, err), reply, err);
+}
+
+/* A stream as it comes in. */
+struct stream {
+    struct worker *worker;
+    struct link_call call;
+    struct protocol_window window;
+    bool (*on_token)(void *context, int32_t id);
+    void *context;
+    int32_t *ids; /* [window.tokens] as the events had them */
+    size_t count;
+    bool stopped; /* on_token asked for the end */
+};
+
+static enum status stream_event(void *context, const json_t *event, struct error *err)
+{
+    struct stream *stream = context;
+    int32_t id;
+    enum status status = protocol_token(event, &stream->window, &id, err);
+    if (status)
+        return status;
+    if (stream->count == stream->window.tokens)
+        return error_set(err, STATUS_PROTOCOL, "it streamed more tokens than were asked for");
+    stream->ids[stream->count++] = id;
+    /* Tokens that cross the cancellation belong to the answer, but nobody is told of them. */
+    if (stream->call.cancelled || stream->on_token(stream->context, id))
+        return STATUS_OK;
+    stream->stopped = true;
+    return link_cancel(&stream->worker->link, &stream->call, err);
+}
+
+static json_t *stream_request(const int32_t *prompt, size_t prompt_count, size_t tokens,
+                              const struct worker_sampling *sampling)
+{
+    json_t *request = ids_request("generate", "prompt", prompt, prompt_count);
+    json_t *stop = json_array();
+    for (size_t i = 0; i < sampling->stop_count; i++)
+        json_array_append_new(stop, json_integer(sampling->stop[i]));
+    json_t *more =
+        json_pack("{s:I, s:b, s:f, s:f, s:f, s:I, s:I, s:o}", "tokens", (json_int_t)tokens,
+                  "stream", 1, "temperature", sampling->temperature, "top_p", sampling->top_p,
+                  "min_p", sampling->min_p, "top_k", (json_int_t)sampling->top_k, "seed",
+                  (json_int_t)(sampling->seed & INT64_MAX), "stop", stop);
+    if (!request || !more || json_object_update(request, more)) {
+        json_decref(request);
+        request = NULL;
+    }
+    json_decref(more);
+    return request;
+}
+
+enum status worker_stream(struct worker *worker, const int32_t *prompt, size_t prompt_count,
+                          size_t tokens, const struct worker_sampling *sampling,
+                          bool (*on_token)(void *context, int32_t id), void *context,
+                          struct worker_generated *generated, struct error *err)
+{
+    struct stream stream = {.worker = worker, .on_token = on_token, .context = context};
+    json_t *reply;
+    generated->count = 0;
+    enum status status = counts_check(worker, prompt_count, tokens, err);
+    if (status)
+        return status;
+    stream.window = (struct protocol_window){.vocabulary = worker->vocabulary, .tokens = tokens};
+    stream.ids = calloc(tokens + 1, sizeof *stream.ids);
+    if (!stream.ids)
+        return error_no_memory(err, tokens * sizeof *stream.ids);
+    stream.call = (struct link_call){
+        .doing = "generate", .on_event = stream_event, .context = &stream, .cancel_softly = true};
+    status = ask(worker, &stream.call, stream_request(prompt, prompt_count, tokens, sampling),
+                 &reply, err);
+    if (!status) {
+        stream.window.asked_ns = stream.call.asked_ns;
+        stream.window.received_ns = stream.call.received_ns;
+        status = protocol_generated(reply, &stream.window, generated, err);
+        if (!status && (generated->count != stream.count ||
+                        memcmp(generated->ids, stream.ids, stream.count * sizeof *stream.ids)))
+            status = error_set(err, STATUS_PROTOCOL, "its reply has other tokens than it streamed");
+        status = judge(worker, status, reply, err);
+    }
+    if (!status && stream.call.cancelled && !stream.stopped)
+        status = error_set(err, STATUS_INTERRUPTED, "interrupted");
+    free(stream.ids);
+    return status;
+}
+
+/* Reads a matrix that the worker wrote. */
+static enum status matrix_read(const char *path, size_t elements, float **logits, struct error *err)
+{
+    char *bytes;
+    size_t got;
+    enum status status = file_read(path, elements * sizeof(float), &bytes, &got, err);
+    if (status)
+        return status;
+    if (got != elements * sizeof(float)) {
+        free(bytes);
+        return error_set(err, STATUS_PROTOCOL, "it wrote %zu bytes of logits where %zu belong", got,
+                         elements * sizeof(float));
+    }
+    *logits = (float *)(void *)bytes;
+    return STATUS_OK;
+}
+
+enum status worker_logits(struct worker *worker, const int32_t *ids, size_t count, float **logits,
+                          struct error *err)
+{
+    struct link_call call = {.doing = "compute logits"};
+    json_t *reply;
+    size_t elements;
+    *logits = NULL;
+    enum status status = counts_check(worker, count, 0, err);
+    if (status)
+        return status;
+    if (__builtin_mul_overflow(count, (size_t)worker->vocabulary, &elements) ||
+        elements > SIZE_MAX / 8)
+        return error_no_memory(err, SIZE_MAX);
+    const char *folder = getenv("TMPDIR");
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s/prony-logits-XXXXXX",
+                          folder && *folder == '/' ? folder : "/tmp");
+    int fd = length > 0 && (size_t)length < sizeof path ? mkostemp(path, O_CLOEXEC) : -1;
+    if (fd < 0)
+        return error_errno(err, "create a temporary file for logits");
+    close(fd);
+    json_t *request = ids_request("logits", "ids", ids, count);
+    json_object_set_new(request, "path", json_string(path));
+    status = ask(worker, &call, request, &reply, err);
+    if (!status) {
+        status = protocol_logits(reply, count, worker->vocabulary, err);
+        if (!status)
+            status = matrix_read(path, elements, logits, err);
+        status = judge(worker, status, reply, err);
+    }
+    unlink(path);
+    return status;
+}
+
+enum status worker_memory(struct worker *worker, struct worker_memory *memory, struct error *err)
+{
+    struct link_call call = {.doing = "tell its memory"};
+    json_t *reply;
+    enum status status = ask(worker, &call, json_pack("{s:s}", "op", "memory"), &reply, err);
+    if (status)
+        return status;
+    return judge(worker, protocol_memory(reply, memory, err), reply, err);
+}
+
+/* A request whose reply has nothing to check. */
+static enum status order(struct worker *worker, const char *doing, json_t *request,
+                         struct error *err)
+{
+    struct link_call call = {.doing = doing};
+    json_t *reply;
+    enum status status = ask(worker, &call, request, &reply, err);
+    json_decref(reply);
+    return status;
+}
+
+enum status worker_trace(struct worker *worker, const char *path, struct error *err)
+{
+    return order(worker, "write a trace", json_pack("{s:s, s:s}", "op", "trace", "path", path),
+                 err);
+}
+
+enum status worker_unload(struct worker *worker, struct error *err)
+{
+    worker->vocabulary = 0;
+    return order(worker, "unload the model", json_pack("{s:s}", "op", "unload"), err);
+}
+
+pid_t worker_pid(const struct worker *worker)
+{
+    return worker->link.child.pid;
+}
+
+bool worker_alive(const struct worker *worker)
+{
+    return !worker->link.dead;
+}
+
+const char *worker_log(const struct worker *worker)
+{
+    return worker->link.log_path;
+}
+
+void worker_log_tail(const char *log_path, char *text, size_t size)
+{
+    link_log_tail(log_path, text, size);
+}
+
+struct link *worker_link(struct worker *worker)
+{
+    return &worker->link;
+}
+
+void worker_stop(struct worker *worker)
+{
+    enum { BYE_MS = 5000 };
+    struct link_call call = {.doing = "say bye", .limit_ms = BYE_MS, .cancelled = true};
+    struct error ignored;
+    json_t *reply;
+    if (!worker)
+        return;
+    if (!worker->link.dead &&
+        ask(worker, &call, json_pack("{s:s}", "op", "bye"), &reply, &ignored) == STATUS_OK) {
+        json_decref(reply);
+        link_hang_up(&worker->link, BYE_MS);
+    }
+    link_close(&worker->link);
+    free(worker);
+}
