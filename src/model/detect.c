@@ -100,25 +100,26 @@ static enum status detect(const char *path, enum model_type *type, char family[F
                           struct error *err)
 {
     char found[PATH_MAX], config[PATH_MAX + 16];
-    family[0] = '\0';
     enum status status = model_locate(path, found, sizeof found, err);
-    if (status == STATUS_OK) {
-        size_t folder_bytes =
-            path_is_folder(found) ? strlen(found) : (size_t)(path_base(found) - found);
-        snprintf(config, sizeof config, "%.*s%sconfig.json", (int)folder_bytes, found,
-                 path_is_folder(found) ? "/" : "");
-        ask_gguf(found, family);
-        if (!family[0])
-            ask_config(config, family);
-    } else if (!path_is_folder(path) || status == STATUS_USAGE || status == STATUS_IO) {
+    if (status && (!path_is_folder(path) || status == STATUS_USAGE || status == STATUS_IO))
         return status;
-    } else {
-        snprintf(config, sizeof config, "%s/config.json", path);
+    if (status) /* a folder that holds no model we read, and may be named or described */
+        snprintf(found, sizeof found, "%s", path);
+    bool folder = path_is_folder(found);
+    size_t folder_bytes = folder ? strlen(found) : (size_t)(path_base(found) - found);
+    snprintf(config, sizeof config, "%.*s%sconfig.json", (int)folder_bytes, found,
+             folder ? "/" : "");
+    family[0] = '\0';
+    if (!folder)
+        ask_gguf(found, family);
+    if (!family[0])
         ask_config(config, family);
-    }
     *type = family[0] ? type_of_family(family) : type_of_names(path);
-    if (*type == MODEL_TYPE_UNKNOWN && family[0] == '\0')
+    if (*type == MODEL_TYPE_UNKNOWN && !family[0]) {
+        if (status)
+            return status;
         strcpy(family, type_names[MODEL_TYPE_UNKNOWN]);
+    }
     return STATUS_OK;
 }
 

@@ -321,9 +321,9 @@ static enum status read_alignment(const struct reader *reader, struct gguf *gguf
                         &alignment, reader->err))
         return reader->err->status;
     if (alignment & (alignment - 1)) {
-        error_set(reader->err, STATUS_FORMAT, "the alignment is %" PRId64 ", no power of two",
+        error_set(reader->err, STATUS_FORMAT, "general.alignment is %" PRId64 ", no power of two",
                   alignment);
-        return error_where(reader->err, "%s, key general.alignment", reader->path);
+        return damaged(reader);
     }
     gguf->alignment = (uint32_t)alignment;
     return STATUS_OK;
