@@ -1,0 +1,42 @@
+#include "report/facts.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "report/text.h"
+
+/* Three significant digits: "135M", "1.24B", "70.6B", "405B". */
+static const char *size_text(int64_t parameters, struct arena *arena)
+{
+    static const struct {
+        double unit;
+        const char *letter;
+    } units[] = {{1e9, "B"}, {1e6, "M"}, {1e3, "K"}, {1, ""}};
+    size_t i = 0;
+    while ((double)parameters < units[i].unit * 0.9995)
+        i++;
+    double value = (double)parameters / units[i].unit;
+    int decimals = units[i].unit == 1 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+    return arena_printf(arena, "%.*f%s", decimals, value, units[i].letter);
+}
+
+enum status run_facts_make(struct run_facts *facts, const struct record_run *run,
+                           struct arena *arena, struct error *err)
+{
+    *facts = (struct run_facts){"", ""};
+    if (!run->manifest || !*run->manifest)
+        return STATUS_OK;
+    json_t *manifest = json_parse(run->manifest, strlen(run->manifest), "the run's manifest", err);
+    if (!manifest)
+        return err->status;
+    const json_t *model = json_object_get(manifest, "model");
+    const char *path = json_string_value(json_object_get(model, "path"));
+    json_int_t parameters = json_integer_value(json_object_get(model, "parameters"));
+    if (path)
+        facts->model = text_clean(arena, path_base(path));
+    if (parameters > 0)
+        facts->model_size = size_text(parameters, arena);
+    json_decref(manifest);
+    return facts->model && facts->model_size ? STATUS_OK : error_no_memory(err, sizeof *facts);
+}

@@ -1,0 +1,331 @@
+#include "report/findings.h"
+
+#include <string.h>
+
+#include "report/grid.h"
+#include "report/number.h"
+#include "report/text.h"
+
+/* Longer lists of variants name the two that bound them. */
+enum { LIST_MOST = 4 };
+
+const struct topic topics[TOPICS] = {
+    {"Running", "speed", METRIC_TPOT, METRIC_THROUGHPUT, "generates", "", "faster", "slower",
+     "as fast", "the speed", false},
+    {"First token", "time to first token", METRIC_TTFT, METRIC_TTFT,
+     "answers a prompt with its first token after", "", "faster", "slower", "as fast", "the speed",
+     false},
+    {"Loading", "load time", METRIC_MODEL_LOAD, METRIC_MODEL_LOAD, "loads the model in", "",
+     "faster", "slower", "as fast", "the speed", false},
+    {"Cold start", "cold start", METRIC_COLD_START, METRIC_COLD_START, "takes",
+     " for the first token of a fresh process", "faster", "slower", "as fast", "the speed", false},
+    {"Whole start", "whole start", METRIC_START_TO_FIRST_TOKEN, METRIC_START_TO_FIRST_TOKEN,
+     "takes", " from nothing to the first token", "faster", "slower", "as fast", "the speed",
+     false},
+    {"Memory", "memory", METRIC_PEAK_MEMORY, METRIC_PEAK_MEMORY, "needs", " at its peak",
+     "less memory", "more memory", "the same memory", "the memory", true},
+};
+
+/* Keeps what was made, or remembers that there was no memory for it. */
+static const char *kept(struct findings *findings, const char *text)
+{
+    findings->failed |= !text;
+    return text ? text : "";
+}
+
+/* Appends to a text, with a separator unless it is still empty. */
+static void append(struct findings *findings, const char **text, const char *separator,
+                   const char *more)
+{
+    *text = kept(findings,
+                 arena_printf(findings->arena, "%s%s%s", *text, **text ? separator : "", more));
+}
+
+void findings_init(struct findings *findings, const struct summary *summary, struct arena *arena)
+{
+    *findings = (struct findings){
+        .summary = summary,
+        .order = column_order(summary, arena),
+        .titles = arena_array(arena, summary->variant_count + 1, sizeof(const char *)),
+        .arena = arena,
+    };
+    findings->failed = !findings->order || !findings->titles;
+    for (size_t i = 0; i < summary->variant_count && !findings->failed; i++)
+        findings->titles[i] = kept(findings, variant_title(summary->variants[i].variant, arena));
+    for (size_t i = 0; i < summary->comparison_count; i++)
+        findings->verdicts |= summary->comparisons[i].verdict != VERDICT_NONE;
+}
+
+static const struct estimate *estimate_of(const struct findings *findings, size_t variant,
+                                          enum metric metric)
+{
+    return &findings->summary->variants[variant].metrics[metric];
+}
+
+static const char *figure(struct findings *findings, size_t variant, enum metric metric)
+{
+    return kept(findings,
+                phrase_figure(estimate_of(findings, variant, metric), metric, findings->arena));
+}
+
+/* The variants of which a metric is known, by its value, in the table's order where that is the
+ * same: the best first, or the highest where neither is better. Returns how many. */
+static size_t ranking(struct findings *findings, enum metric metric, size_t **ranked)
+{
+    size_t count = 0;
+    double sign = metric_infos[metric].better < 0 ? -1 : 1;
+    *ranked = arena_array(findings->arena, findings->summary->variant_count + 1, sizeof **ranked);
+    findings->failed |= !*ranked;
+    for (size_t i = 0; *ranked && i < findings->summary->variant_count; i++) {
+        size_t variant = findings->order[i], place = count;
+        const struct estimate *own = estimate_of(findings, variant, metric);
+        if (!estimate_usable(own))
+            continue;
+        for (; place > 0; place--) {
+            size_t before = (*ranked)[place - 1];
+            if (sign * estimate_of(findings, before, metric)->value >= sign * own->value)
+                break;
+            (*ranked)[place] = before;
+        }
+        (*ranked)[place] = variant;
+        count++;
+    }
+    return count;
+}
+
+/* The phrases of one topic, by how far they are decided. */
+struct phrases {
+    const char *decided, *undecided, *measured;
+    size_t measured_blocks; /* most of any that is only measured */
+};
+
+static void phrases_add(struct findings *findings, struct phrases *phrases,
+                        const struct topic *topic, const struct comparison *comparison)
+{
+    const char **list = comparison->verdict == VERDICT_NONE        ? &phrases->measured
+                        : comparison->verdict == VERDICT_UNDECIDED ? &phrases->undecided
+                                                                   : &phrases->decided;
+    append(findings, list, ", ",
+           kept(findings, phrase_comparison(topic, comparison, findings->titles[comparison->b],
+                                            findings->arena)));
+    if (comparison->verdict == VERDICT_NONE && comparison->ratio.blocks > phrases->measured_blocks)
+        phrases->measured_blocks = comparison->ratio.blocks;
+}
+
+static void append_measured(struct findings *findings, const char **text,
+                            const struct phrases *phrases)
+{
+    append(findings, text, "", "; measured ");
+    append(findings, text, "", phrases->measured);
+    if (findings->verdicts) /* else it has been said of all */
+        append(
+            findings, text, "",
+            kept(findings,
+                 arena_printf(findings->arena, ", which with %zu block%s is no verdict",
+                              phrases->measured_blocks, phrases->measured_blocks == 1 ? "" : "s")));
+}
+
+const char *finding_topic(struct findings *findings, const struct topic *topic)
+{
+    struct phrases phrases = {"", "", "", 0};
+    size_t *ranked, known = ranking(findings, topic->shown, &ranked);
+    bool bounds_only = known > LIST_MOST + 1 && topic != topics;
+    for (size_t i = 1; i < known; i++) {
+        struct comparison comparison;
+        bool listed = !bounds_only || i == 1 || i + 1 == known;
+        if (listed &&
+            comparison_find(findings->summary, ranked[0], ranked[i], topic->compared, &comparison))
+            phrases_add(findings, &phrases, topic, &comparison);
+    }
+    if (known == 0 || (known > 1 && !*phrases.decided && !*phrases.undecided && !*phrases.measured))
+        return "";
+    const char *text =
+        kept(findings,
+             arena_printf(findings->arena, "%s %s %s%s", findings->titles[ranked[0]], topic->takes,
+                          figure(findings, ranked[0], topic->shown), topic->after));
+    if (*phrases.decided)
+        append(findings, &text, ": ", phrases.decided);
+    if (*phrases.undecided)
+        append(findings, &text, "; ", phrases.undecided);
+    if (*phrases.measured)
+        append_measured(findings, &text, &phrases);
+    if (bounds_only)
+        append(findings, &text, "",
+               kept(findings,
+                    arena_printf(findings->arena, ", with %zu others between the two", known - 3)));
+    append(findings, &text, "", ".");
+    return text;
+}
+
+const char *finding_memory(struct findings *findings)
+{
+    const struct metric_info *info = &metric_infos[METRIC_WEIGHTS];
+    size_t *ranked, known = ranking(findings, METRIC_MEMORY_OVERHEAD, &ranked);
+    const char *list = "";
+    for (size_t i = 0; i < known; i++) {
+        const struct estimate *weights = estimate_of(findings, ranked[i], METRIC_WEIGHTS);
+        if (!estimate_usable(weights) || (known > LIST_MOST && i > 0 && i + 1 < known))
+            continue;
+        struct number number = number_metric(weights, info);
+        append(findings, &list, i + 1 == known && known > LIST_MOST ? "; at most, " : "; ",
+               kept(findings,
+                    arena_printf(findings->arena, "%s %s" TEXT_NBSP "%s of weights and %s besides",
+                                 findings->titles[ranked[i]], number.text, info->unit,
+                                 figure(findings, ranked[i], METRIC_MEMORY_OVERHEAD))));
+    }
+    return *list ? kept(findings, arena_printf(findings->arena, "It went to: %s%s.",
+                                               known > LIST_MOST ? "at least, " : "", list))
+                 : "";
+}
+
+/* "A 84 % (83–86), B 83 % (82–85)", best first, of those whose interval lies above a threshold (0:
+ * of all that are known); of many "from B 20 % (18–22) to A 84 % (83–86)". */
+static const char *figure_list(struct findings *findings, enum metric metric, double above)
+{
+    size_t *ranked, known = ranking(findings, metric, &ranked), count = 0;
+    for (size_t i = 0; i < known; i++) {
+        const struct estimate *estimate = estimate_of(findings, ranked[i], metric);
+        if (above == 0 || (estimate_has_interval(estimate) && estimate->low > above))
+            ranked[count++] = ranked[i];
+    }
+    const char *list = "";
+    if (count > LIST_MOST)
+        return kept(findings,
+                    arena_printf(findings->arena, "from %s %s to %s %s",
+                                 findings->titles[ranked[count - 1]],
+                                 figure(findings, ranked[count - 1], metric),
+                                 findings->titles[ranked[0]], figure(findings, ranked[0], metric)));
+    for (size_t i = 0; i < count; i++) {
+        append(findings, &list, ", ", findings->titles[ranked[i]]);
+        append(findings, &list, " ", figure(findings, ranked[i], metric));
+    }
+    return list;
+}
+
+const char *finding_warmup(struct findings *findings)
+{
+    const char *list = figure_list(findings, METRIC_WARMUP_IMPROVEMENT, 1);
+    return *list ? kept(findings, arena_printf(findings->arena,
+                                               "A fresh process takes longer than a warm one to "
+                                               "its first token: %s.",
+                                               list))
+                 : "";
+}
+
+const char *finding_limit(struct findings *findings)
+{
+    const char *list = figure_list(findings, METRIC_LIMIT_SHARE, 0);
+    if (!*list)
+        return "";
+    bool above = *figure_list(findings, METRIC_LIMIT_SHARE, 1);
+    return kept(findings,
+                arena_printf(findings->arena,
+                             "Of what memory can deliver, as the probe read it in the same "
+                             "blocks: %s.%s",
+                             list,
+                             above ? " A share above 100 % means that weights stayed in a cache, "
+                                     "or that the probe was disturbed."
+                                   : ""));
+}
+
+/* The engine's own float32 variant; variant_count when there is none but the variant itself. */
+static size_t float32_of(const struct summary *summary, size_t variant)
+{
+    const struct record_variant *own = summary->variants[variant].variant;
+    for (size_t i = 0; i < summary->variant_count; i++) {
+        const struct record_variant *other = summary->variants[i].variant;
+        if (i != variant && other->engine && own->engine &&
+            strcmp(other->engine, own->engine) == 0 && other->precision &&
+            strcmp(other->precision, "float32") == 0)
+            return i;
+    }
+    return summary->variant_count;
+}
+
+/* "running 1.90x faster (1.84–1.96), loading …, … less memory": a variant against another. */
+static const char *changes(struct findings *findings, size_t variant, size_t base)
+{
+    static const struct {
+        const struct topic *topic;
+        const char *lead;
+    } changed[] = {{&topics[0], "running "}, {&topics[2], "loading "}, {&topics[5], ""}};
+    const char *list = "";
+    for (size_t i = 0; i < sizeof changed / sizeof changed[0]; i++) {
+        struct comparison comparison;
+        if (!comparison_find(findings->summary, variant, base, changed[i].topic->compared,
+                             &comparison))
+            continue;
+        append(findings, &list, ", ", changed[i].lead);
+        append(findings, &list, "",
+               kept(findings,
+                    phrase_comparison(changed[i].topic, &comparison, NULL, findings->arena)));
+    }
+    return list;
+}
+
+const char *finding_precision(struct findings *findings)
+{
+    const struct summary *summary = findings->summary;
+    const char *text = "";
+    for (size_t i = 0; i < summary->variant_count; i++) {
+        size_t variant = findings->order[i], base = float32_of(summary, variant);
+        const char *precision = summary->variants[variant].precision;
+        if (base == summary->variant_count || !precision || strcmp(precision, "float32") == 0)
+            continue;
+        const char *list = changes(findings, variant, base);
+        precision = kept(findings, text_clean(findings->arena, precision));
+        if (*list)
+            append(findings, &text, " ",
+                   kept(findings, arena_printf(findings->arena, "%s (%s) against %s (float32): %s.",
+                                               findings->titles[variant], precision,
+                                               findings->titles[base], list)));
+    }
+    return text;
+}
+
+/* The topics in which a pair is undecided: "speed, load time". */
+static const char *undecided_topics(struct findings *findings, size_t a, size_t b)
+{
+    const char *list = "";
+    for (size_t i = 0; i < TOPICS; i++) {
+        struct comparison comparison;
+        if (comparison_find(findings->summary, a, b, topics[i].compared, &comparison) &&
+            comparison.verdict == VERDICT_UNDECIDED)
+            append(findings, &list, ", ", topics[i].noun);
+    }
+    return list;
+}
+
+const char *finding_undecided(struct findings *findings)
+{
+    size_t count = findings->summary->variant_count;
+    const char *text = "";
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = i + 1; j < count; j++) {
+            size_t a = findings->order[i], b = findings->order[j];
+            const char *list = undecided_topics(findings, a, b);
+            if (*list)
+                append(
+                    findings, &text, "; ",
+                    kept(findings, arena_printf(findings->arena, "%s and %s in %s",
+                                                findings->titles[a], findings->titles[b], list)));
+        }
+    }
+    return *text ? kept(findings, arena_printf(findings->arena,
+                                               "Undecided: %s. More blocks may decide.", text))
+                 : "";
+}
+
+const char *finding_failed(struct findings *findings)
+{
+    const char *list = "";
+    for (size_t i = 0; i < findings->summary->variant_count; i++) {
+        const struct summary_variant *variant = &findings->summary->variants[findings->order[i]];
+        if (variant->processes == variant->failures)
+            append(findings, &list, ", ", findings->titles[findings->order[i]]);
+    }
+    return *list ? kept(findings,
+                        arena_printf(findings->arena,
+                                     "Nothing is known of %s: the table's notes say why.", list))
+                 : "";
+}

@@ -1,0 +1,302 @@
+#include "report/grid.h"
+
+#include <string.h>
+
+#include "report/text.h"
+
+enum { TITLE_WIDTH = 22, LOG_LINES = 3, LOG_WIDTH = 400 };
+
+static const char *const YARDSTICK = "native"; /* the engine that others are held against */
+
+/* What the parts of a grid are made from. */
+struct grid_source {
+    const struct summary *summary;
+    const size_t *order;
+    struct arena *arena;
+};
+
+static const struct summary_variant *column_variant(const struct grid_source *source, size_t column)
+{
+    return &source->summary->variants[source->order[column]];
+}
+
+const char *variant_title(const struct record_variant *variant, struct arena *arena)
+{
+    bool titled = variant->title && *variant->title;
+    return text_clean(arena, titled ? variant->title : variant->name);
+}
+
+size_t *column_order(const struct summary *summary, struct arena *arena)
+{
+    size_t *order = arena_array(arena, summary->variant_count + 1, sizeof *order);
+    size_t next = 0;
+    for (int yardstick = 1; order && yardstick >= 0; yardstick--) {
+        for (size_t i = 0; i < summary->variant_count; i++) {
+            const char *engine = summary->variants[i].variant->engine;
+            if ((engine && strcmp(engine, YARDSTICK) == 0) == yardstick)
+                order[next++] = i;
+        }
+    }
+    return order;
+}
+
+/* A variant of which nothing is known, because every process of it failed. */
+static bool variant_failed(const struct summary_variant *variant)
+{
+    return variant->failures > 0 && variant->failures >= variant->processes;
+}
+
+/* A metric outside the classic ones says something when it tells of the engine more than that the
+ * value exists: memory of a device, a precision's price. */
+static bool metric_shown(const struct summary *summary, enum metric metric, bool wide)
+{
+    const struct metric_info *info = &metric_infos[metric];
+    bool telling = wide || metric == METRIC_DEVICE_MEMORY || metric == METRIC_PRECISION_IMPACT;
+    if (info->classic)
+        return true;
+    for (size_t i = 0; telling && i < summary->variant_count; i++) {
+        const struct estimate *estimate = &summary->variants[i].metrics[metric];
+        if (estimate_usable(estimate) || (wide && estimate->why))
+            return true;
+    }
+    return false;
+}
+
+/* Marks what is best in a row, and everything that shows the same figure; nothing when all do. */
+static void row_mark_best(struct grid_row *row, const struct grid_source *source,
+                          enum metric metric)
+{
+    int better = metric_infos[metric].better;
+    size_t columns = source->summary->variant_count, best = columns, same = 0, known = 0;
+    double best_value = 0;
+    for (size_t i = 0; better && i < columns; i++) {
+        if (row->cells[i].word)
+            continue;
+        double value = better * column_variant(source, i)->metrics[metric].value;
+        known++;
+        if (best == columns || value > best_value) {
+            best = i;
+            best_value = value;
+        }
+    }
+    for (size_t i = 0; best < columns && i < columns; i++)
+        if (!row->cells[i].word)
+            same += strcmp(row->cells[i].value.text, row->cells[best].value.text) == 0;
+    for (size_t i = 0; same < known && i < columns; i++)
+        row->cells[i].best = !row->cells[i].word &&
+                             strcmp(row->cells[i].value.text, row->cells[best].value.text) == 0;
+}
+
+static bool row_metric(struct grid_row *row, const struct grid_source *source, enum metric metric)
+{
+    const struct metric_info *info = &metric_infos[metric];
+    size_t columns = source->summary->variant_count;
+    row->title = info->title;
+    row->group = info->group;
+    row->cells = arena_array(source->arena, columns + 1, sizeof *row->cells);
+    if (!row->cells)
+        return false;
+    for (size_t i = 0; i < columns; i++) {
+        const struct summary_variant *variant = column_variant(source, i);
+        const struct estimate *estimate = &variant->metrics[metric];
+        struct grid_cell *cell = &row->cells[i];
+        if (estimate_usable(estimate)) {
+            cell->value = number_metric(estimate, info);
+            cell->spread = number_spread(estimate, info);
+        } else {
+            cell->failed = variant_failed(variant);
+            cell->word = cell->failed ? "failed" : "n/a";
+        }
+    }
+    row_mark_best(row, source, metric);
+    return true;
+}
+
+static bool row_precision(struct grid_row *row, const struct grid_source *source)
+{
+    size_t columns = source->summary->variant_count;
+    row->title = "Precision";
+    row->group = GROUP_PRECISION;
+    row->cells = arena_array(source->arena, columns + 1, sizeof *row->cells);
+    for (size_t i = 0; row->cells && i < columns; i++) {
+        const char *word = text_clean(source->arena, column_variant(source, i)->precision);
+        if (!word)
+            return false;
+        row->cells[i].word = *word ? text_fit(source->arena, word, TITLE_WIDTH) : "n/a";
+        if (!row->cells[i].word)
+            return false;
+    }
+    return row->cells;
+}
+
+/* How many processes of each variant went well. */
+static bool row_processes(struct grid_row *row, const struct grid_source *source)
+{
+    size_t columns = source->summary->variant_count;
+    row->title = "Good Processes";
+    row->group = GROUP_TRUST;
+    row->cells = arena_array(source->arena, columns + 1, sizeof *row->cells);
+    for (size_t i = 0; row->cells && i < columns; i++) {
+        const struct summary_variant *variant = column_variant(source, i);
+        size_t good = variant->processes - variant->failures;
+        row->cells[i].word =
+            variant->failures ? arena_printf(source->arena, "%zu of %zu", good, variant->processes)
+                              : arena_printf(source->arena, "%zu", good);
+        row->cells[i].failed = variant->failures > 0;
+        if (!row->cells[i].word)
+            return false;
+    }
+    return row->cells;
+}
+
+static bool rows_make(struct grid *grid, const struct grid_source *source, bool wide)
+{
+    bool failures = false;
+    for (size_t i = 0; i < grid->columns; i++)
+        failures |= source->summary->variants[i].failures > 0;
+    grid->rows = arena_array(source->arena, METRIC_COUNT + 2, sizeof *grid->rows);
+    if (!grid->rows)
+        return false;
+    for (enum metric_group group = 0; group < GROUP_COUNT; group++) {
+        if (group == GROUP_PRECISION && !row_precision(&grid->rows[grid->row_count++], source))
+            return false;
+        for (enum metric metric = 0; metric < METRIC_COUNT; metric++)
+            if (metric_infos[metric].group == group &&
+                metric_shown(source->summary, metric, wide) &&
+                !row_metric(&grid->rows[grid->row_count++], source, metric))
+                return false;
+        if (group == GROUP_TRUST && (wide || failures) &&
+            !row_processes(&grid->rows[grid->row_count++], source))
+            return false;
+    }
+    return true;
+}
+
+/* The last lines of a worker's output, cleaned; a list that NULL ends. */
+static const char *const *log_lines(struct arena *arena, const char *log)
+{
+    const char **lines = arena_array(arena, LOG_LINES + 1, sizeof *lines);
+    const char *end = log ? log + strlen(log) : NULL;
+    size_t first = LOG_LINES;
+    while (lines && log && end > log && first > 0) {
+        const char *start = end;
+        while (start > log && start[-1] != '\n')
+            start--;
+        if (end > start) {
+            size_t bytes = (size_t)(end - start) < LOG_WIDTH ? (size_t)(end - start) : LOG_WIDTH;
+            const char *line = arena_strndup(arena, start, bytes);
+            lines[--first] = line ? text_clean(arena, line) : NULL;
+            if (!lines[first])
+                return NULL;
+        }
+        end = start > log ? start - 1 : log;
+    }
+    return lines ? lines + first : NULL;
+}
+
+/* The note of a variant that failed, now and then or always, or could not run at all. */
+static const char *variant_note(const struct grid_source *source, size_t column, const char *title)
+{
+    const struct summary_variant *variant = column_variant(source, column);
+    const char *why = text_clean(source->arena, variant->why ? variant->why : "no reason is known");
+    if (!why)
+        return NULL;
+    if (variant->processes == 0)
+        return arena_printf(source->arena, "%s did not run: %s", title, why);
+    if (!variant_failed(variant))
+        return arena_printf(source->arena, "%s failed in %zu of %zu processes: %s", title,
+                            variant->failures, variant->processes, why);
+    if (variant->processes == 1)
+        return arena_printf(source->arena, "%s failed: %s", title, why);
+    return arena_printf(source->arena, "%s failed in all of its %zu processes: %s", title,
+                        variant->processes, why);
+}
+
+static bool titles_make(struct grid *grid, const struct grid_source *source)
+{
+    grid->titles = arena_array(source->arena, grid->columns + 1, sizeof *grid->titles);
+    for (size_t i = 0; grid->titles && i < grid->columns; i++) {
+        const struct summary_variant *variant = column_variant(source, i);
+        const char *title = variant_title(variant->variant, source->arena);
+        const char *fitted = title ? text_fit(source->arena, title, TITLE_WIDTH) : NULL;
+        if (!fitted)
+            return false;
+        grid->titles[i] = fitted;
+        if (variant->failures == 0 && variant->processes > 0)
+            continue;
+        struct grid_note *note = &grid->notes[grid->note_count++];
+        note->mark = arena_printf(source->arena, "[%zu]", grid->note_count);
+        note->text = variant_note(source, i, title);
+        note->log = log_lines(source->arena, variant->log_tail);
+        if (!note->mark || !note->text || !note->log)
+            return false;
+        grid->titles[i] = arena_printf(source->arena, "%s %s", fitted, note->mark);
+        if (!grid->titles[i])
+            return false;
+    }
+    return grid->titles;
+}
+
+/* The columns where a metric is missing for the reason that the first of them gives. */
+static const char *missing_names(const struct grid_source *source, enum metric metric, size_t first)
+{
+    size_t columns = source->summary->variant_count, known = 0, others = 0;
+    const char *why = column_variant(source, first)->metrics[metric].why, *names = "";
+    for (size_t i = 0; names && i < columns; i++) {
+        const struct summary_variant *variant = column_variant(source, i);
+        const struct estimate *estimate = &variant->metrics[metric];
+        if (estimate_usable(estimate)) {
+            known++;
+        } else if (estimate->why && strcmp(estimate->why, why) == 0) {
+            const char *title = variant_title(variant->variant, source->arena);
+            names = title ? arena_printf(source->arena, "%s%s%s", names, *names ? ", " : ", for ",
+                                         title)
+                          : NULL;
+        } else if (!variant_failed(variant) && variant->processes > 0) {
+            others++;
+        }
+    }
+    return known || others ? names : "";
+}
+
+/* A note for each reason why a metric of the grid is not available. */
+static bool missing_notes(struct grid *grid, const struct grid_source *source, enum metric metric)
+{
+    for (size_t i = 0; i < grid->columns; i++) {
+        const struct estimate *estimate = &column_variant(source, i)->metrics[metric];
+        bool said = estimate_usable(estimate) || !estimate->why ||
+                    variant_failed(column_variant(source, i));
+        for (size_t j = 0; j < i && !said; j++) {
+            const struct estimate *earlier = &column_variant(source, j)->metrics[metric];
+            said = !estimate_usable(earlier) && earlier->why &&
+                   strcmp(earlier->why, estimate->why) == 0;
+        }
+        if (said)
+            continue;
+        const char *names = missing_names(source, metric, i);
+        const char *why = text_clean(source->arena, estimate->why);
+        struct grid_note *note = &grid->notes[grid->note_count++];
+        static const char *const no_log[] = {NULL};
+        *note = (struct grid_note){"n/a", NULL, no_log};
+        if (names && why)
+            note->text =
+                arena_printf(source->arena, "%s%s: %s", metric_infos[metric].title, names, why);
+        if (!note->text)
+            return false;
+    }
+    return true;
+}
+
+enum status grid_make(struct grid *grid, const struct summary *summary, bool wide,
+                      struct arena *arena, struct error *err)
+{
+    struct grid_source source = {summary, column_order(summary, arena), arena};
+    *grid = (struct grid){.columns = summary->variant_count};
+    size_t most_notes = summary->variant_count * (METRIC_COUNT + 1) + 1;
+    grid->notes = arena_array(arena, most_notes, sizeof *grid->notes);
+    bool good =
+        source.order && grid->notes && rows_make(grid, &source, wide) && titles_make(grid, &source);
+    for (enum metric metric = 0; good && metric < METRIC_COUNT; metric++)
+        good = !metric_shown(summary, metric, wide) || missing_notes(grid, &source, metric);
+    return good ? STATUS_OK : error_no_memory(err, most_notes * sizeof *grid->notes);
+}

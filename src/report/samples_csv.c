@@ -1,0 +1,40 @@
+/* One row for each token of the timed generations, as it arrived. */
+#include <inttypes.h>
+
+#include "report/csv.h"
+#include "report/report.h"
+
+static void process_rows(FILE *stream, const struct record_run *run,
+                         const struct record_process *process)
+{
+    int64_t before_ns = process->prompt_ns;
+    for (size_t i = 0; i < process->token_count; i++) {
+        int64_t stamp_ns = process->stamps_ns[i];
+        fprintf(stream, "%" PRId64 ",", run->id);
+        csv_text(stream, run->variants[process->variant].name);
+        /* The first token ends the prompt; the warm-up's steps follow it. */
+        fprintf(stream, ",%" PRIu32 ",%" PRIu32 ",%zu,%" PRId32 ",%d,%" PRId64 ",%" PRId64 "\n",
+                process->block, process->position, i, process->ids[i], i > process->warmup_steps,
+                stamp_ns - process->prompt_ns, stamp_ns - before_ns);
+        before_ns = stamp_ns;
+    }
+}
+
+static enum status samples_write(const struct summary *summary,
+                                 const struct report_options *options, FILE *stream,
+                                 struct error *err)
+{
+    (void)options;
+    fputs("run,framework,block,position,token,id,counted,since_prompt_ns,since_previous_ns\n",
+          stream);
+    for (size_t i = 0; i < summary->run->process_count; i++)
+        process_rows(stream, summary->run, &summary->run->processes[i]);
+    return ferror(stream) ? error_errno(err, "write the CSV") : STATUS_OK;
+}
+
+const struct report_form report_samples_csv = {
+    .name = "samples.csv",
+    .extension = ".samples.csv",
+    .about = "a row for each token of every process",
+    .write = samples_write,
+};

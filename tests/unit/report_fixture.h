@@ -1,0 +1,194 @@
+/* Summaries made by hand for the tests of reports: variants of known speed, with intervals and
+ * verdicts that follow from it. */
+#ifndef PRONY_TESTS_REPORT_FIXTURE_H
+#define PRONY_TESTS_REPORT_FIXTURE_H
+
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/summary.h"
+
+enum { FIXTURE_VARIANTS = 9, FIXTURE_TOKENS = 5 };
+
+struct fixture {
+    struct record_variant variants[FIXTURE_VARIANTS];
+    struct record_process processes[FIXTURE_VARIANTS];
+    int64_t stamps[FIXTURE_VARIANTS][FIXTURE_TOKENS];
+    int32_t ids[FIXTURE_VARIANTS][FIXTURE_TOKENS];
+    struct record_phase phases[FIXTURE_VARIANTS];
+    struct summary_variant rows[FIXTURE_VARIANTS];
+    struct comparison comparisons[512];
+    const char *notes[4];
+    struct record_run run;
+    struct summary summary;
+};
+
+/* Seconds, bytes, rates and fractions of a variant of speed 1. */
+static const double fixture_values[METRIC_COUNT] = {
+    [METRIC_MODEL_LOAD] = 0.1834,  [METRIC_PROCESS_START] = 0.0121,
+    [METRIC_COLD_START] = 0.05089, [METRIC_START_TO_FIRST_TOKEN] = 0.2464,
+    [METRIC_TTFT] = 0.03311,       [METRIC_PREFILL_RATE] = 1933,
+    [METRIC_TPOT] = 0.02443,       [METRIC_TPOT_MIN] = 0.02301,
+    [METRIC_TPOT_MAX] = 0.04120,   [METRIC_TPOT_MEDIAN] = 0.02440,
+    [METRIC_TPOT_P90] = 0.02567,   [METRIC_TPOT_P99] = 0.03104,
+    [METRIC_THROUGHPUT] = 40.93,   [METRIC_PEAK_THROUGHPUT] = 42.17,
+    [METRIC_TOTAL_TIME] = 0.4972,  [METRIC_WARMUP_IMPROVEMENT] = 1.54,
+    [METRIC_WEIGHTS] = 538e6,      [METRIC_MODEL_MEMORY] = 541e6,
+    [METRIC_PEAK_MEMORY] = 612e6,  [METRIC_MEMORY_OVERHEAD] = 74e6,
+    [METRIC_PRECISION_IMPACT] = 1, [METRIC_BANDWIDTH] = 26.1e9,
+    [METRIC_LIMIT_SHARE] = 0.843,
+};
+
+/* A variant that is `factor` times as fast and as small as one of speed 1. */
+static inline void fixture_row(struct summary_variant *row, double factor, size_t blocks)
+{
+    for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
+        int better = metric_infos[metric].better;
+        double value = fixture_values[metric];
+        bool pooled = metric == METRIC_TPOT_MIN || metric == METRIC_TPOT_MAX ||
+                      metric == METRIC_TPOT_P90 || metric == METRIC_PEAK_THROUGHPUT;
+        if (metric != METRIC_LIMIT_SHARE)
+            value *= better > 0 ? factor : better < 0 ? 1 / factor : 1;
+        double half = blocks > 1 && !pooled ? value * 0.021 : 0;
+        if (value > 0)
+            row->metrics[metric] = (struct estimate){.known = true,
+                                                     .value = value,
+                                                     .low = value - half,
+                                                     .high = value + half,
+                                                     .blocks = blocks};
+    }
+    row->metrics[METRIC_TPOT_P99] = (struct estimate){.why = "needs 662 tokens, has 120"};
+}
+
+static inline void fixture_compare(struct fixture *fixture, size_t blocks)
+{
+    static const enum metric compared[] = {METRIC_TPOT, METRIC_TTFT, METRIC_COLD_START,
+                                           METRIC_MODEL_LOAD, METRIC_PEAK_MEMORY};
+    struct summary *summary = &fixture->summary;
+    for (size_t m = 0; m < sizeof compared / sizeof compared[0]; m++)
+        for (size_t a = 0; a < summary->variant_count; a++)
+            for (size_t b = a + 1; b < summary->variant_count; b++) {
+                const struct estimate *own = &fixture->rows[a].metrics[compared[m]];
+                const struct estimate *other = &fixture->rows[b].metrics[compared[m]];
+                if (!own->known || !other->known)
+                    continue;
+                double ratio = other->value / own->value, half = blocks > 1 ? 0.015 : 0;
+                fixture->comparisons[summary->comparison_count++] = (struct comparison){
+                    .a = a,
+                    .b = b,
+                    .metric = compared[m],
+                    .ratio = {true, ratio, ratio * (1 - half), ratio * (1 + half), blocks, NULL},
+                    .verdict = blocks < 6                       ? VERDICT_NONE
+                               : ratio > 0.995 && ratio < 1.005 ? VERDICT_SAME
+                               : ratio > 0.97 && ratio < 1.03   ? VERDICT_UNDECIDED
+                               : ratio > 1                      ? VERDICT_FASTER
+                                                                : VERDICT_SLOWER,
+                };
+            }
+}
+
+/* A process of 5 tokens, 25 ms apart, the second of which ends the warm-up. */
+static inline void fixture_process(struct fixture *fixture, size_t index)
+{
+    const int64_t ms = 1000000;
+    for (int i = 0; i < FIXTURE_TOKENS; i++) {
+        fixture->stamps[index][i] = (533 + 25 * i) * ms;
+        fixture->ids[index][i] = 100 + i;
+    }
+    fixture->phases[index] = (struct record_phase){"read", 115 * ms, 250 * ms};
+    fixture->processes[index] = (struct record_process){
+        .variant = (uint32_t)index,
+        .position = (uint32_t)index,
+        .spawned_ns = 100 * ms,
+        .hello_ns = 112 * ms,
+        .load_asked_ns = 113 * ms,
+        .load_ready_ns = 296 * ms,
+        .phases = &fixture->phases[index],
+        .phase_count = 1,
+        .weight_bytes = 538000000,
+        .kv_token_bytes = 23040,
+        .threads = 2,
+        .precision = "float16",
+        .cold_asked_ns = 299 * ms,
+        .cold_prompt_ns = 300 * ms,
+        .cold_first_ns = 350 * ms,
+        .prompt_tokens = 64,
+        .prompt_ns = 500 * ms,
+        .stamps_ns = fixture->stamps[index],
+        .ids = fixture->ids[index],
+        .token_count = FIXTURE_TOKENS,
+        .warmup_steps = 1,
+        .memory_before = 8000000,
+        .memory_loaded = 549000000,
+        .memory_peak = 612000000,
+        .device_before = -1,
+        .device_loaded = -1,
+        .device_peak = -1,
+        .memory_method = "PSS",
+        .bandwidth = 26.1e9,
+        .load_average = 0.2,
+    };
+}
+
+struct fixture_variant {
+    const char *name, *engine, *precision;
+    double factor; /* 0: it failed in every process */
+};
+
+/* Run 7: the variants, each in as many blocks. */
+static inline void fixture_make(struct fixture *fixture, const struct fixture_variant *variants,
+                                size_t count, size_t blocks)
+{
+    memset(fixture, 0, sizeof *fixture);
+    fixture->run =
+        (struct record_run){.id = 7,
+                            .created = "2026-11-23T05:00:00Z",
+                            .state = "complete",
+                            .plan = "{\"iterations\": 20}",
+                            .manifest = "{\"model\": {\"path\": \"/models/SmolLM2-135M-F16.gguf\", "
+                                        "\"parameters\": 134515008}}",
+                            .variants = fixture->variants,
+                            .variant_count = count,
+                            .processes = fixture->processes,
+                            .process_count = count};
+    fixture->summary = (struct summary){.run = &fixture->run,
+                                        .variants = fixture->rows,
+                                        .variant_count = count,
+                                        .blocks = blocks,
+                                        .blocks_planned = blocks,
+                                        .iterations = 20,
+                                        .prompt_tokens = 64,
+                                        .notes = fixture->notes,
+                                        .comparisons = fixture->comparisons};
+    for (size_t i = 0; i < count; i++) {
+        fixture->variants[i] = (struct record_variant){.name = variants[i].name,
+                                                       .title = variants[i].name,
+                                                       .engine = variants[i].engine,
+                                                       .precision = variants[i].precision,
+                                                       .about = "what it turns on",
+                                                       .engine_version = "1.0",
+                                                       .stands_on = "",
+                                                       .detail = ""};
+        fixture->rows[i] = (struct summary_variant){.variant = &fixture->variants[i],
+                                                    .processes = blocks,
+                                                    .precision = variants[i].precision,
+                                                    .threads = 2};
+        fixture_process(fixture, i);
+        if (variants[i].factor > 0) {
+            fixture_row(&fixture->rows[i], variants[i].factor, blocks);
+            continue;
+        }
+        const char *why = "the worker was ended by signal 9 (Killed) while it loaded the model";
+        const char *log = "reading the weights\nallocating 538 MB\nout of memory\n";
+        fixture->rows[i].failures = blocks;
+        fixture->rows[i].why = fixture->processes[i].failure = why;
+        fixture->rows[i].log_tail = fixture->processes[i].log_tail = log;
+        fixture->processes[i].token_count = 0;
+        fixture->processes[i].cold_prompt_ns = fixture->processes[i].prompt_ns = 0;
+    }
+    fixture_compare(fixture, blocks);
+    fixture->notes[fixture->summary.note_count++] =
+        "The machine was not idle: its load average was 3.1 on 2 cores as the run began.";
+}
+
+#endif
