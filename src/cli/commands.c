@@ -6,11 +6,17 @@
 #include "base/suggest.h"
 
 extern const struct command command_documentation;
+extern const struct command command_model_convert;
+extern const struct command command_model_inspect;
 extern const struct command command_model_make;
 extern const struct command command_model_tokenize;
+extern const struct command command_model_verify;
 
 const struct command *const commands[] = {
     &command_model_make,
+    &command_model_convert,
+    &command_model_inspect,
+    &command_model_verify,
     &command_model_tokenize,
     &command_documentation,
     NULL,

@@ -100,8 +100,8 @@ static void gguf_write_metadata(struct gguf_head *head, const struct model_conte
         gguf_write_string(head, "general.architecture", "llama");
         gguf_write_string(head, "general.name", content->name);
         gguf_write_config(head, &content->config);
-        if (content->vocabulary)
-            token_list_to_gguf(content->vocabulary, head);
+        if (content->tokens)
+            token_list_to_gguf(content->tokens, head);
     }
     gguf_write_u32(head, "general.file_type", gguf_file_type(precision));
 }
@@ -148,9 +148,8 @@ static enum status folder_write(const struct model_content *content,
         return status ? status
                       : config_carry(content->folder, output->precision, output->path, err);
     }
-    if (content->vocabulary)
-        status =
-            token_list_to_folder(content->vocabulary, output->path, content->config.context, err);
+    if (content->tokens)
+        status = token_list_to_folder(content->tokens, output->path, content->config.context, err);
     return status ? status : config_write(&content->config, output->precision, output->path, err);
 }
 

@@ -16,8 +16,8 @@
 struct model_content {
     const char *name;
     struct model_config config;
-    bool rope_freqs;                     /* the source has WEIGHT_ROPE_FREQS, for GGUF */
-    const struct token_list *vocabulary; /* NULL: none */
+    bool rope_freqs;                 /* the source has WEIGHT_ROPE_FREQS, for GGUF */
+    const struct token_list *tokens; /* NULL: none */
     /* Where metadata comes from as it is, instead of the above; both may be NULL. */
     const struct gguf *gguf; /* for GGUF */
     const char *folder;      /* for safetensors */

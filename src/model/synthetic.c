@@ -63,18 +63,15 @@ void synthetic_scale_rope(struct model_config *config)
     config->rope = (struct rope_scaling){ROPE_SCALING_LLAMA3, 8, 1, 4, original};
 }
 
-enum status synthetic_check(const struct model_config *c, struct error *err)
+enum status synthetic_check(const struct model_config *config, struct error *err)
 {
-    if (c->head_size % 2 != 0)
-        return error_set(err, STATUS_USAGE, "the head size must be even, and %u is not",
-                         c->head_size);
-    if (c->heads % c->kv_heads != 0)
-        return error_set(err, STATUS_USAGE,
-                         "the number of heads, %u, is not a multiple of that of KV heads, %u",
-                         c->heads, c->kv_heads);
-    if (c->vocabulary < TOKEN_LIST_LEAST)
+    if (config->vocabulary < TOKEN_LIST_LEAST)
         return error_set(err, STATUS_USAGE, "the vocabulary must have at least %d tokens, not %u",
-                         TOKEN_LIST_LEAST, c->vocabulary);
+                         TOKEN_LIST_LEAST, config->vocabulary);
+    if (model_config_check(config, "the shape", err)) {
+        err->status = STATUS_USAGE;
+        return error_remedy(err, "Give --heads, --kv-heads and --head-size that fit together.");
+    }
     return STATUS_OK;
 }
 
@@ -133,19 +130,20 @@ enum status synthetic_write(const struct model_config *config, const char *name,
                             const struct model_output *output, uint64_t *bytes, struct error *err)
 {
     struct arena arena = {0};
-    struct token_list vocabulary;
+    struct token_list tokens;
     struct model_config complete = *config;
-    enum status status = token_list_make(&vocabulary, &arena, config->vocabulary, err);
+    enum status status = token_list_make(&tokens, &arena, config->vocabulary, err);
     if (!status) {
-        complete.bos = vocabulary.bos;
-        complete.eos[0] = vocabulary.eos;
-        complete.eos_count = 1;
+        complete.bos = tokens.bos;
+        complete.eos[0] = tokens.eos;
+        complete.eos[1] = tokens.eom;
+        complete.eos_count = 2;
         struct generator generator = {seed, &complete};
         struct model_content content = {
             .name = name,
             .config = complete,
             .rope_freqs = config->rope.kind == ROPE_SCALING_LLAMA3,
-            .vocabulary = &vocabulary,
+            .tokens = &tokens,
             .source = {generate_row, &generator},
         };
         status = model_write(&content, output, bytes, err);

@@ -3,6 +3,7 @@
 #ifndef PRONY_MODEL_TOKEN_LIST_H
 #define PRONY_MODEL_TOKEN_LIST_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -10,6 +11,7 @@
 #include "base/error.h"
 #include "model/gguf.h"
 #include "model/gguf_write.h"
+#include "model/model.h"
 #include "model/tokenizer_parts.h"
 
 struct token_list {
@@ -44,5 +46,12 @@ enum status token_list_from_folder(struct token_list *list, struct arena *arena,
 /* Writes both files; context is the model's longest text, in tokens. */
 enum status token_list_to_folder(const struct token_list *list, const char *folder,
                                  uint32_t context, struct error *err);
+
+/* That of an open model, by whichever of the two its format has. */
+enum status token_list_of_model(struct token_list *list, struct arena *arena,
+                                const struct model *model, struct error *err);
+
+/* The folder of a file: what is before its last slash, or ".". */
+void folder_of(const char *path, char folder[PATH_MAX]);
 
 #endif
