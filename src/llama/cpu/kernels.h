@@ -1,0 +1,66 @@
+/* The arithmetic of a transformer, once for each instruction set behind one table.
+ *
+ * Weights and the KV cache are F32, F16 or BF16; activations are float32, and so is every sum.
+ * Each output element is summed in an order that depends on the number of columns alone: not on
+ * the rows or tokens computed beside it, hence not on how work is split over threads or blocks.
+ * Pointers need the alignment of their element type only. */
+#ifndef PRONY_LLAMA_CPU_KERNELS_H
+#define PRONY_LLAMA_CPU_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "llama/llama.h"
+
+enum { KERNEL_TYPES = LLAMA_BF16 + 1 };
+
+struct kernels {
+    const char *name;
+
+    /* out[t * out_stride + r] = sum over c of weights[r, c] * x[t, c].
+     * weights [rows, columns] and x [tokens, columns] are contiguous. */
+    void (*matmul[KERNEL_TYPES])(float *out, size_t out_stride, const void *weights, size_t rows,
+                                 size_t columns, const float *x, size_t tokens);
+
+    /* out[h, c] = sum over p of share[h * share_stride + p] * values[p, c]: attention's mean of
+     * the values. out [heads, columns] and values [positions, columns] are contiguous. */
+    void (*mix[KERNEL_TYPES])(float *out, const float *share, size_t share_stride, size_t heads,
+                              const void *values, size_t positions, size_t columns);
+
+    /* To and from float32; narrowing rounds to nearest, ties to even. */
+    void (*narrow[KERNEL_TYPES])(void *out, const float *x, size_t count);
+    void (*widen[KERNEL_TYPES])(float *out, const void *x, size_t count);
+
+    /* out[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i] */
+    void (*rmsnorm)(float *out, const float *x, const float *weight, size_t count, float eps);
+    /* x[i] = exp(scale * x[i] - max) / sum, in place. */
+    void (*softmax)(float *x, size_t count, float scale);
+    /* gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i] */
+    void (*silu_mul)(float *gate, const float *up, size_t count);
+    /* x[i] += y[i] */
+    void (*add)(float *x, const float *y, size_t count);
+};
+
+/* Bytes of one element. */
+static inline size_t llama_precision_bytes(enum llama_precision precision)
+{
+    return precision == LLAMA_F32 ? 4 : 2;
+}
+
+/* The table called name, or the machine's best for NULL. STATUS_USAGE: no such table;
+ * STATUS_UNSUPPORTED: this processor lacks its instructions. */
+enum status kernels_find(const struct kernels **kernels, const char *name, struct error *err);
+
+/* The i-th table that this processor can run, plain C first; NULL beyond the last. */
+const struct kernels *kernels_at(size_t i);
+
+extern const struct kernels kernels_plain;
+#if defined(__x86_64__)
+extern const struct kernels kernels_avx2, kernels_avx512;
+#elif defined(__aarch64__)
+extern const struct kernels kernels_neon;
+#endif
+
+#endif

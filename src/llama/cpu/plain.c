@@ -1,0 +1,207 @@
+/* The kernels as one reads them in a paper: what the others are tested against. */
+#include <math.h>
+#include <string.h>
+
+#include "llama/cpu/kernels.h"
+
+static float f32_from_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static uint32_t bits_from_f32(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static float f32_from_bf16(uint16_t half)
+{
+    return f32_from_bits((uint32_t)half << 16);
+}
+
+static uint16_t bf16_from_f32(float value)
+{
+    uint32_t bits = bits_from_f32(value);
+    if (isnan(value))
+        return (uint16_t)(bits >> 16 | 0x40); /* stays a NaN, a quiet one */
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static float f32_from_f16(uint16_t half)
+{
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16;
+    uint32_t exponent = half >> 10 & 0x1f, fraction = half & 0x3ff;
+    if (exponent == 0x1f)
+        return f32_from_bits(sign | 0x7f800000 | fraction << 13);
+    if (exponent == 0) /* zero or subnormal: fraction * 2^-24, which float32 holds exactly */
+        return f32_from_bits(sign | bits_from_f32((float)fraction * 0x1p-24f));
+    return f32_from_bits(sign | (exponent + 112) << 23 | fraction << 13);
+}
+
+static uint16_t f16_from_f32(float value)
+{
+    uint32_t bits = bits_from_f32(value);
+    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
+    float size = fabsf(value);
+    if (isnan(value))
+        return (uint16_t)(sign | 0x7e00 | (bits >> 13 & 0x3ff));
+    if (size >= 65520.0f) /* half way from the largest F16 to the next step */
+        return sign | 0x7c00;
+    if (size < 0x1p-14f) /* subnormal: the addition rounds to a multiple of 2^-24 */
+        return (uint16_t)(sign | bits_from_f32(size + 0.5f));
+    bits = (bits & 0x7fffffff) - (112u << 23);
+    return (uint16_t)(sign | (bits + 0xfff + (bits >> 13 & 1)) >> 13);
+}
+
+static float element(const void *data, size_t i, enum llama_precision type)
+{
+    if (type == LLAMA_F32)
+        return ((const float *)data)[i];
+    uint16_t half = ((const uint16_t *)data)[i];
+    return type == LLAMA_F16 ? f32_from_f16(half) : f32_from_bf16(half);
+}
+
+static void matmul(float *out, size_t out_stride, const void *weights, size_t rows, size_t columns,
+                   const float *x, size_t tokens, enum llama_precision type)
+{
+    for (size_t t = 0; t < tokens; t++) {
+        for (size_t r = 0; r < rows; r++) {
+            float sum = 0;
+            for (size_t c = 0; c < columns; c++)
+                sum += element(weights, r * columns + c, type) * x[t * columns + c];
+            out[t * out_stride + r] = sum;
+        }
+    }
+}
+
+static void mix(float *out, const float *share, size_t share_stride, size_t heads,
+                const void *values, size_t positions, size_t columns, enum llama_precision type)
+{
+    for (size_t h = 0; h < heads; h++) {
+        for (size_t c = 0; c < columns; c++) {
+            float sum = 0;
+            for (size_t p = 0; p < positions; p++)
+                sum += share[h * share_stride + p] * element(values, p * columns + c, type);
+            out[h * columns + c] = sum;
+        }
+    }
+}
+
+static void matmul_f32(float *out, size_t out_stride, const void *weights, size_t rows,
+                       size_t columns, const float *x, size_t tokens)
+{
+    matmul(out, out_stride, weights, rows, columns, x, tokens, LLAMA_F32);
+}
+
+static void matmul_f16(float *out, size_t out_stride, const void *weights, size_t rows,
+                       size_t columns, const float *x, size_t tokens)
+{
+    matmul(out, out_stride, weights, rows, columns, x, tokens, LLAMA_F16);
+}
+
+static void matmul_bf16(float *out, size_t out_stride, const void *weights, size_t rows,
+                        size_t columns, const float *x, size_t tokens)
+{
+    matmul(out, out_stride, weights, rows, columns, x, tokens, LLAMA_BF16);
+}
+
+static void mix_f32(float *out, const float *share, size_t share_stride, size_t heads,
+                    const void *values, size_t positions, size_t columns)
+{
+    mix(out, share, share_stride, heads, values, positions, columns, LLAMA_F32);
+}
+
+static void mix_f16(float *out, const float *share, size_t share_stride, size_t heads,
+                    const void *values, size_t positions, size_t columns)
+{
+    mix(out, share, share_stride, heads, values, positions, columns, LLAMA_F16);
+}
+
+static void mix_bf16(float *out, const float *share, size_t share_stride, size_t heads,
+                     const void *values, size_t positions, size_t columns)
+{
+    mix(out, share, share_stride, heads, values, positions, columns, LLAMA_BF16);
+}
+
+static void copy_f32_out(void *out, const float *x, size_t count)
+{
+    memcpy(out, x, count * sizeof *x);
+}
+
+static void copy_f32_in(float *out, const void *x, size_t count)
+{
+    memcpy(out, x, count * sizeof *out);
+}
+
+static void narrow_f16(void *out, const float *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        ((uint16_t *)out)[i] = f16_from_f32(x[i]);
+}
+
+static void narrow_bf16(void *out, const float *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        ((uint16_t *)out)[i] = bf16_from_f32(x[i]);
+}
+
+static void widen_f16(float *out, const void *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = f32_from_f16(((const uint16_t *)x)[i]);
+}
+
+static void widen_bf16(float *out, const void *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = f32_from_bf16(((const uint16_t *)x)[i]);
+}
+
+static void rmsnorm(float *out, const float *x, const float *weight, size_t count, float eps)
+{
+    float sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += x[i] * x[i];
+    float factor = 1 / sqrtf(sum / (float)count + eps);
+    for (size_t i = 0; i < count; i++)
+        out[i] = x[i] * factor * weight[i];
+}
+
+static void softmax(float *x, size_t count, float scale)
+{
+    float max = -INFINITY, sum = 0;
+    for (size_t i = 0; i < count; i++)
+        max = fmaxf(max, x[i] * scale);
+    for (size_t i = 0; i < count; i++)
+        sum += x[i] = expf(x[i] * scale - max);
+    for (size_t i = 0; i < count; i++)
+        x[i] /= sum;
+}
+
+static void silu_mul(float *gate, const float *up, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        gate[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
+}
+
+static void add(float *x, const float *y, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        x[i] += y[i];
+}
+
+const struct kernels kernels_plain = {
+    .name = "c",
+    .matmul = {matmul_f32, matmul_f16, matmul_bf16},
+    .mix = {mix_f32, mix_f16, mix_bf16},
+    .narrow = {copy_f32_out, narrow_f16, narrow_bf16},
+    .widen = {copy_f32_in, widen_f16, widen_bf16},
+    .rmsnorm = rmsnorm,
+    .softmax = softmax,
+    .silu_mul = silu_mul,
+    .add = add,
+};

@@ -1,0 +1,183 @@
+#include "llama/forward.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "llama/attention.h"
+
+enum {
+    ROWS_UNIT = 8,    /* threads share rows in multiples of what a kernel takes at once */
+    ALIGN_FLOATS = 16 /* a cache line */
+};
+
+static enum status scratch_init(struct scratch *scratch, const struct model_config *config,
+                                size_t context, size_t threads, struct error *err)
+{
+    size_t hidden = config->hidden_size, ffn = config->ffn_size, half = config->head_size / 2;
+    size_t query = (size_t)config->heads * config->head_size;
+    size_t kv = (size_t)config->kv_heads * config->head_size;
+    size_t group = config->heads / config->kv_heads;
+    const struct {
+        float **to;
+        size_t count;
+    } parts[] = {
+        {&scratch->x, BLOCK_TOKENS * hidden},     {&scratch->normed, BLOCK_TOKENS * hidden},
+        {&scratch->q, BLOCK_TOKENS * query},      {&scratch->k, BLOCK_TOKENS * kv},
+        {&scratch->v, BLOCK_TOKENS * kv},         {&scratch->mixed, BLOCK_TOKENS * query},
+        {&scratch->gate, BLOCK_TOKENS * ffn},     {&scratch->up, BLOCK_TOKENS * ffn},
+        {&scratch->delta, BLOCK_TOKENS * hidden}, {&scratch->cosine, BLOCK_TOKENS * half},
+        {&scratch->sine, BLOCK_TOKENS * half},    {&scratch->scores, threads * group * context},
+    };
+    enum { PARTS = sizeof parts / sizeof parts[0] };
+    size_t total = 0;
+    for (size_t i = 0; i < PARTS; i++)
+        total += (parts[i].count + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
+    if (pages_map(&scratch->pages, total * sizeof(float), err) != STATUS_OK)
+        return err->status;
+    pages_populate(scratch->pages.data, total * sizeof(float), 1);
+    float *next = scratch->pages.data;
+    for (size_t i = 0; i < PARTS; i++) {
+        *parts[i].to = next;
+        next += (parts[i].count + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
+    }
+    return STATUS_OK;
+}
+
+enum status forward_init(struct forward *forward, const struct model *model, struct error *err)
+{
+    forward->config = model->config;
+    forward->rope_interleaved = model->rope_interleaved;
+    forward->frequency = calloc(model->config.head_size / 2 + 1, sizeof *forward->frequency);
+    if (!forward->frequency)
+        return error_no_memory(err, model->config.head_size * sizeof *forward->frequency);
+    model_rope_frequencies(model, forward->frequency);
+    return scratch_init(&forward->scratch, &model->config, forward->cache->context,
+                        pool_threads(forward->pool), err);
+}
+
+void forward_free(struct forward *forward)
+{
+    pages_free(&forward->scratch.pages);
+    free(forward->frequency);
+}
+
+/* What the threads work on together. */
+struct block {
+    struct forward *forward;
+    const int32_t *ids;
+    uint32_t count, position;
+    float *logits;
+    uint32_t logit_rows;
+};
+
+/* Each thread computes its share of a matrix's rows for all tokens: out [count, rows]. */
+static struct share product(const struct forward *f, uint32_t thread, const struct matrix *matrix,
+                            const float *x, size_t count, float *out)
+{
+    struct share share = pool_share(f->pool, thread, matrix->rows, ROWS_UNIT);
+    enum llama_precision type = f->weights->precision;
+    size_t row_bytes = matrix->columns * llama_precision_bytes(type);
+    f->kernels->matmul[type](out + share.begin, matrix->rows,
+                             (const unsigned char *)matrix->data + share.begin * row_bytes,
+                             share.end - share.begin, matrix->columns, x, count);
+    return share;
+}
+
+/* x += matrix * input: each thread adds the rows that it has computed. */
+static void product_add(const struct forward *f, uint32_t thread, const struct matrix *matrix,
+                        const float *input, size_t count)
+{
+    const struct scratch *s = &f->scratch;
+    struct share share = product(f, thread, matrix, input, count, s->delta);
+    for (size_t t = 0; t < count; t++) {
+        size_t at = t * matrix->rows + share.begin;
+        f->kernels->add(s->x + at, s->delta + at, share.end - share.begin);
+    }
+}
+
+static void norm(const struct forward *f, uint32_t thread, const float *weight, size_t first,
+                 size_t count)
+{
+    const struct scratch *s = &f->scratch;
+    size_t hidden = f->config.hidden_size;
+    struct share share = pool_share(f->pool, thread, count, 1);
+    for (size_t t = first + share.begin; t < first + share.end; t++)
+        f->kernels->rmsnorm(s->normed + t * hidden, s->x + t * hidden, weight, hidden,
+                            f->config.norm_eps);
+}
+
+/* SwiGLU: x += down(silu(gate(normed)) * up(normed)). */
+static void feed_forward(const struct forward *f, uint32_t thread,
+                         const struct weights_layer *layer, size_t count)
+{
+    const struct scratch *s = &f->scratch;
+    struct share share = product(f, thread, &layer->w_gate, s->normed, count, s->gate);
+    product(f, thread, &layer->w_up, s->normed, count, s->up);
+    for (size_t t = 0; t < count; t++) {
+        size_t at = t * f->config.ffn_size + share.begin;
+        f->kernels->silu_mul(s->gate + at, s->up + at, share.end - share.begin);
+    }
+    pool_barrier(f->pool);
+    product_add(f, thread, &layer->w_down, s->gate, count);
+}
+
+static void embed(const struct block *b, uint32_t thread)
+{
+    struct forward *f = b->forward;
+    const struct matrix *embedding = &f->weights->embedding;
+    enum llama_precision type = f->weights->precision;
+    size_t half = f->config.head_size / 2, columns = embedding->columns;
+    struct share share = pool_share(f->pool, thread, b->count, 1);
+    for (size_t t = share.begin; t < share.end; t++) {
+        size_t at = (size_t)b->ids[t] * columns * llama_precision_bytes(type);
+        f->kernels->widen[type](f->scratch.x + t * columns,
+                                (const unsigned char *)embedding->data + at, columns);
+        for (size_t i = 0; i < half; i++) {
+            float angle = (float)(b->position + t) * f->frequency[i];
+            f->scratch.cosine[t * half + i] = cosf(angle);
+            f->scratch.sine[t * half + i] = sinf(angle);
+        }
+    }
+}
+
+static void block_work(void *context, uint32_t thread)
+{
+    const struct block *b = context;
+    struct forward *f = b->forward;
+    const struct scratch *s = &f->scratch;
+    embed(b, thread);
+    pool_barrier(f->pool);
+    for (size_t i = 0; i < f->config.layers; i++) {
+        const struct weights_layer *layer = &f->weights->layer[i];
+        norm(f, thread, layer->attn_norm, 0, b->count);
+        pool_barrier(f->pool);
+        product(f, thread, &layer->wq, s->normed, b->count, s->q);
+        product(f, thread, &layer->wk, s->normed, b->count, s->k);
+        product(f, thread, &layer->wv, s->normed, b->count, s->v);
+        pool_barrier(f->pool);
+        attention_rotate(f, thread, i, b->count, b->position);
+        pool_barrier(f->pool);
+        attention_mix(f, thread, i, b->count, b->position);
+        pool_barrier(f->pool);
+        product_add(f, thread, &layer->wo, s->mixed, b->count);
+        pool_barrier(f->pool);
+        norm(f, thread, layer->ffn_norm, 0, b->count);
+        pool_barrier(f->pool);
+        feed_forward(f, thread, layer, b->count);
+        pool_barrier(f->pool);
+    }
+    if (!b->logits)
+        return;
+    size_t first = b->count - b->logit_rows;
+    norm(f, thread, f->weights->norm, first, b->logit_rows);
+    pool_barrier(f->pool);
+    product(f, thread, &f->weights->output, s->normed + first * f->config.hidden_size,
+            b->logit_rows, b->logits);
+}
+
+void forward_block(struct forward *forward, const int32_t *ids, uint32_t count, uint32_t position,
+                   float *logits, uint32_t logit_rows)
+{
+    struct block block = {forward, ids, count, position, logits, logit_rows};
+    pool_run(forward->pool, block_work, &block);
+}

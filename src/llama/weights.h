@@ -1,0 +1,40 @@
+/* A model's matrices in the precision that they are read in: borrowed from the model's map where
+ * they are stored so, else converted, on load, by all threads. */
+#ifndef PRONY_LLAMA_WEIGHTS_H
+#define PRONY_LLAMA_WEIGHTS_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/pages.h"
+#include "llama/cpu/kernels.h"
+#include "llama/threads.h"
+#include "model/model.h"
+
+struct matrix {
+    const void *data; /* [rows, columns] in the weights' precision */
+    size_t rows, columns;
+};
+
+struct weights_layer {
+    const float *attn_norm, *ffn_norm; /* [hidden] */
+    struct matrix wq, wk, wv, wo, w_gate, w_up, w_down;
+};
+
+struct weights {
+    enum llama_precision precision;
+    struct matrix embedding, output; /* the same one when tied */
+    const float *norm;               /* [hidden] */
+    struct weights_layer *layer;     /* [layers] */
+    uint64_t bytes;                  /* of all of them, borrowed ones included */
+    uint64_t token_bytes;            /* that computing one token reads */
+    struct pages converted;
+};
+
+/* Every page is present afterwards. A zeroed struct may be freed. */
+enum status weights_load(struct weights *weights, const struct model *model,
+                         enum llama_precision precision, const struct kernels *kernels,
+                         struct pool *pool, struct error *err);
+void weights_free(struct weights *weights);
+
+#endif
