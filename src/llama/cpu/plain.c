@@ -3,66 +3,14 @@
 #include <string.h>
 
 #include "llama/cpu/kernels.h"
-
-static float f32_from_bits(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static uint32_t bits_from_f32(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static float f32_from_bf16(uint16_t half)
-{
-    return f32_from_bits((uint32_t)half << 16);
-}
-
-static uint16_t bf16_from_f32(float value)
-{
-    uint32_t bits = bits_from_f32(value);
-    if (isnan(value))
-        return (uint16_t)(bits >> 16 | 0x40); /* stays a NaN, a quiet one */
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-static float f32_from_f16(uint16_t half)
-{
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16;
-    uint32_t exponent = half >> 10 & 0x1f, fraction = half & 0x3ff;
-    if (exponent == 0x1f)
-        return f32_from_bits(sign | 0x7f800000 | fraction << 13);
-    if (exponent == 0) /* zero or subnormal: fraction * 2^-24, which float32 holds exactly */
-        return f32_from_bits(sign | bits_from_f32((float)fraction * 0x1p-24f));
-    return f32_from_bits(sign | (exponent + 112) << 23 | fraction << 13);
-}
-
-static uint16_t f16_from_f32(float value)
-{
-    uint32_t bits = bits_from_f32(value);
-    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
-    float size = fabsf(value);
-    if (isnan(value))
-        return (uint16_t)(sign | 0x7e00 | (bits >> 13 & 0x3ff));
-    if (size >= 65520.0f) /* half way from the largest F16 to the next step */
-        return sign | 0x7c00;
-    if (size < 0x1p-14f) /* subnormal: the addition rounds to a multiple of 2^-24 */
-        return (uint16_t)(sign | bits_from_f32(size + 0.5f));
-    bits = (bits & 0x7fffffff) - (112u << 23);
-    return (uint16_t)(sign | (bits + 0xfff + (bits >> 13 & 1)) >> 13);
-}
+#include "model/half.h"
 
 static float element(const void *data, size_t i, enum llama_precision type)
 {
     if (type == LLAMA_F32)
         return ((const float *)data)[i];
     uint16_t half = ((const uint16_t *)data)[i];
-    return type == LLAMA_F16 ? f32_from_f16(half) : f32_from_bf16(half);
+    return type == LLAMA_F16 ? half_to_float(half) : bfloat_to_float(half);
 }
 
 static void matmul(float *out, size_t out_stride, const void *weights, size_t rows, size_t columns,
@@ -140,25 +88,25 @@ static void copy_f32_in(float *out, const void *x, size_t count)
 static void narrow_f16(void *out, const float *x, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        ((uint16_t *)out)[i] = f16_from_f32(x[i]);
+        ((uint16_t *)out)[i] = half_from_float(x[i]);
 }
 
 static void narrow_bf16(void *out, const float *x, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        ((uint16_t *)out)[i] = bf16_from_f32(x[i]);
+        ((uint16_t *)out)[i] = bfloat_from_float(x[i]);
 }
 
 static void widen_f16(float *out, const void *x, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        out[i] = f32_from_f16(((const uint16_t *)x)[i]);
+        out[i] = half_to_float(((const uint16_t *)x)[i]);
 }
 
 static void widen_bf16(float *out, const void *x, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        out[i] = f32_from_bf16(((const uint16_t *)x)[i]);
+        out[i] = bfloat_to_float(((const uint16_t *)x)[i]);
 }
 
 static void rmsnorm(float *out, const float *x, const float *weight, size_t count, float eps)
