@@ -29,6 +29,8 @@ struct summary_variant {
     struct estimate metrics[METRIC_COUNT];
 };
 
+enum { VERDICT_BLOCKS = 6 }; /* fewer give no verdict */
+
 enum verdict { VERDICT_FASTER, VERDICT_SLOWER, VERDICT_SAME, VERDICT_UNDECIDED, VERDICT_NONE };
 
 /* Variant a against b on one metric, paired by block: ratio > 1 means a is better. */
@@ -36,7 +38,7 @@ struct comparison {
     size_t a, b; /* indexes in summary.variants */
     enum metric metric;
     struct estimate ratio;
-    enum verdict verdict; /* NONE with fewer than 6 blocks: nothing is claimed */
+    enum verdict verdict; /* NONE with too few blocks: nothing is claimed */
 };
 
 struct summary {

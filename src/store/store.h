@@ -3,6 +3,7 @@
 #ifndef PRONY_STORE_STORE_H
 #define PRONY_STORE_STORE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/arena.h"
@@ -28,10 +29,12 @@ enum status store_variant_versions(struct store *store, int64_t run, size_t vari
                                    const char *detail, struct error *err);
 enum status store_process_add(struct store *store, int64_t run,
                               const struct record_process *process, struct error *err);
-/* "complete" or "interrupted"; a run that never gets there stays "running". */
-enum status store_run_finish(struct store *store, int64_t run, const char *state,
-                             struct error *err);
+/* "complete", "interrupted", or "running" again when it goes on; a run whose host dies stays
+ * "running". */
+enum status store_run_state(struct store *store, int64_t run, const char *state, struct error *err);
 
+/* The newest run that is not complete. STATUS_NOT_FOUND when there is none. */
+enum status store_run_unfinished(struct store *store, int64_t *run, struct error *err);
 /* Reads a run into the arena; run 0 is the newest. STATUS_NOT_FOUND names what there is. */
 enum status store_run_load(struct store *store, int64_t run, struct record_run *record,
                            struct arena *arena, struct error *err);

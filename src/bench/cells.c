@@ -1,0 +1,86 @@
+#include "bench/cells.h"
+
+#include <math.h>
+
+#include "stats/stats.h"
+
+static double step_median(const struct record_process *process, double *scratch)
+{
+    size_t count = process_steps(process, scratch);
+    stats_sort(scratch, count);
+    double median = stats_median(scratch, count);
+    return median > 0 ? median : NAN;
+}
+
+static enum status fill(struct cells *cells, const struct record_run *run, double *scratch,
+                        struct error *err)
+{
+    for (size_t i = 0; i < run->process_count; i++) {
+        const struct record_process *process = &run->processes[i];
+        if (process->variant >= run->variant_count || process->block >= run->process_count) {
+            error_set(err, STATUS_FORMAT,
+                      "process %zu belongs to block %u and variant %u, which cannot be", i + 1,
+                      process->block + 1, process->variant + 1);
+            return error_where(err, "run %lld", (long long)run->id);
+        }
+        if (process->failure)
+            continue;
+        struct cell *cell = &cells->cell[process->variant * cells->blocks + process->block];
+        cell->process = process;
+        process_metrics(process, cell->values);
+        cell->values[METRIC_TPOT_MEDIAN] = step_median(process, scratch);
+    }
+    return STATUS_OK;
+}
+
+enum status cells_make(struct cells *cells, const struct record_run *run, struct arena *arena,
+                       struct error *err)
+{
+    size_t blocks = 0, tokens = 1;
+    for (size_t i = 0; i < run->process_count; i++) {
+        if (run->processes[i].block < run->process_count && run->processes[i].block >= blocks)
+            blocks = (size_t)run->processes[i].block + 1;
+        if (run->processes[i].token_count > tokens)
+            tokens = run->processes[i].token_count;
+    }
+    size_t count = run->variant_count * blocks;
+    *cells = (struct cells){run->variant_count, blocks,
+                            arena_array(arena, count ? count : 1, sizeof(struct cell))};
+    double *scratch = arena_array(arena, tokens, sizeof *scratch);
+    if (!cells->cell || !scratch)
+        return error_no_memory(err, count * sizeof(struct cell));
+    for (size_t i = 0; i < count; i++)
+        for (size_t m = 0; m < METRIC_COUNT; m++)
+            cells->cell[i].values[m] = NAN;
+    return fill(cells, run, scratch, err);
+}
+
+const struct cell *cells_at(const struct cells *cells, size_t variant, size_t block)
+{
+    return &cells->cell[variant * cells->blocks + block];
+}
+
+double cells_log_ratio(const struct cells *cells, size_t a, size_t b, enum metric metric,
+                       size_t block)
+{
+    enum metric by = metric == METRIC_TPOT ? METRIC_TPOT_MEDIAN : metric;
+    double x = cells_at(cells, a, block)->values[by], y = cells_at(cells, b, block)->values[by];
+    return metric_infos[by].better > 0 ? log(x / y) : log(y / x);
+}
+
+struct estimate estimate_make(double *values, size_t count, bool ratio_scale)
+{
+    size_t known = 0;
+    for (size_t i = 0; i < count; i++) {
+        double value = ratio_scale ? log(values[i]) : values[i];
+        if (isfinite(value))
+            values[known++] = value;
+    }
+    if (!known)
+        return (struct estimate){0};
+    struct stats_interval of = stats_mean_interval(values, known, 0.95);
+    if (ratio_scale)
+        of = (struct stats_interval){exp(of.value), exp(of.low), exp(of.high)};
+    return (struct estimate){
+        .known = true, .value = of.value, .low = of.low, .high = of.high, .blocks = known};
+}

@@ -1,0 +1,68 @@
+/* Every pair of variants against each other, block by block. */
+#include <math.h>
+
+#include "bench/cells.h"
+#include "stats/stats.h"
+
+static const double indifference = 0.02, significance = 0.05;
+
+static const enum metric compared[] = {METRIC_TPOT, METRIC_TTFT, METRIC_COLD_START,
+                                       METRIC_MODEL_LOAD, METRIC_PEAK_MEMORY};
+enum { COMPARED = sizeof compared / sizeof compared[0] };
+
+/* Both intervals must lie clear of the zone's edge, or inside it: what straddles is undecided. */
+static enum verdict verdict_of(const struct estimate *ratio, double adjusted_p)
+{
+    double zone = log1p(indifference);
+    if (ratio->blocks < VERDICT_BLOCKS)
+        return VERDICT_NONE;
+    if (adjusted_p < significance)
+        return ratio->value > 1 ? VERDICT_FASTER : VERDICT_SLOWER;
+    if (log(ratio->low) >= -zone && log(ratio->high) <= zone)
+        return VERDICT_SAME;
+    return VERDICT_UNDECIDED;
+}
+
+/* All pairs by one metric: a family of hypotheses, whose p values Holm adjusts together. */
+static size_t compare_metric(struct summary *summary, const struct cells *cells, enum metric metric,
+                             double *logs, double *p)
+{
+    struct comparison *family = &summary->comparisons[summary->comparison_count];
+    size_t pairs = 0;
+    for (size_t a = 0; a < cells->variants; a++) {
+        for (size_t b = a + 1; b < cells->variants; b++) {
+            size_t known = 0;
+            for (size_t block = 0; block < cells->blocks; block++) {
+                double log_ratio = cells_log_ratio(cells, a, b, metric, block);
+                if (isfinite(log_ratio))
+                    logs[known++] = log_ratio;
+            }
+            if (!known)
+                continue;
+            p[pairs] = stats_zone_p(logs, known, log1p(indifference));
+            for (size_t i = 0; i < known; i++)
+                logs[i] = exp(logs[i]);
+            family[pairs++] = (struct comparison){
+                .a = a, .b = b, .metric = metric, .ratio = estimate_make(logs, known, true)};
+        }
+    }
+    double *adjusted = p + pairs;
+    stats_holm(p, pairs, adjusted);
+    for (size_t i = 0; i < pairs; i++)
+        family[i].verdict = verdict_of(&family[i].ratio, adjusted[i]);
+    return pairs;
+}
+
+enum status compare_all(struct summary *summary, const struct cells *cells, struct error *err)
+{
+    size_t pairs = cells->variants * (cells->variants - (cells->variants > 0)) / 2;
+    summary->comparisons =
+        arena_array(&summary->arena, pairs * COMPARED + 1, sizeof(struct comparison));
+    double *logs = arena_array(&summary->arena, cells->blocks + 1, sizeof *logs);
+    double *p = arena_array(&summary->arena, 2 * pairs + 1, sizeof *p);
+    if (!summary->comparisons || !logs || !p)
+        return error_no_memory(err, pairs * COMPARED * sizeof(struct comparison));
+    for (size_t i = 0; i < COMPARED; i++)
+        summary->comparison_count += compare_metric(summary, cells, compared[i], logs, p);
+    return STATUS_OK;
+}

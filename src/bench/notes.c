@@ -1,0 +1,113 @@
+/* What limits the trust in a run, in whole sentences. */
+#include <math.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "bench/cells.h"
+
+enum { MAX_NOTES = 64 };
+
+struct notes {
+    struct summary *summary;
+    const char **lines;
+    size_t count;
+};
+
+/* A note that memory is lacking for is lost: it may not cost the figures. */
+static void add(struct notes *notes, const char *line)
+{
+    if (line && notes->count < MAX_NOTES)
+        notes->lines[notes->count++] = line;
+}
+
+static void note_blocks(struct notes *notes, struct arena *arena)
+{
+    const struct summary *summary = notes->summary;
+    if (summary->blocks_planned && strcmp(summary->run->state, "complete") != 0)
+        add(notes, arena_printf(arena, "The run is not complete: %zu of %zu blocks.",
+                                summary->blocks, summary->blocks_planned));
+    if (summary->variant_count < 2)
+        return;
+    if (summary->blocks < VERDICT_BLOCKS)
+        add(notes,
+            arena_printf(arena,
+                         "No verdict is claimed: that takes %d complete blocks, and there "
+                         "%s %zu.",
+                         VERDICT_BLOCKS, summary->blocks == 1 ? "is" : "are", summary->blocks));
+    else
+        add(notes, "Verdicts: differences beyond 2 % at the 5 % level, adjusted for the number of "
+                   "pairs; no variant was run against itself as a control.");
+}
+
+static void note_failures(struct notes *notes, struct arena *arena)
+{
+    for (size_t i = 0; i < notes->summary->variant_count; i++) {
+        const struct summary_variant *variant = &notes->summary->variants[i];
+        if (variant->failures && variant->failures < variant->processes)
+            add(notes, arena_printf(arena,
+                                    "%s failed in %zu of %zu processes; its figures are those of "
+                                    "the others.",
+                                    variant->variant->name, variant->failures, variant->processes));
+    }
+}
+
+static void note_bandwidth(struct notes *notes, const struct cells *cells, struct arena *arena)
+{
+    double low = INFINITY, high = 0;
+    for (size_t i = 0; i < cells->variants * cells->blocks; i++) {
+        double bandwidth = cells->cell[i].values[METRIC_BANDWIDTH];
+        if (isfinite(bandwidth)) {
+            low = fmin(low, bandwidth);
+            high = fmax(high, bandwidth);
+        }
+    }
+    if (high > 1.25 * low)
+        add(notes, arena_printf(arena,
+                                "The memory's speed drifted: the probe read between %.1f and %.1f "
+                                "GB/s. Ratios within blocks hold; single figures say less.",
+                                low * 1e-9, high * 1e-9));
+}
+
+/* Cores that the manifest names; 0 when it does not. */
+static double manifest_cores(const struct record_run *run)
+{
+    struct error ignored;
+    double cores = 0;
+    json_t *manifest =
+        run->manifest ? json_parse(run->manifest, strlen(run->manifest), "", &ignored) : NULL;
+    json_t *cpu = json_object_get(json_object_get(manifest, "machine"), "cpu");
+    if (json_is_object(cpu))
+        json_get_number_or(cpu, "cores_allowed", 0, &cores, &ignored);
+    json_decref(manifest);
+    return cores;
+}
+
+static void note_load(struct notes *notes, struct arena *arena)
+{
+    const struct record_run *run = notes->summary->run;
+    double cores = manifest_cores(run);
+    if (run->process_count && cores > 0 && run->processes[0].load_average > 0.5 * cores)
+        add(notes, arena_printf(arena,
+                                "The machine was not idle: its load average was %.1f on %.0f "
+                                "cores as the run began.",
+                                run->processes[0].load_average, cores));
+}
+
+enum status notes_make(struct summary *summary, const struct cells *cells, struct error *err)
+{
+    struct notes notes = {
+        .summary = summary,
+        .lines = arena_array(&summary->arena, MAX_NOTES, sizeof(const char *)),
+    };
+    if (!notes.lines)
+        return error_no_memory(err, MAX_NOTES * sizeof(const char *));
+    note_blocks(&notes, &summary->arena);
+    note_failures(&notes, &summary->arena);
+    note_load(&notes, &summary->arena);
+    note_bandwidth(&notes, cells, &summary->arena);
+    add(&notes, "The outputs were not checked: this version has no equivalence gate, so nothing "
+                "here shows that the variants compute the same thing.");
+    summary->notes = notes.lines;
+    summary->note_count = notes.count;
+    return STATUS_OK;
+}

@@ -1,0 +1,208 @@
+#include "bench/summary.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "bench/cells.h"
+#include "stats/stats.h"
+
+/* Figures of all steps of a variant's processes together: no interval, since they are extremes
+ * and percentiles of a pool. */
+static void pool_steps(struct summary_variant *variant, double *steps, size_t count, size_t blocks,
+                       struct arena *arena)
+{
+    static const struct {
+        enum metric metric;
+        unsigned percent; /* 0 and 100 are the extremes */
+        size_t needed;
+    } wanted[] = {{METRIC_TPOT_MIN, 0, 1},
+                  {METRIC_TPOT_MAX, 100, 1},
+                  {METRIC_TPOT_P90, 90, 64},
+                  {METRIC_TPOT_P99, 99, 662}};
+    stats_sort(steps, count);
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        struct estimate *estimate = &variant->metrics[wanted[i].metric];
+        bool extreme = wanted[i].percent == 0 || wanted[i].percent == 100;
+        if (count && (extreme || stats_percentile_allowed(count, wanted[i].percent))) {
+            double value = stats_quantile(steps, count, wanted[i].percent / 100.0);
+            *estimate = (struct estimate){
+                .known = value > 0, .value = value, .low = value, .high = value, .blocks = blocks};
+        } else if (count) {
+            *estimate = (struct estimate){
+                .why = arena_printf(arena, "needs %zu tokens, has %zu", wanted[i].needed, count)};
+        }
+    }
+}
+
+/* The best of all processes, as its name says. */
+static struct estimate highest(const double *values, size_t count)
+{
+    struct estimate best = {0};
+    for (size_t i = 0; i < count; i++)
+        if (isfinite(values[i])) {
+            double value = best.known ? fmax(best.value, values[i]) : values[i];
+            best = (struct estimate){true, value, value, value, best.blocks + 1, NULL};
+        }
+    return best;
+}
+
+static enum status variant_estimates(struct summary *summary, const struct cells *cells,
+                                     size_t index, struct error *err)
+{
+    struct summary_variant *variant = &summary->variants[index];
+    size_t steps = 0, measured = 0;
+    for (size_t block = 0; block < cells->blocks; block++) {
+        const struct record_process *process = cells_at(cells, index, block)->process;
+        if (process) {
+            steps += process->token_count;
+            measured++;
+            variant->threads = process->threads;
+            if (process->precision && *process->precision)
+                variant->precision = process->precision;
+        }
+    }
+    double *values = arena_array(&summary->arena, cells->blocks + 1, sizeof *values);
+    double *pool = arena_array(&summary->arena, steps + 1, sizeof *pool);
+    if (!values || !pool)
+        return error_no_memory(err, steps * sizeof *pool);
+    for (size_t m = 0; m < METRIC_COUNT; m++) {
+        for (size_t block = 0; block < cells->blocks; block++)
+            values[block] = cells_at(cells, index, block)->values[m];
+        variant->metrics[m] =
+            m == METRIC_PEAK_THROUGHPUT
+                ? highest(values, cells->blocks)
+                : estimate_make(values, cells->blocks, metric_infos[m].ratio_scale);
+    }
+    size_t pooled = 0;
+    for (size_t block = 0; block < cells->blocks; block++)
+        if (cells_at(cells, index, block)->process)
+            pooled += process_steps(cells_at(cells, index, block)->process, pool + pooled);
+    pool_steps(variant, pool, pooled, measured, &summary->arena);
+    return STATUS_OK;
+}
+
+/* How much faster a token is than with the engine's own float32 variant, by block. */
+static enum status precision_impact(struct summary *summary, const struct cells *cells,
+                                    size_t index, struct error *err)
+{
+    const struct record_variant *variants = summary->run->variants;
+    struct estimate *impact = &summary->variants[index].metrics[METRIC_PRECISION_IMPACT];
+    size_t base = 0;
+    while (base < cells->variants && (strcmp(variants[base].engine, variants[index].engine) != 0 ||
+                                      strcmp(variants[base].precision, "float32") != 0))
+        base++;
+    if (base == cells->variants) {
+        impact->why = "no float32 variant of its engine in this run";
+        return STATUS_OK;
+    }
+    double *ratios = arena_array(&summary->arena, cells->blocks + 1, sizeof *ratios);
+    if (!ratios)
+        return error_no_memory(err, cells->blocks * sizeof *ratios);
+    for (size_t block = 0; block < cells->blocks; block++)
+        ratios[block] = exp(cells_log_ratio(cells, index, base, METRIC_TPOT, block));
+    *impact = estimate_make(ratios, cells->blocks, true);
+    if (!impact->known)
+        impact->why = "no block in which both it and the float32 variant were measured";
+    return STATUS_OK;
+}
+
+/* What happened to each variant, whether or not it was measured. */
+static void variant_history(struct summary *summary)
+{
+    const struct record_run *run = summary->run;
+    for (size_t i = 0; i < run->variant_count; i++) {
+        summary->variants[i] = (struct summary_variant){
+            .variant = &run->variants[i],
+            .precision = run->variants[i].precision,
+            .why = run->variants[i].unavailable,
+        };
+    }
+    for (size_t i = 0; i < run->process_count; i++) {
+        const struct record_process *process = &run->processes[i];
+        struct summary_variant *variant = &summary->variants[process->variant];
+        variant->processes++;
+        if (process->failure) {
+            variant->failures++;
+            variant->why = process->failure;
+            variant->log_tail = process->log_tail;
+        }
+    }
+    for (size_t i = 0; i < run->variant_count; i++)
+        if (!summary->variants[i].processes && !summary->variants[i].why)
+            summary->variants[i].why = "its turn did not come before the run ended";
+}
+
+static void count_blocks(struct summary *summary, const struct cells *cells)
+{
+    for (size_t block = 0; block < cells->blocks; block++) {
+        size_t wanted = 0, measured = 0;
+        for (size_t i = 0; i < cells->variants; i++) {
+            wanted += summary->variants[i].processes > summary->variants[i].failures;
+            measured += cells_at(cells, i, block)->process != NULL;
+        }
+        summary->blocks += wanted > 0 && measured == wanted;
+    }
+}
+
+/* What the plan says of the run's size; a record without a plan says nothing. */
+static enum status read_plan(struct summary *summary, struct error *err)
+{
+    const char *text = summary->run->plan;
+    if (!text || !*text)
+        return STATUS_OK;
+    json_t *plan = json_parse(text, strlen(text), "the run's plan", err);
+    if (!plan)
+        return err->status;
+    int64_t blocks, iterations, prompt;
+    enum status status = json_get_int_or(plan, "blocks", 0, INT32_MAX, 0, &blocks, err);
+    if (!status)
+        status = json_get_int_or(plan, "iterations", 0, INT32_MAX, 0, &iterations, err);
+    if (!status)
+        status = json_get_int_or(plan, "prompt_tokens", 0, INT32_MAX, 0, &prompt, err);
+    if (!status) {
+        summary->blocks_planned = (size_t)blocks;
+        summary->iterations = (size_t)iterations;
+        summary->prompt_tokens = (size_t)prompt;
+    }
+    json_decref(plan);
+    return status;
+}
+
+static enum status fill(struct summary *summary, struct error *err)
+{
+    struct cells cells;
+    enum status status = cells_make(&cells, summary->run, &summary->arena, err);
+    if (!status)
+        status = read_plan(summary, err);
+    if (status)
+        return status;
+    variant_history(summary);
+    count_blocks(summary, &cells);
+    for (size_t i = 0; i < summary->variant_count && !status; i++) {
+        status = variant_estimates(summary, &cells, i, err);
+        if (!status)
+            status = precision_impact(summary, &cells, i, err);
+    }
+    if (!status)
+        status = compare_all(summary, &cells, err);
+    return status ? status : notes_make(summary, &cells, err);
+}
+
+enum status summary_make(struct summary *summary, const struct record_run *run, struct error *err)
+{
+    *summary = (struct summary){.run = run, .variant_count = run->variant_count};
+    summary->variants =
+        arena_array(&summary->arena, run->variant_count + 1, sizeof(struct summary_variant));
+    enum status status =
+        summary->variants ? fill(summary, err) : error_no_memory(err, run->variant_count);
+    if (status)
+        summary_free(summary);
+    return status;
+}
+
+void summary_free(struct summary *summary)
+{
+    arena_free(&summary->arena);
+    *summary = (struct summary){0};
+}

@@ -1,0 +1,13 @@
+/* The tables, and how older files become newer: one script per version of the schema. */
+#ifndef PRONY_STORE_SCHEMA_H
+#define PRONY_STORE_SCHEMA_H
+
+#include "base/error.h"
+
+struct sqlite3;
+
+/* Brings the file to this program's version, in one transaction. STATUS_UNSUPPORTED when it was
+ * written by a newer one, STATUS_FORMAT when it holds something else. */
+enum status schema_migrate(struct sqlite3 *db, const char *path, struct error *err);
+
+#endif

@@ -1,0 +1,316 @@
+#include "store/store.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "store/connection.h"
+#include "store/schema.h"
+
+enum { BUSY_MS = 10000 };
+
+static enum status default_path(char *path, size_t size, struct error *err)
+{
+    const char *own = getenv("PRONY_STORE"), *xdg = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    int length;
+    if (own && *own)
+        length = snprintf(path, size, "%s", own);
+    else if (xdg && *xdg)
+        length = snprintf(path, size, "%s/prony/results.db", xdg);
+    else if (home && *home)
+        length = snprintf(path, size, "%s/.local/share/prony/results.db", home);
+    else {
+        error_set(err, STATUS_IO, "no place for the results: neither PRONY_STORE nor HOME is set");
+        return error_remedy(err, "Set PRONY_STORE to a file that may be written.");
+    }
+    if (length < 0 || (size_t)length >= size)
+        return error_set(err, STATUS_IO, "the path of the results is too long");
+    return STATUS_OK;
+}
+
+static enum status parent_make(const char *path, struct error *err)
+{
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (!slash || slash == folder)
+        return STATUS_OK;
+    *slash = '\0';
+    err->status = STATUS_OK;
+    if (folder_make(folder, err))
+        error_remedy(err, "Name a file that may be written with PRONY_STORE=FILE.");
+    return err->status;
+}
+
+/* Writes as much as a large run's records take, for good, and removes it: whether a disk is full
+ * or read-only shows only when something reaches it. */
+static enum status room_check(sqlite3 *db, struct error *err)
+{
+    enum status status = sql_run(db,
+                                 "BEGIN IMMEDIATE;"
+                                 "INSERT INTO room VALUES(zeroblob(1048576));"
+                                 "COMMIT",
+                                 err);
+    if (status) {
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+        return status;
+    }
+    return sql_run(db, "DELETE FROM room", err);
+}
+
+enum status store_open(struct store **store, const char *path, struct error *err)
+{
+    char chosen[PATH_MAX];
+    *store = NULL;
+    if (!path) {
+        if (default_path(chosen, sizeof chosen, err))
+            return err->status;
+        path = chosen;
+    }
+    if (parent_make(path, err))
+        return err->status;
+    struct store *opened = calloc(1, sizeof *opened);
+    if (!opened)
+        return error_no_memory(err, sizeof *opened);
+    enum status status = STATUS_OK;
+    if (sqlite3_open_v2(path, &opened->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL)) {
+        error_set(err, STATUS_IO, "the results cannot be opened: %s",
+                  opened->db ? sqlite3_errmsg(opened->db) : "no memory");
+        error_where(err, "%s", path);
+        status = error_remedy(err, "Make the file and its folder writable, or name another file "
+                                   "with PRONY_STORE=FILE.");
+    }
+    if (!status) {
+        sqlite3_busy_timeout(opened->db, BUSY_MS);
+        status = sql_run(opened->db,
+                         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                         "PRAGMA foreign_keys = ON",
+                         err);
+    }
+    if (!status)
+        status = schema_migrate(opened->db, path, err);
+    if (!status)
+        status = room_check(opened->db, err);
+    if (status) {
+        store_close(opened);
+        return status;
+    }
+    *store = opened;
+    return STATUS_OK;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    sqlite3_close(store->db);
+    free(store);
+}
+
+const char *store_path(const struct store *store)
+{
+    return sqlite3_db_filename(store->db, "main");
+}
+
+/* Ends a transaction: commits when all went well, else takes it back and keeps the first error. */
+static enum status transaction_end(sqlite3 *db, enum status status, struct error *err)
+{
+    if (!status)
+        status = sql_run(db, "COMMIT", err);
+    if (status)
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
+static enum status variants_insert(sqlite3 *db, int64_t run, const struct record_variant *variants,
+                                   size_t count, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = sql_prepare(
+        db, &statement,
+        "INSERT INTO variant(run, position, name, title, engine, precision, about, unavailable)"
+        " VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+        err);
+    for (size_t i = 0; i < count && !status; i++) {
+        int at = 0;
+        sql_bind_integer(statement, &at, run);
+        sql_bind_integer(statement, &at, (int64_t)i);
+        sql_bind_text(statement, &at, variants[i].name);
+        sql_bind_text(statement, &at, variants[i].title);
+        sql_bind_text(statement, &at, variants[i].engine);
+        sql_bind_text(statement, &at, variants[i].precision);
+        sql_bind_text(statement, &at, variants[i].about);
+        sql_bind_text(statement, &at, variants[i].unavailable);
+        status = sql_execute(statement, err);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+enum status store_run_begin(struct store *store, const char *plan, const char *manifest,
+                            const struct record_variant *variants, size_t variant_count,
+                            int64_t *run, struct error *err)
+{
+    char created[32];
+    time_t now = time(NULL);
+    struct tm utc;
+    strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+    enum status status = sql_run(store->db, "BEGIN IMMEDIATE", err);
+    if (status)
+        return status;
+    sqlite3_stmt *statement = NULL;
+    status = sql_prepare(store->db, &statement,
+                         "INSERT INTO run(created, state, plan, manifest)"
+                         " VALUES(?, 'running', ?, ?)",
+                         err);
+    if (!status) {
+        int at = 0;
+        sql_bind_text(statement, &at, created);
+        sql_bind_text(statement, &at, plan);
+        sql_bind_text(statement, &at, manifest);
+        status = sql_execute(statement, err);
+    }
+    sqlite3_finalize(statement);
+    *run = sqlite3_last_insert_rowid(store->db);
+    if (!status)
+        status = variants_insert(store->db, *run, variants, variant_count, err);
+    return transaction_end(store->db, status, err);
+}
+
+enum status store_variant_versions(struct store *store, int64_t run, size_t variant,
+                                   const char *engine_version, const char *stands_on,
+                                   const char *detail, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = sql_prepare(store->db, &statement,
+                                     "UPDATE variant SET engine_version = ?, stands_on = ?,"
+                                     " detail = ? WHERE run = ? AND position = ?",
+                                     err);
+    if (!status) {
+        int at = 0;
+        sql_bind_text(statement, &at, engine_version);
+        sql_bind_text(statement, &at, stands_on);
+        sql_bind_text(statement, &at, detail);
+        sql_bind_integer(statement, &at, run);
+        sql_bind_integer(statement, &at, (int64_t)variant);
+        status = sql_execute(statement, err);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+static enum status process_insert(sqlite3 *db, int64_t run, const struct record_process *process,
+                                  struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = sql_prepare(db, &statement,
+                                     "INSERT INTO process(run," PROCESS_COLUMNS
+                                     ") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+                                     " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                     err);
+    if (status)
+        return status;
+    int at = 0;
+    sql_bind_integer(statement, &at, run);
+    sql_bind_integer(statement, &at, process->block);
+    sql_bind_integer(statement, &at, process->position);
+    sql_bind_integer(statement, &at, process->variant);
+    sql_bind_text(statement, &at, process->failure);
+    sql_bind_text(statement, &at, process->log_tail);
+    sql_bind_integer(statement, &at, process->spawned_ns);
+    sql_bind_integer(statement, &at, process->hello_ns);
+    sql_bind_integer(statement, &at, process->load_asked_ns);
+    sql_bind_integer(statement, &at, process->load_ready_ns);
+    sql_bind_integer(statement, &at, (int64_t)process->weight_bytes);
+    sql_bind_integer(statement, &at, (int64_t)process->kv_token_bytes);
+    sql_bind_integer(statement, &at, (int64_t)process->embedding_bytes);
+    sql_bind_integer(statement, &at, process->threads);
+    sql_bind_text(statement, &at, process->precision ? process->precision : "");
+    sql_bind_integer(statement, &at, process->cold_asked_ns);
+    sql_bind_integer(statement, &at, process->cold_prompt_ns);
+    sql_bind_integer(statement, &at, process->cold_first_ns);
+    sql_bind_integer(statement, &at, process->prompt_tokens);
+    sql_bind_integer(statement, &at, process->prompt_ns);
+    sql_bind_integer(statement, &at, process->warmup_steps);
+    sql_bind_integer(statement, &at, process->memory_before);
+    sql_bind_integer(statement, &at, process->memory_loaded);
+    sql_bind_integer(statement, &at, process->memory_peak);
+    sql_bind_integer(statement, &at, process->device_before);
+    sql_bind_integer(statement, &at, process->device_loaded);
+    sql_bind_integer(statement, &at, process->device_peak);
+    sql_bind_text(statement, &at, process->memory_method ? process->memory_method : "");
+    sql_bind_real(statement, &at, process->bandwidth);
+    sql_bind_real(statement, &at, process->load_average);
+    status = sql_execute(statement, err);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+static enum status phases_insert(sqlite3 *db, int64_t id, const struct record_process *process,
+                                 struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status =
+        sql_prepare(db, &statement, "INSERT INTO phase VALUES(?, ?, ?, ?, ?)", err);
+    for (size_t i = 0; i < process->phase_count && !status; i++) {
+        int at = 0;
+        sql_bind_integer(statement, &at, id);
+        sql_bind_integer(statement, &at, (int64_t)i);
+        sql_bind_text(statement, &at, process->phases[i].name);
+        sql_bind_integer(statement, &at, process->phases[i].start_ns);
+        sql_bind_integer(statement, &at, process->phases[i].end_ns);
+        status = sql_execute(statement, err);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+static enum status tokens_insert(sqlite3 *db, int64_t id, const struct record_process *process,
+                                 struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = sql_prepare(db, &statement, "INSERT INTO token VALUES(?, ?, ?, ?)", err);
+    for (size_t i = 0; i < process->token_count && !status; i++) {
+        int at = 0;
+        sql_bind_integer(statement, &at, id);
+        sql_bind_integer(statement, &at, (int64_t)i);
+        sql_bind_integer(statement, &at, process->ids[i]);
+        sql_bind_integer(statement, &at, process->stamps_ns[i]);
+        status = sql_execute(statement, err);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+enum status store_process_add(struct store *store, int64_t run,
+                              const struct record_process *process, struct error *err)
+{
+    enum status status = sql_run(store->db, "BEGIN IMMEDIATE", err);
+    if (status)
+        return status;
+    status = process_insert(store->db, run, process, err);
+    int64_t id = sqlite3_last_insert_rowid(store->db);
+    if (!status)
+        status = phases_insert(store->db, id, process, err);
+    if (!status)
+        status = tokens_insert(store->db, id, process, err);
+    return transaction_end(store->db, status, err);
+}
+
+enum status store_run_state(struct store *store, int64_t run, const char *state, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status =
+        sql_prepare(store->db, &statement, "UPDATE run SET state = ? WHERE id = ?", err);
+    if (!status) {
+        int at = 0;
+        sql_bind_text(statement, &at, state);
+        sql_bind_integer(statement, &at, run);
+        status = sql_execute(statement, err);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
