@@ -6,6 +6,8 @@
 #include "base/suggest.h"
 
 extern const struct command command_documentation;
+extern const struct command command_engines;
+extern const struct command command_engines_check;
 extern const struct command command_model_convert;
 extern const struct command command_model_inspect;
 extern const struct command command_model_make;
@@ -13,6 +15,8 @@ extern const struct command command_model_tokenize;
 extern const struct command command_model_verify;
 
 const struct command *const commands[] = {
+    &command_engines_check,
+    &command_engines,
     &command_model_make,
     &command_model_convert,
     &command_model_inspect,

@@ -270,6 +270,22 @@ static enum status dispatch(struct link *link, struct link_call *call, json_t **
     return STATUS_OK;
 }
 
+/* The request with its number as a line, malloc'd; NULL when there is no memory for it. */
+static char *request_lines(struct link *link, struct link_call *call, json_t *request)
+{
+    long long id = ++link->last_id;
+    char *lines = NULL;
+    json_object_set_new(request, "id", json_integer(id));
+    char *text = json_dumps(request, JSON_COMPACT);
+    call->cancelled = call->cancelled || call->cancel_at_once;
+    int length = !text ? -1
+                 : call->cancel_at_once
+                     ? asprintf(&lines, "%s\n{\"op\":\"cancel\",\"id\":%lld}\n", text, id)
+                     : asprintf(&lines, "%s\n", text);
+    free(text);
+    return length < 0 ? NULL : lines;
+}
+
 enum status link_ask(struct link *link, struct link_call *call, json_t *request, json_t **reply,
                      struct error *err)
 {
@@ -284,17 +300,15 @@ enum status link_ask(struct link *link, struct link_call *call, json_t *request,
     status = silence_check(link, call->doing, err);
     if (status)
         goto cleanup;
-    json_object_set_new(request, "id", json_integer(++link->last_id));
-    line = json_dumps(request, JSON_COMPACT);
+    line = request_lines(link, call, request);
     size_t length = line ? strlen(line) : 0;
-    if (!line || length >= PROTOCOL_MAX_LINE) {
+    if (!line || length > PROTOCOL_MAX_LINE) {
         status = error_set(err, STATUS_USAGE, "the request is too long for a worker");
         goto cleanup;
     }
-    line[length] = '\n'; /* in place of the NUL: one write, one wake-up */
     call->asked_ns = clock_now_ns();
     call->deadline_ns = call->asked_ns + call->limit_ms * 1000000;
-    status = send_line(link, call, line, length + 1, err);
+    status = send_line(link, call, line, length, err);
     while (!status && !*reply) {
         status = sleep_until(link, call, false, err);
         call->received_ns = clock_now_ns();

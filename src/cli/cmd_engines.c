@@ -1,0 +1,236 @@
+/* prony engines: what is installed; prony engines check: does an engine keep to the protocol? */
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/suggest.h"
+#include "cli/command.h"
+#include "engine/conformance.h"
+#include "engine/manifest.h"
+#include "model/synthetic.h"
+
+struct engines_options {
+    bool all;
+};
+
+static const struct option engines_options[] = {
+    {.name = "all",
+     .kind = OPTION_FLAG,
+     .help = "List the engines for tests as well.",
+     .offset = offsetof(struct engines_options, all)},
+    {0},
+};
+
+static void words_print(const char *const *words, int width)
+{
+    char text[64] = "";
+    for (size_t i = 0; words[i]; i++) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "", words[i]);
+    }
+    printf("%-*s ", width, text);
+}
+
+static void engine_print(const struct engine *engine)
+{
+    printf("%s: %s\n", engine->name, engine->about);
+    for (size_t i = 0; i < engine->variant_count; i++) {
+        const struct engine_variant *variant = &engine->variants[i];
+        printf("  %-16s %-9s ", variant->name, variant->precision);
+        words_print(variant->devices, 8);
+        words_print(variant->formats, 16);
+        printf("%s\n", variant->about);
+    }
+    printf("  in %s\n\n", engine->folder);
+}
+
+static int engines_run(const void *given, const struct option_list *args)
+{
+    const struct engines_options *o = given;
+    struct engine_catalogue catalogue;
+    struct error err;
+    (void)args;
+    if (engine_catalogue_open(&catalogue, &err)) {
+        error_print(&err, stderr);
+        return EXIT_ERROR;
+    }
+    for (size_t i = 0; i < catalogue.count; i++)
+        if (o->all || !catalogue.engines[i].hidden)
+            engine_print(&catalogue.engines[i]);
+    if (catalogue.count == 0)
+        printf("No engines are installed. docs/adding-an-engine.md tells how to write one.\n");
+    for (size_t i = 0; i < catalogue.problem_count; i++)
+        error_print(&catalogue.problems[i].error, stderr);
+    int status = catalogue.problem_count ? EXIT_ERROR : EXIT_PASS;
+    engine_catalogue_close(&catalogue);
+    return status;
+}
+
+const struct command command_engines = {
+    .name = "engines",
+    .summary = "Lists the engines that are installed, and their variants.",
+    .options = engines_options,
+    .options_bytes = sizeof(struct engines_options),
+    .details = "An engine is a folder with an engine.json, in a folder of $PRONY_ENGINE_PATH or "
+               "beside this program. A folder that looks like an engine and is none is an error.",
+    .run = engines_run,
+};
+
+struct check_options {
+    const char *model, *variant, *device;
+    double timeout;
+};
+
+static const struct check_options check_defaults = {.device = "cpu", .timeout = 60};
+
+#define FIELD(name) offsetof(struct check_options, name)
+
+static const struct option check_options[] = {
+    {.name = "model",
+     .kind = OPTION_STRING,
+     .metavar = "PATH",
+     .help = "The model to load; without it, a tiny synthetic one is made.",
+     .offset = FIELD(model)},
+    {.name = "variant",
+     .kind = OPTION_STRING,
+     .metavar = "NAME",
+     .help = "Check this variant alone.",
+     .offset = FIELD(variant)},
+    {.name = "device",
+     .kind = OPTION_STRING,
+     .metavar = "NAME",
+     .help = "Where the engine is to run.",
+     .offset = FIELD(device)},
+    {.name = "timeout",
+     .kind = OPTION_NUMBER,
+     .metavar = "SECONDS",
+     .low = 0.1,
+     .high = 86400,
+     .unit = "seconds",
+     .help = "How long the engine may take for one request.",
+     .offset = FIELD(timeout)},
+    {0},
+};
+
+/* A model of the tiny shape in a folder of its own, in a format that the engine reads. */
+static enum status model_make(const struct engine *engine, char *folder, char *path, size_t size,
+                              struct error *err)
+{
+    struct model_config config;
+    bool gguf = false;
+    for (size_t i = 0; engine->variants[0].formats[i]; i++)
+        gguf = gguf || strcmp(engine->variants[0].formats[i], "gguf") == 0;
+    if (!mkdtemp(folder))
+        return error_errno(err, "make a temporary folder");
+    snprintf(path, size, "%s/tiny%s", folder, gguf ? ".gguf" : "");
+    synthetic_shape("tiny", &config);
+    struct model_output output = {.path = path,
+                                  .format = gguf ? MODEL_GGUF : MODEL_SAFETENSORS,
+                                  .precision = TENSOR_F32,
+                                  .threads = 1};
+    return synthetic_write(&config, "Tiny", 1, &output, NULL, err);
+}
+
+static int entry_remove(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st, (void)type, (void)at;
+    return remove(path);
+}
+
+static void check_print(void *context, const char *subject, const char *check,
+                        const struct error *problem)
+{
+    size_t *count = context;
+    ++*count;
+    printf("%-4s  %s: %s\n", problem ? "FAIL" : "ok", subject, check);
+    if (problem) {
+        printf("      ");
+        error_print(problem, stdout);
+    }
+    fflush(stdout);
+}
+
+static enum status check(const struct engine *engine, const struct check_options *o,
+                         size_t *failures, struct error *err)
+{
+    char folder[] = "/tmp/prony-check-XXXXXX", path[PATH_MAX] = "";
+    bool made = !o->model;
+    size_t count = 0;
+    enum status status = made ? model_make(engine, folder, path, sizeof path, err) : STATUS_OK;
+    struct conformance_options options = {.model = made ? path : o->model,
+                                          .variant = o->variant,
+                                          .device = o->device,
+                                          .limit_ms = (int64_t)(o->timeout * 1000),
+                                          .report = check_print,
+                                          .context = &count};
+    if (!status)
+        status = conformance_run(engine, &options, failures, err);
+    if (made)
+        nftw(folder, entry_remove, 8, FTW_DEPTH | FTW_PHYS);
+    if (!status)
+        printf("%s: %zu of %zu checks passed\n", engine->name, count - *failures, count);
+    return status;
+}
+
+/* Why there is no engine of that name: its folder is broken, or there is none. */
+static void not_found(const struct engine_catalogue *catalogue, const char *name, struct error *err)
+{
+    struct suggestion near = {.word = name};
+    for (size_t i = 0; i < catalogue->problem_count; i++) {
+        const char *slash = strrchr(catalogue->problems[i].folder, '/');
+        if (slash && strcmp(slash + 1, name) == 0) {
+            *err = catalogue->problems[i].error;
+            return;
+        }
+    }
+    for (size_t i = 0; i < catalogue->count; i++)
+        suggestion_offer(&near, catalogue->engines[i].name);
+    error_set(err, STATUS_NOT_FOUND, "there is no engine '%s'", name);
+    if (near.best)
+        error_remedy(err, "Did you mean '%s'? 'prony engines' lists them.", near.best);
+    else
+        error_remedy(err, "'prony engines' lists them; $PRONY_ENGINE_PATH names more folders.");
+}
+
+static int check_run(const void *given, const struct option_list *args)
+{
+    struct engine_catalogue catalogue;
+    struct error err;
+    size_t failures = 0;
+    const char *name = args->items[0];
+    enum status status = engine_catalogue_open(&catalogue, &err);
+    if (!status) {
+        const struct engine *engine = engine_find(&catalogue, name);
+        if (engine) {
+            status = check(engine, given, &failures, &err);
+        } else {
+            not_found(&catalogue, name, &err);
+            status = err.status;
+        }
+        engine_catalogue_close(&catalogue);
+    }
+    if (status)
+        error_print(&err, stderr);
+    return status || failures ? EXIT_ERROR : EXIT_PASS;
+}
+
+const struct command command_engines_check = {
+    .name = "engines check",
+    .summary = "Checks that an engine keeps to the protocol.",
+    .positional = "ENGINE",
+    .min_args = 1,
+    .max_args = 1,
+    .options = check_options,
+    .options_bytes = sizeof(struct check_options),
+    .defaults = &check_defaults,
+    .details = "Starts the engine's worker again and again and asks for everything that the "
+               "protocol has, in good order and in bad. Prints a line for each check; exit status "
+               "0 means that all have passed.\n\n"
+               "Examples:\n\n"
+               "  prony engines check native\n"
+               "  PRONY_ENGINE_PATH=~/engines prony engines check mine --timeout 10",
+    .run = check_run,
+};

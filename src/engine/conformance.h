@@ -1,0 +1,31 @@
+/* Does an engine keep to the protocol? A list of checks, each against a process that lives, every
+ * finding in one line. docs/protocol.md says what is expected. */
+#ifndef PRONY_ENGINE_CONFORMANCE_H
+#define PRONY_ENGINE_CONFORMANCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "engine/manifest.h"
+
+enum { CONFORMANCE_CONTEXT = 128 }; /* positions that the model must have */
+
+struct conformance_options {
+    const char *model;   /* a small model in a format that the engine reads */
+    const char *variant; /* NULL: all of them */
+    const char *device;  /* "cpu" */
+    int64_t limit_ms;    /* for each request, hello and load included */
+    /* Called once per check. subject is the engine's or the variant's name; problem is NULL when
+     * the check passed. */
+    void (*report)(void *context, const char *subject, const char *check,
+                   const struct error *problem);
+    void *context;
+};
+
+/* *failures counts the checks that failed. The status tells only whether the test could be run. */
+enum status conformance_run(const struct engine *engine, const struct conformance_options *options,
+                            size_t *failures, struct error *err);
+
+#endif

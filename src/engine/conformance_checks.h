@@ -1,0 +1,44 @@
+/* What the parts of the conformance test share. */
+#ifndef PRONY_ENGINE_CONFORMANCE_CHECKS_H
+#define PRONY_ENGINE_CONFORMANCE_CHECKS_H
+
+#include <jansson.h>
+
+#include "engine/conformance.h"
+#include "engine/link.h"
+#include "engine/worker.h"
+
+enum { CONFORMANCE_PROMPT = 8, CONFORMANCE_TOKENS = 16 };
+
+struct conformance {
+    const struct engine *engine;
+    const struct conformance_options *options;
+    const struct engine_variant *variant; /* NULL while no model is needed */
+    struct worker *worker;                /* NULL: the next check starts one */
+    uint32_t vocabulary;                  /* 0: nothing is loaded */
+    int32_t prompt[CONFORMANCE_CONTEXT];  /* ids from all over the vocabulary */
+    int32_t greedy[CONFORMANCE_TOKENS];   /* what follows the first CONFORMANCE_PROMPT of them */
+};
+
+struct conformance_check {
+    const char *name; /* "refuses ..." */
+    enum status (*run)(struct conformance *test, struct error *err);
+};
+
+/* Ended by a NULL name. The first ones are for an engine, the others for each variant. */
+extern const struct conformance_check conformance_engine_checks[];
+extern const struct conformance_check conformance_variant_checks[];
+
+enum status conformance_start(struct conformance *test, struct error *err);
+enum status conformance_load(struct conformance *test, struct error *err);
+
+/* A request as it is; the reference is taken. *reply is the caller's. */
+enum status conformance_ask(struct conformance *test, const char *doing, json_t *request,
+                            json_t **reply, struct error *err);
+/* Sends a request that must end in an error reply, and not in anything worse. */
+enum status conformance_refuses(struct conformance *test, const char *what, json_t *request,
+                                struct error *err);
+/* The process must end by itself, with status 0, and leave nothing behind. */
+enum status conformance_ends(struct conformance *test, bool by_bye, struct error *err);
+
+#endif
