@@ -9,15 +9,15 @@
 #include "report/facts.h"
 #include "report/number.h"
 #include "report/report.h"
+#include "report/text.h"
 
-void csv_text(FILE *stream, const char *text)
+void csv_text(FILE *stream, struct arena *arena, const char *text)
 {
-    text = text ? text : "";
+    text = text_clean(arena, text);
     /* A spreadsheet would run these as a formula; a leading apostrophe makes them text. */
-    bool formula = *text && strchr("=+-@\t\r", *text);
-    bool quoted = formula || strpbrk(text, ",\"\r\n");
-    if (!quoted) {
-        fputs(text, stream);
+    bool formula = text && *text && strchr("=+-@", *text);
+    if (!text || !(formula || strpbrk(text, ",\""))) {
+        fputs(text ? text : "", stream);
         return;
     }
     fputs(formula ? "\"'" : "\"", stream);
@@ -51,14 +51,14 @@ static void csv_head(FILE *stream)
     fputc('\n', stream);
 }
 
-static void csv_row(FILE *stream, const struct summary *summary, size_t index,
+static void csv_row(FILE *stream, struct arena *arena, const struct summary *summary, size_t index,
                     const char *model_size)
 {
     const struct summary_variant *row = &summary->variants[index];
     const struct record_variant *variant = row->variant;
-    csv_text(stream, variant->name);
+    csv_text(stream, arena, variant->name);
     fputc(',', stream);
-    csv_text(stream, model_size);
+    csv_text(stream, arena, model_size);
     fprintf(stream, ",%zu", summary->iterations);
     for (size_t i = 0; i < CLASSIC_FIGURES; i++) {
         const struct estimate *estimate = &row->metrics[classic_figures[i].metric];
@@ -67,11 +67,11 @@ static void csv_row(FILE *stream, const struct summary *summary, size_t index,
     const char *const texts[] = {variant->engine, variant->engine_version, row->precision};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         fputc(',', stream);
-        csv_text(stream, texts[i]);
+        csv_text(stream, arena, texts[i]);
     }
     fprintf(stream, ",%u,%zu,%zu,%zu,", row->threads, summary->blocks, row->processes,
             row->failures);
-    csv_text(stream, row->why);
+    csv_text(stream, arena, row->why);
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
         const struct estimate *estimate = &row->metrics[metric];
         double scale = metric_infos[metric].scale;
@@ -93,7 +93,7 @@ static enum status csv_write(const struct summary *summary, const struct report_
     if (!status) {
         csv_head(stream);
         for (size_t i = 0; i < summary->variant_count; i++)
-            csv_row(stream, summary, i, facts.model_size);
+            csv_row(stream, &arena, summary, i, facts.model_size);
         if (ferror(stream))
             status = error_errno(err, "write the CSV");
     }

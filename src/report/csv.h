@@ -4,7 +4,10 @@
 
 #include <stdio.h>
 
-/* A field of text, quoted where RFC 4180 wants it, and harmless to a spreadsheet. NULL is empty. */
-void csv_text(FILE *stream, const char *text);
+#include "base/arena.h"
+
+/* A field of text, quoted where RFC 4180 wants it. It is cleaned first (report/text.h), so a record
+ * is always one line; what a spreadsheet would run is made text. NULL is empty. */
+void csv_text(FILE *stream, struct arena *arena, const char *text);
 
 #endif

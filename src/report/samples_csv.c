@@ -4,14 +4,14 @@
 #include "report/csv.h"
 #include "report/report.h"
 
-static void process_rows(FILE *stream, const struct record_run *run,
+static void process_rows(FILE *stream, struct arena *arena, const struct record_run *run,
                          const struct record_process *process)
 {
     int64_t before_ns = process->prompt_ns;
     for (size_t i = 0; i < process->token_count; i++) {
         int64_t stamp_ns = process->stamps_ns[i];
         fprintf(stream, "%" PRId64 ",", run->id);
-        csv_text(stream, run->variants[process->variant].name);
+        csv_text(stream, arena, run->variants[process->variant].name);
         /* The first token ends the prompt; the warm-up's steps follow it. */
         fprintf(stream, ",%" PRIu32 ",%" PRIu32 ",%zu,%" PRId32 ",%d,%" PRId64 ",%" PRId64 "\n",
                 process->block, process->position, i, process->ids[i], i > process->warmup_steps,
@@ -25,10 +25,12 @@ static enum status samples_write(const struct summary *summary,
                                  struct error *err)
 {
     (void)options;
+    struct arena arena = {0};
     fputs("run,framework,block,position,token,id,counted,since_prompt_ns,since_previous_ns\n",
           stream);
     for (size_t i = 0; i < summary->run->process_count; i++)
-        process_rows(stream, summary->run, &summary->run->processes[i]);
+        process_rows(stream, &arena, summary->run, &summary->run->processes[i]);
+    arena_free(&arena);
     return ferror(stream) ? error_errno(err, "write the CSV") : STATUS_OK;
 }
 
