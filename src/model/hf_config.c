@@ -232,7 +232,7 @@ enum status hf_config_parse(struct model_config *config, const char *text, size_
 {
     json_t *json = json_parse(text, bytes, path, err);
     if (!json)
-        return err->status;
+        return error_remedy(err, "Fetch the model's config.json again.");
     struct reader reader = {json, path, err};
     enum status status = read_config(&reader, config);
     json_decref(json);

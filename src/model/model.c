@@ -68,7 +68,11 @@ static enum status open_part(struct model *model, uint64_t part, const char *fol
     if (!path)
         return error_no_memory(err, PATH_MAX);
     model->files->paths[part] = path;
-    return safetensors_open(&model->files->parts[part], path, err);
+    if (safetensors_open(&model->files->parts[part], path, err) == STATUS_OK)
+        return STATUS_OK;
+    return err->status == STATUS_NOT_FOUND
+               ? error_remedy(err, "Fetch all the files that the model's index names.")
+               : err->status;
 }
 
 static enum status open_indexed(struct model *model, const char *folder, struct error *err)

@@ -41,10 +41,8 @@ static enum status read_type(const struct reader *reader, const json_t *entry,
 {
     const char *dtype;
     char text[32];
-    if (json_get_string(entry, "dtype", &dtype, reader->err)) {
-        error_where(reader->err, "%s, tensor %s", reader->file->path, tensor->name);
-        return reader->err->status;
-    }
+    if (json_get_string(entry, "dtype", &dtype, reader->err))
+        return damaged(reader);
     for (int type = TENSOR_F32; type <= TENSOR_BF16; type++) {
         if (strcmp(dtype, tensor_type_name(type)) == 0) {
             tensor->type = type;
@@ -209,11 +207,8 @@ enum status safetensors_parse(struct safetensors *file, const void *bytes, size_
     }
     const char *text = (const char *)bytes + LENGTH_BYTES;
     json_t *header = json_parse(text, header_bytes, path, err);
-    if (!header) {
-        if (err->remedy[0] == '\0')
-            error_remedy(err, "The file is damaged or incomplete: fetch it again.");
-        return err->status;
-    }
+    if (!header)
+        return error_remedy(err, "The file is damaged or incomplete: fetch it again.");
     reader.data = (const unsigned char *)text + header_bytes;
     reader.data_bytes = size - LENGTH_BYTES - header_bytes;
     enum status status = read_tensors(&reader, header);

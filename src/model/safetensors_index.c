@@ -70,7 +70,7 @@ enum status safetensors_index_read(struct safetensors_index *index, const char *
     *index = (struct safetensors_index){.path = path};
     json_t *json = json_read(path, MAX_INDEX_BYTES, err);
     if (!json)
-        return err->status;
+        return error_remedy(err, "Fetch the model's files again.");
     index->weights = json_incref(json_object_get(json, "weight_map"));
     json_decref(json);
     if (!json_is_object(index->weights)) {
