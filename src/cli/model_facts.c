@@ -170,13 +170,21 @@ static json_t *tokens_json(const struct model_facts *facts)
                      tokens->chat_template != NULL);
 }
 
+/* A path need not be UTF-8, and JSON must. */
+static json_t *path_json(const char *path)
+{
+    char text[512];
+    json_t *json = json_string(path);
+    return json ? json : json_string(printable(text, sizeof text, path, strlen(path)));
+}
+
 json_t *model_facts_json(const struct model_facts *facts)
 {
     const struct model *model = facts->model;
     const struct model_config *c = &facts->config;
     json_t *json = json_pack(
-        "{s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:o,s:o,s:I}", "name",
-        model->name, "path", model->path, "weights", model->weights, "format",
+        "{s:s,s:o,s:o,s:s,s:s,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:o,s:o,s:I}", "name",
+        model->name, "path", path_json(model->path), "weights", path_json(model->weights), "format",
         model->format == MODEL_GGUF ? "gguf" : "safetensors", "architecture", "llama", "parameters",
         (json_int_t)model->parameters, "weight_bytes", (json_int_t)model->weight_bytes, "types",
         types_json(facts), "layers", (json_int_t)c->layers, "hidden_size",

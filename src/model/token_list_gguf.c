@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "model/printable.h"
 #include "model/token_list.h"
 
 /* A copy of a string that is text: a NUL inside would cut it. NULL (and err) otherwise. */
@@ -98,8 +99,10 @@ static enum status kind_get(struct token_list *list, struct arena *arena, const 
         return error_where(err, "%s", gguf->path);
     }
     if (strcmp(model, "gpt2") != 0 || !list->pre) {
-        error_set(err, STATUS_UNSUPPORTED, "a tokenizer of the kind %s %s cannot be converted",
-                  model, list->pre ? list->pre : "without tokenizer.ggml.pre");
+        char kind[64];
+        error_set(err, STATUS_UNSUPPORTED, "the tokenizer is of the kind %s%s, not byte-level BPE",
+                  printable(kind, sizeof kind, model, strlen(model)),
+                  list->pre ? "" : " without tokenizer.ggml.pre");
         return error_where(err, "%s", gguf->path);
     }
     return STATUS_OK;

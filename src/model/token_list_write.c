@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "model/json_write.h"
 #include "model/pretokenizer_json.h"
+#include "model/printable.h"
 #include "model/token_list.h"
 
 /* {"token": id, ...}; NULL with err filled when it cannot be written so. */
@@ -13,7 +14,7 @@ static json_t *vocabulary_object(const struct token_list *list, struct error *er
     json_t *object = json_object();
     for (uint32_t id = 0; object && id < list->count; id++) {
         if (json_object_get(object, list->tokens[id])) {
-            error_set(err, STATUS_FORMAT, "token %u is there twice: %s", id, list->tokens[id]);
+            error_set(err, STATUS_FORMAT, "token %u is there twice", id);
             json_decref(object);
             return NULL;
         }
@@ -85,8 +86,10 @@ static json_t *tokenizer_json(const struct token_list *list, struct error *err)
 {
     json_t *pretokenizer = pretokenizer_to_json(list->pre), *tokens = NULL, *merges = NULL;
     if (!pretokenizer) {
-        error_set(err, STATUS_UNSUPPORTED, "text split as %s does cannot be put in tokenizer.json",
-                  list->pre);
+        char pre[64];
+        error_set(err, STATUS_UNSUPPORTED,
+                  "the way the tokenizer splits text cannot be said in tokenizer.json: %s",
+                  printable(pre, sizeof pre, list->pre, strlen(list->pre)));
         return NULL;
     }
     tokens = vocabulary_object(list, err);
@@ -111,8 +114,9 @@ static json_t *tokenizer_json(const struct token_list *list, struct error *err)
 static json_t *tokenizer_config(const struct token_list *list, uint32_t context)
 {
     json_t *config =
-        json_pack("{s:s,s:b,s:I}", "tokenizer_class", "PreTrainedTokenizerFast",
-                  "clean_up_tokenization_spaces", 0, "model_max_length", (json_int_t)context);
+        json_pack("{s:s,s:b,s:I,s:[s,s]}", "tokenizer_class", "PreTrainedTokenizerFast",
+                  "clean_up_tokenization_spaces", 0, "model_max_length", (json_int_t)context,
+                  "model_input_names", "input_ids", "attention_mask");
     json_t *decoder = json_object();
     for (uint32_t id = 0; id < list->count; id++) {
         char key[16];
