@@ -77,8 +77,8 @@ static void release(struct parsed *p)
 
 #define PARSE(p, text)                                                                             \
     char line_[] = text;                                                                           \
-    struct parsed p;                                                                               \
-    parse(&p, line_)
+    struct parsed p; /* NOLINT(bugprone-macro-parentheses) */                                      \
+    parse(&(p), line_)
 
 static void test_defaults_stay(void **state)
 {
