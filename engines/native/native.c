@@ -1,0 +1,241 @@
+/* The native engine's worker: src/llama behind the protocol. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <prony/worker.h>
+
+#include "llama/llama.h"
+#include "model/model.h"
+#include "sample.h"
+
+enum { LOGITS_AT_ONCE = 32 }; /* rows computed before they are written */
+
+struct native {
+    struct model model;
+    struct llama *llama;
+    float *logits;                /* [LOGITS_AT_ONCE, vocabulary] */
+    struct candidate *candidates; /* [vocabulary] */
+    char detail[96];
+};
+
+static const struct {
+    const char *variant, *name;
+    enum llama_precision precision;
+    enum tensor_type type;
+} precisions[] = {
+    {"native-f32", "float32", LLAMA_F32, TENSOR_F32},
+    {"native-f16", "float16", LLAMA_F16, TENSOR_F16},
+    {"native-bf16", "bfloat16", LLAMA_BF16, TENSOR_BF16},
+};
+
+/* A struct error of the model layer as one of the protocol. */
+static int fail(struct prony_error *error, const struct error *err)
+{
+    static const char *const codes[] = {
+        [STATUS_USAGE] = "bad_request",       [STATUS_NOT_FOUND] = "not_found",
+        [STATUS_FORMAT] = "bad_model",        [STATUS_UNSUPPORTED] = "unsupported",
+        [STATUS_NO_MEMORY] = "no_memory",     [STATUS_IO] = "io",
+        [STATUS_INTERRUPTED] = "interrupted",
+    };
+    const char *code = (size_t)err->status < sizeof codes / sizeof codes[0] && codes[err->status]
+                           ? codes[err->status]
+                           : "failed";
+    if (err->where[0])
+        return prony_fail(error, code, err->remedy, "%s (%s)", err->what, err->where);
+    return prony_fail(error, code, err->remedy, "%s", err->what);
+}
+
+static void native_unload(void *state)
+{
+    struct native *native = state;
+    llama_free(native->llama);
+    model_close(&native->model);
+    free(native->logits);
+    free(native->candidates);
+    free(native);
+}
+
+/* Which precision load is to hold; -1 with *error set when it is none that this engine has. */
+static int precision_choose(const struct prony_load *request, struct prony_error *error)
+{
+    const size_t count = sizeof precisions / sizeof precisions[0];
+    if (strcmp(request->device, "cpu") != 0)
+        return prony_fail(error, "unsupported", "Use --device cpu.",
+                          "the native engine runs on the CPU, not on \"%s\"", request->device);
+    if (*request->quantize || request->shard > 1)
+        return prony_fail(error, "unsupported", "",
+                          "the native engine can neither quantise nor shard");
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(*request->precision ? request->precision : request->variant,
+                   *request->precision ? precisions[i].name : precisions[i].variant) == 0)
+            return (int)i;
+    return prony_fail(error, "unsupported", "There are float32, float16 and bfloat16.",
+                      "the native engine has no variant \"%s\" with precision \"%s\"",
+                      request->variant, request->precision);
+}
+
+/* Lets go of file pages that were read only to convert them: nobody will read them again, and they
+ * would be counted as the model's memory. */
+static void source_drop(const struct tensor *tensor, enum tensor_type held)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t start = ((uintptr_t)tensor->data + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)tensor->data + tensor->bytes) / page * page;
+    if (tensor->type != held && tensor->data && end > start)
+        madvise((void *)start, end - start, MADV_DONTNEED);
+}
+
+static void sources_drop(const struct model *model, enum tensor_type held)
+{
+    source_drop(&model->embedding, held);
+    source_drop(&model->output, held);
+    for (uint32_t i = 0; i < model->config.layers; i++) {
+        const struct model_layer *l = &model->layer[i];
+        const struct tensor *const tensors[] = {&l->wq,     &l->wk,   &l->wv,    &l->wo,
+                                                &l->w_gate, &l->w_up, &l->w_down};
+        for (size_t j = 0; j < sizeof tensors / sizeof tensors[0]; j++)
+            source_drop(tensors[j], held);
+    }
+}
+
+static void phase_add(struct prony_loaded *result, const char *name, int64_t start_ns)
+{
+    result->phase[result->phases].name = name;
+    result->phase[result->phases].start_ns = start_ns;
+    result->phase[result->phases++].end_ns = prony_now_ns();
+}
+
+/* Opens the model and holds its weights; both are phases of the load. */
+static enum status weights_load(struct native *native, const struct prony_load *request,
+                                enum llama_precision precision, struct prony_loaded *result,
+                                struct error *err)
+{
+    int64_t start_ns = prony_now_ns();
+    enum status status = model_open(&native->model, request->model, err);
+    if (status)
+        return status;
+    phase_add(result, "open", start_ns);
+    start_ns = prony_now_ns();
+    size_t vocabulary = native->model.config.vocabulary;
+    struct llama_options options = {
+        .precision = precision, .context = request->context, .threads = request->threads};
+    native->logits = malloc(LOGITS_AT_ONCE * vocabulary * sizeof *native->logits);
+    native->candidates = malloc(vocabulary * sizeof *native->candidates);
+    if (!native->logits || !native->candidates)
+        return error_no_memory(err, LOGITS_AT_ONCE * vocabulary * sizeof *native->logits);
+    status = llama_load(&native->llama, &native->model, &options, err);
+    phase_add(result, "read", start_ns);
+    return status;
+}
+
+static int native_load(void **state, const struct prony_load *request, struct prony_loaded *result,
+                       struct prony_error *error)
+{
+    struct error err;
+    int choice = precision_choose(request, error);
+    if (choice < 0)
+        return -1;
+    struct native *native = calloc(1, sizeof *native);
+    if (!native)
+        return prony_fail(error, "no_memory", "", "no memory for the engine itself");
+    if (weights_load(native, request, precisions[choice].precision, result, &err)) {
+        native_unload(native);
+        return fail(error, &err);
+    }
+    sources_drop(&native->model, precisions[choice].type);
+    snprintf(native->detail, sizeof native->detail, "%s kernels, %u threads",
+             llama_kernels(native->llama), llama_threads(native->llama));
+    result->weight_bytes = llama_weight_bytes(native->llama);
+    result->kv_token_bytes = llama_cache_bytes(native->llama) / request->context;
+    result->vocabulary = native->model.config.vocabulary;
+    result->threads = llama_threads(native->llama);
+    result->precision = precisions[choice].name;
+    result->detail = native->detail;
+    *state = native;
+    return 0;
+}
+
+static int generate_greedy(struct native *native, const struct prony_generate *request,
+                           struct error *err)
+{
+    const int32_t *ids = request->prompt;
+    uint32_t count = (uint32_t)request->prompt_count;
+    int32_t next;
+    do {
+        if (llama_next(native->llama, ids, count, &next, err))
+            return -1;
+        ids = &next;
+        count = 1;
+    } while (!request->on_token(request->on_token_context, next));
+    return 0;
+}
+
+static int generate_sampled(struct native *native, const struct prony_generate *request,
+                            struct error *err)
+{
+    struct sampler sampler = {.temperature = request->temperature,
+                              .top_p = request->top_p,
+                              .min_p = request->min_p,
+                              .top_k = request->top_k,
+                              .random = request->seed};
+    const int32_t *ids = request->prompt;
+    uint32_t count = (uint32_t)request->prompt_count;
+    int32_t next;
+    do {
+        if (llama_forward(native->llama, ids, count, native->logits, 0, err))
+            return -1;
+        next =
+            sample(&sampler, native->logits, native->model.config.vocabulary, native->candidates);
+        ids = &next;
+        count = 1;
+    } while (!request->on_token(request->on_token_context, next));
+    return 0;
+}
+
+static int native_generate(void *state, const struct prony_generate *request,
+                           struct prony_error *error)
+{
+    struct native *native = state;
+    struct error err;
+    llama_reset(native->llama);
+    int failed = request->temperature > 0 ? generate_sampled(native, request, &err)
+                                          : generate_greedy(native, request, &err);
+    return failed ? fail(error, &err) : 0;
+}
+
+static int native_logits(void *state, const int32_t *ids, size_t count, const char *path,
+                         struct prony_error *error)
+{
+    struct native *native = state;
+    struct error err;
+    size_t vocabulary = native->model.config.vocabulary;
+    FILE *stream = fopen(path, "wbe");
+    enum status status = stream ? STATUS_OK : error_errno(&err, "write the logits to %s", path);
+    llama_reset(native->llama);
+    for (size_t done = 0; done < count && !status;) {
+        size_t rows = count - done < LOGITS_AT_ONCE ? count - done : LOGITS_AT_ONCE;
+        status = llama_forward(native->llama, ids + done, (uint32_t)rows, native->logits, 1, &err);
+        if (!status && fwrite(native->logits, sizeof(float) * vocabulary, rows, stream) != rows)
+            status = error_errno(&err, "write the logits to %s", path);
+        done += rows;
+    }
+    if (stream && fclose(stream) != 0 && !status)
+        status = error_errno(&err, "write the logits to %s", path);
+    return status ? fail(error, &err) : 0;
+}
+
+int main(void)
+{
+    static const struct prony_engine engine = {
+        .name = "native",
+        .version = PRONY_VERSION,
+        .load = native_load,
+        .generate = native_generate,
+        .logits = native_logits,
+        .unload = native_unload,
+    };
+    return prony_worker_main(&engine);
+}

@@ -1,0 +1,67 @@
+#include "sample.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Uniform in [0, 1) (splitmix64). */
+static double uniform(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (double)((z ^ z >> 31) >> 11) / 9007199254740992.0;
+}
+
+/* The likeliest first; the lower id on ties, so that a seed means one text. */
+static int candidate_order(const void *left, const void *right)
+{
+    const struct candidate *a = left, *b = right;
+    if (a->p != b->p)
+        return a->p < b->p ? 1 : -1;
+    return a->id < b->id ? -1 : 1;
+}
+
+/* How many of the sorted candidates top-k and top-p leave. */
+static uint32_t cut(const struct sampler *sampler, const struct candidate *candidates,
+                    uint32_t count)
+{
+    double total = 0, sum = 0;
+    uint32_t kept = 0;
+    if (sampler->top_k > 0 && sampler->top_k < count)
+        count = sampler->top_k;
+    for (uint32_t i = 0; i < count; i++)
+        total += (double)candidates[i].p;
+    while (kept < count && (kept == 0 || sum < sampler->top_p * total))
+        sum += (double)candidates[kept++].p;
+    return kept;
+}
+
+int32_t sample(struct sampler *sampler, const float *logits, uint32_t count,
+               struct candidate *candidates)
+{
+    float best = logits[0];
+    double total = 0;
+    uint32_t kept = 0;
+    for (uint32_t i = 1; i < count; i++)
+        best = logits[i] > best ? logits[i] : best;
+    for (uint32_t i = 0; i < count; i++) {
+        float p = expf((logits[i] - best) / (float)sampler->temperature); /* best: 1 */
+        if ((double)p >= sampler->min_p)
+            candidates[kept++] = (struct candidate){p, (int32_t)i};
+    }
+    if (kept == 0) /* min_p above 1, or logits that are not numbers */
+        return 0;
+    if (sampler->top_k > 0 || sampler->top_p < 1) {
+        qsort(candidates, kept, sizeof *candidates, candidate_order);
+        kept = cut(sampler, candidates, kept);
+    }
+    for (uint32_t i = 0; i < kept; i++)
+        total += (double)candidates[i].p;
+    double draw = uniform(&sampler->random) * total;
+    for (uint32_t i = 0; i < kept; i++) {
+        draw -= (double)candidates[i].p;
+        if (draw < 0)
+            return candidates[i].id;
+    }
+    return candidates[kept - 1].id;
+}
