@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "model/byte_alphabet.h"
 
@@ -10,23 +11,41 @@ enum { SHORT_BYTES = 48 }; /* up to here scanning for the lowest rank beats a he
 static const uint32_t NO_RANK = UINT32_MAX;
 static const uint32_t NO_SYMBOL = UINT32_MAX;
 
+/* Where to start looking for a pair. */
+static size_t slot_first(const struct bpe *bpe, uint32_t left, uint32_t right)
+{
+    uint64_t key = (uint64_t)left << 32 | right;
+    return (key ^ key >> 29) * UINT64_C(0x9E3779B97F4A7C15) >> bpe->shift;
+}
+
 /* The slot that holds this pair, or the free one where it would go. */
 static struct bpe_merge *slot_of(const struct bpe *bpe, uint32_t left, uint32_t right)
 {
-    uint64_t key = (uint64_t)left << 32 | right;
-    key = (key ^ key >> 29) * UINT64_C(0x9E3779B97F4A7C15);
     size_t mask = ((size_t)1 << (64 - bpe->shift)) - 1;
-    for (size_t i = key >> bpe->shift;; i = (i + 1) & mask) {
-        struct bpe_merge *slot = &bpe->merges[i];
+    for (size_t i = slot_first(bpe, left, right);; i = (i + 1) & mask) {
+        struct bpe_merge *slot = &bpe->slots[i];
         if (slot->rank == NO_RANK || (slot->left == left && slot->right == right))
             return slot;
     }
 }
 
-/* Splits "LEFT RIGHT" and finds both, and what they make, in the vocabulary. text is room for the
- * longest two tokens. False when one is missing. */
+/* The id of a merge's result. Merges mostly come in the order of their results, so that of the one
+ * before, and the one after that, are tried before the hash table. */
+static int32_t result_find(const struct vocabulary *vocabulary, const char *text, size_t bytes,
+                           int32_t last)
+{
+    for (int32_t id = last; id >= 0 && id <= last + 1 && (uint32_t)id < vocabulary->count; id++) {
+        if (vocabulary_is(vocabulary, (uint32_t)id, text, bytes))
+            return id;
+    }
+    return vocabulary_find(vocabulary, text, bytes);
+}
+
+/* Splits "LEFT RIGHT" and finds both, and what they make, in the vocabulary. text is room for
+ * four times the longest token, since a byte is at most two in the byte alphabet. False when one
+ * is missing. */
 static bool merge_parse(const struct vocabulary *vocabulary, const struct token_text *merge,
-                        char *text, struct bpe_merge *parsed)
+                        char *text, int32_t last, struct bpe_merge *parsed)
 {
     const char *space = merge->bytes > 2 ? memchr(merge->data + 1, ' ', merge->bytes - 1) : NULL;
     if (!space || merge->bytes - 1 > 4 * vocabulary->longest)
@@ -38,59 +57,98 @@ static bool merge_parse(const struct vocabulary *vocabulary, const struct token_
         return false;
     int32_t left = vocabulary_find(vocabulary, text, left_bytes);
     int32_t right = vocabulary_find(vocabulary, text + left_bytes, right_bytes);
-    int32_t id = vocabulary_find(vocabulary, text, left_bytes + right_bytes);
+    int32_t id = result_find(vocabulary, text, left_bytes + right_bytes, last);
     *parsed = (struct bpe_merge){(uint32_t)left, (uint32_t)right, 0, (uint32_t)id};
     return left >= 0 && right >= 0 && id >= 0;
 }
 
-static enum status merges_fill(struct bpe *bpe, const struct vocabulary *vocabulary,
-                               const struct tokenizer_parts *parts, struct error *err)
+static enum status merges_parse(const struct vocabulary *vocabulary,
+                                const struct tokenizer_parts *parts, struct bpe_merge *merges,
+                                struct error *err)
 {
     char *text = malloc(4 * vocabulary->longest + 1);
     if (!text)
         return error_no_memory(err, 4 * vocabulary->longest + 1);
     enum status status = STATUS_OK;
-    for (size_t rank = 0; rank < parts->merge_count; rank++) {
-        struct bpe_merge merge;
-        if (!merge_parse(vocabulary, &parts->merges[rank], text, &merge)) {
+    int32_t last = -1;
+    for (size_t rank = 0; rank < parts->merge_count && status == STATUS_OK; rank++) {
+        struct bpe_merge *merge = &merges[rank];
+        if (merge_parse(vocabulary, &parts->merges[rank], text, last, merge)) {
+            merge->rank = (uint32_t)rank;
+            last = (int32_t)merge->id;
+        } else {
             error_set(err, STATUS_FORMAT,
                       "merge %zu is not two tokens of the vocabulary that make a third", rank);
             status = error_where(err, "%s", parts->origin);
-            break;
-        }
-        struct bpe_merge *slot = slot_of(bpe, merge.left, merge.right);
-        if (slot->rank == NO_RANK) {
-            merge.rank = (uint32_t)rank;
-            *slot = merge;
         }
     }
     free(text);
     return status;
 }
 
-enum status bpe_init(struct bpe *bpe, const struct vocabulary *vocabulary,
-                     const struct tokenizer_parts *parts, struct arena *arena, struct error *err)
+/* The table is much larger than the caches: slots are asked for well before they are filled. */
+static void merges_enter(struct bpe *bpe, const struct bpe_merge *merges, size_t count)
 {
+    enum { AHEAD = 16 };
+    for (size_t i = 0; i < count; i++) {
+        if (i + AHEAD < count)
+            __builtin_prefetch(
+                &bpe->slots[slot_first(bpe, merges[i + AHEAD].left, merges[i + AHEAD].right)], 1);
+        struct bpe_merge *slot = slot_of(bpe, merges[i].left, merges[i].right);
+        if (slot->rank == NO_RANK)
+            *slot = merges[i];
+    }
+}
+
+/* An empty table, in huge pages where it is large: it is read at random. */
+static struct bpe_merge *slots_make(size_t count)
+{
+    enum { HUGE_PAGE = 2 << 20 };
+    size_t bytes = count * sizeof(struct bpe_merge);
+    struct bpe_merge *slots = bytes < HUGE_PAGE ? malloc(bytes) : aligned_alloc(HUGE_PAGE, bytes);
+    if (!slots)
+        return NULL;
+    if (bytes >= HUGE_PAGE)
+        madvise(slots, bytes, MADV_HUGEPAGE);
+    for (size_t i = 0; i < count; i++)
+        slots[i].rank = NO_RANK;
+    return slots;
+}
+
+enum status bpe_init(struct bpe *bpe, const struct vocabulary *vocabulary,
+                     const struct tokenizer_parts *parts, struct error *err)
+{
+    *bpe = (struct bpe){.shift = 60};
     if (parts->merge_count > INT32_MAX) {
         error_set(err, STATUS_FORMAT, "a vocabulary of %zu merges", parts->merge_count);
         return error_where(err, "%s", parts->origin);
     }
-    size_t slots = 16;
-    bpe->shift = 60;
-    while (slots < 2 * parts->merge_count) {
-        slots *= 2;
+    while ((size_t)3 << (64 - bpe->shift) < 4 * parts->merge_count) /* at most 3/4 full */
         bpe->shift--;
+    size_t slots = (size_t)1 << (64 - bpe->shift);
+    bpe->slots = slots_make(slots);
+    struct bpe_merge *merges = malloc((parts->merge_count + 1) * sizeof *merges);
+    enum status status = STATUS_OK;
+    if (!bpe->slots || !merges) {
+        status = error_no_memory(err, slots * sizeof *bpe->slots);
+        goto cleanup;
     }
-    bpe->merges = arena_array(arena, slots, sizeof *bpe->merges);
-    if (!bpe->merges)
-        return error_no_memory(err, slots * sizeof *bpe->merges);
-    for (size_t i = 0; i < slots; i++)
-        bpe->merges[i].rank = NO_RANK;
     for (unsigned byte = 0; byte < 256; byte++) {
         char text = (char)byte;
         bpe->byte[byte] = vocabulary_find(vocabulary, &text, 1);
     }
-    return merges_fill(bpe, vocabulary, parts, err);
+    status = merges_parse(vocabulary, parts, merges, err);
+    if (status == STATUS_OK)
+        merges_enter(bpe, merges, parts->merge_count);
+cleanup:
+    free(merges);
+    return status;
+}
+
+void bpe_free(struct bpe *bpe)
+{
+    free(bpe->slots);
+    bpe->slots = NULL;
 }
 
 /* ---- pieces of a few bytes: arrays on the stack, the lowest rank found by scanning ---- */

@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/arena.h"
 #include "base/error.h"
 #include "model/tokenizer_parts.h"
 #include "model/vocabulary.h"
@@ -18,9 +17,9 @@ struct bpe_merge {
 };
 
 struct bpe {
-    struct bpe_merge *merges; /* open addressing, at most half full */
-    unsigned shift;           /* 64 - log2(slots) */
-    int32_t byte[256];        /* the id of each byte; -1 when the vocabulary has none */
+    struct bpe_merge *slots; /* open addressing */
+    unsigned shift;          /* 64 - log2(slots) */
+    int32_t byte[256];       /* the id of each byte; -1 when the vocabulary has none */
 };
 
 /* Work space that grows with the longest piece; zero-initialise, reuse, free at the end. */
@@ -30,10 +29,11 @@ struct bpe_scratch {
     size_t capacity; /* bytes of piece that fit */
 };
 
-/* Everything lives in arena. STATUS_FORMAT for a merge of or into something that is not in the
- * vocabulary. */
+/* STATUS_FORMAT for a merge of or into something that is not in the vocabulary. bpe_free in any
+ * case. */
 enum status bpe_init(struct bpe *bpe, const struct vocabulary *vocabulary,
-                     const struct tokenizer_parts *parts, struct arena *arena, struct error *err);
+                     const struct tokenizer_parts *parts, struct error *err);
+void bpe_free(struct bpe *bpe);
 
 /* Appends the ids of one piece (fewer than 2^31 bytes) at ids[*count]; there is room for one id per
  * byte. Time n log n. STATUS_UNSUPPORTED for a byte that the vocabulary has no token for. */

@@ -49,7 +49,7 @@ enum status tokenizer_create(struct tokenizer **result, const struct tokenizer_p
     status = vocabulary_init(&tokenizer->vocabulary, parts, &tokenizer->arena, err);
     if (status != STATUS_OK)
         goto cleanup;
-    status = bpe_init(&tokenizer->bpe, &tokenizer->vocabulary, parts, &tokenizer->arena, err);
+    status = bpe_init(&tokenizer->bpe, &tokenizer->vocabulary, parts, err);
     if (status == STATUS_OK) {
         *result = tokenizer;
         tokenizer = NULL;
@@ -64,6 +64,7 @@ void tokenizer_close(struct tokenizer *tokenizer)
     if (!tokenizer)
         return;
     pretokenizer_free(&tokenizer->pretokenizer);
+    bpe_free(&tokenizer->bpe);
     arena_free(&tokenizer->arena);
     free(tokenizer);
 }

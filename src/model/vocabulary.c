@@ -10,26 +10,34 @@ static const uint64_t MULTIPLIER = UINT64_C(0x9E3779B97F4A7C15);
 static uint64_t hash_mix(uint64_t hash, uint64_t word)
 {
     hash = (hash ^ word) * MULTIPLIER;
-    return hash ^ hash >> 29;
+    return hash ^ hash >> 32;
 }
 
-static uint64_t hash_bytes(const char *text, size_t bytes)
+/* 1 to 8 bytes as a number. */
+static uint64_t word_short(const char *text, size_t bytes)
 {
-    uint64_t hash = bytes, word = 0;
-    for (; bytes > 8; bytes -= 8, text += 8) {
-        memcpy(&word, text, 8);
+    const unsigned char *s = (const unsigned char *)text;
+    if (bytes < 4)
+        return s[0] | (uint64_t)s[bytes / 2] << 8 * (bytes / 2) |
+               (uint64_t)s[bytes - 1] << 8 * (bytes - 1);
+    uint32_t low, high; /* these overlap in bytes that are the same */
+    memcpy(&low, text, 4);
+    memcpy(&high, text + bytes - 4, 4);
+    return low | (uint64_t)high << 8 * (bytes - 4);
+}
+
+/* What a slot knows of a token: eight bytes or fewer are compared without a look elsewhere. */
+static uint64_t word_of(const char *text, size_t bytes)
+{
+    if (bytes <= 8)
+        return bytes ? word_short(text, bytes) : 0;
+    uint64_t hash = 0, word;
+    for (size_t i = 0; i + 8 < bytes; i += 8) {
+        memcpy(&word, text + i, 8);
         hash = hash_mix(hash, word);
     }
-    /* The last 1 to 8 bytes by two loads that may overlap. */
-    uint32_t low = 0, high = 0;
-    if (bytes >= 4) {
-        memcpy(&low, text, 4);
-        memcpy(&high, text + bytes - 4, 4);
-    } else if (bytes > 0) {
-        low = (unsigned char)text[0] | (uint32_t)(unsigned char)text[bytes / 2] << 8;
-        high = (unsigned char)text[bytes - 1];
-    }
-    return hash_mix(hash_mix(hash, (uint64_t)high << 32 | low), 0);
+    memcpy(&word, text + bytes - 8, 8);
+    return hash_mix(hash, word);
 }
 
 const char *vocabulary_bytes(const struct vocabulary *vocabulary, uint32_t id, size_t *bytes)
@@ -40,27 +48,35 @@ const char *vocabulary_bytes(const struct vocabulary *vocabulary, uint32_t id, s
 
 /* The slot that holds these bytes, or the free one where they would go. */
 static struct vocabulary_slot *slot_of(const struct vocabulary *vocabulary, const char *text,
-                                       size_t bytes, uint64_t hash)
+                                       size_t bytes, uint64_t word)
 {
-    for (size_t i = hash & vocabulary->slot_mask;; i = (i + 1) & vocabulary->slot_mask) {
+    uint64_t hash = hash_mix(hash_mix(word, bytes), 0);
+    size_t mask = vocabulary->slot_mask;
+    for (size_t i = (hash >> 32) & mask;; i = (i + 1) & mask) {
         struct vocabulary_slot *slot = &vocabulary->slots[i];
         if (slot->entry == 0)
             return slot;
-        if (slot->hash != (uint32_t)(hash >> 32))
+        if (slot->word != word || slot->length != bytes)
             continue;
         size_t length;
-        const char *token = vocabulary_bytes(vocabulary, slot->entry - 1, &length);
-        if (length == bytes && memcmp(token, text, bytes) == 0)
+        if (bytes <= 8 ||
+            memcmp(vocabulary_bytes(vocabulary, slot->entry - 1, &length), text, bytes) == 0)
             return slot;
     }
+}
+
+bool vocabulary_is(const struct vocabulary *vocabulary, uint32_t id, const char *text, size_t bytes)
+{
+    size_t length;
+    const char *token = vocabulary_bytes(vocabulary, id, &length);
+    return length == bytes && vocabulary->findable[id] && memcmp(token, text, bytes) == 0;
 }
 
 int32_t vocabulary_find(const struct vocabulary *vocabulary, const char *text, size_t bytes)
 {
     if (bytes > vocabulary->longest)
         return -1;
-    uint64_t hash = hash_bytes(text, bytes);
-    return (int32_t)slot_of(vocabulary, text, bytes, hash)->entry - 1;
+    return (int32_t)slot_of(vocabulary, text, bytes, word_of(text, bytes))->entry - 1;
 }
 
 static bool type_is_control(int type)
@@ -123,10 +139,11 @@ static void tokens_fill(struct vocabulary *vocabulary, const struct tokenizer_pa
         end += (uint32_t)length;
         vocabulary->start[id + 1] = end;
         if (findable) {
-            uint64_t hash = hash_bytes(bytes, length);
-            struct vocabulary_slot *slot = slot_of(vocabulary, bytes, length, hash);
+            uint64_t word = word_of(bytes, length);
+            struct vocabulary_slot *slot = slot_of(vocabulary, bytes, length, word);
+            vocabulary->findable[id] = slot->entry == 0;
             if (slot->entry == 0)
-                *slot = (struct vocabulary_slot){(uint32_t)(hash >> 32), id + 1};
+                *slot = (struct vocabulary_slot){word, (uint32_t)length, id + 1};
             if (length > vocabulary->longest)
                 vocabulary->longest = length;
         }
@@ -194,10 +211,11 @@ enum status vocabulary_init(struct vocabulary *vocabulary, const struct tokenize
     vocabulary->bytes = arena_alloc(arena, total + 1);
     vocabulary->start = arena_array(arena, parts->token_count + 1, sizeof *vocabulary->start);
     vocabulary->type = arena_array(arena, parts->token_count, sizeof *vocabulary->type);
+    vocabulary->findable = arena_array(arena, parts->token_count, sizeof *vocabulary->findable);
     vocabulary->special = arena_array(arena, specials + 1, sizeof *vocabulary->special);
     vocabulary->slots = arena_array(arena, slots, sizeof *vocabulary->slots);
-    if (!vocabulary->bytes || !vocabulary->start || !vocabulary->type || !vocabulary->special ||
-        !vocabulary->slots)
+    if (!vocabulary->bytes || !vocabulary->start || !vocabulary->type || !vocabulary->findable ||
+        !vocabulary->special || !vocabulary->slots)
         return error_no_memory(err, slots * sizeof *vocabulary->slots);
     tokens_fill(vocabulary, parts);
     specials_index(vocabulary);

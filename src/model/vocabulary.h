@@ -15,8 +15,9 @@
 enum { VOCABULARY_MAX_SPECIAL_BYTES = 1024 };
 
 struct vocabulary_slot {
-    uint32_t hash;  /* other half of the hash than the one that picks the slot */
-    uint32_t entry; /* id + 1; 0: free */
+    uint64_t word;   /* up to eight bytes themselves, else a hash of them */
+    uint32_t length; /* in bytes */
+    uint32_t entry;  /* id + 1; 0: free */
 };
 
 struct vocabulary {
@@ -28,6 +29,7 @@ struct vocabulary {
     size_t slot_mask;
     uint32_t *special;           /* ids of control and added tokens, in the order of their bytes */
     uint8_t *type;               /* [count], enum token_type */
+    bool *findable;              /* [count]; the id is what vocabulary_find gives for its bytes */
     uint32_t special_start[257]; /* where those that start with each byte are in special */
     bool has_control, has_added;
 };
@@ -38,6 +40,10 @@ enum status vocabulary_init(struct vocabulary *vocabulary, const struct tokenize
 
 /* The bytes of a token; id < count. */
 const char *vocabulary_bytes(const struct vocabulary *vocabulary, uint32_t id, size_t *bytes);
+
+/* Whether vocabulary_find would give this id; id < count. Quicker where it can be guessed. */
+bool vocabulary_is(const struct vocabulary *vocabulary, uint32_t id, const char *text,
+                   size_t bytes);
 
 /* The id of the normal or added token with exactly these bytes; -1 when there is none. Control
  * tokens are never found this way. */
