@@ -13,8 +13,10 @@ extern const struct command command_model_inspect;
 extern const struct command command_model_make;
 extern const struct command command_model_tokenize;
 extern const struct command command_model_verify;
+extern const struct command command_report;
 
 const struct command *const commands[] = {
+    &command_report,
     &command_engines_check,
     &command_engines,
     &command_model_make,

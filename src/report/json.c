@@ -229,8 +229,8 @@ static json_t *json_failures(const struct summary *summary, struct output *out)
 static enum status put_embedded(struct output *out, json_t *document, const char *key,
                                 const char *text, struct error *err)
 {
-    json_t *value = json_null();
-    if (text && *text && !(value = json_parse(text, strlen(text), key, err)))
+    json_t *value = text && *text ? json_parse(text, strlen(text), key, err) : json_null();
+    if (!value)
         return err->status;
     put(out, document, key, value);
     return STATUS_OK;

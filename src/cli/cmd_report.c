@@ -1,0 +1,143 @@
+/* prony report: the table, the analysis and the files of a run that the store holds. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "bench/summary.h"
+#include "cli/command.h"
+#include "report/report.h"
+#include "store/store.h"
+
+struct report_command {
+    struct option_list outputs;
+    const char *store;
+    bool wide;
+};
+
+static const struct option report_options_table[] = {
+    {.name = "output",
+     .letter = 'o',
+     .kind = OPTION_LIST,
+     .metavar = "FILE",
+     .help = "Write these files as well; .json, .csv, .samples.csv or .md says in which form.",
+     .offset = offsetof(struct report_command, outputs)},
+    {.name = "wide",
+     .kind = OPTION_FLAG,
+     .help = "Show every metric with its interval.",
+     .offset = offsetof(struct report_command, wide)},
+    {.name = "store",
+     .kind = OPTION_STRING,
+     .metavar = "PATH",
+     .help = "Read this store instead of the user's own.",
+     .offset = offsetof(struct report_command, store)},
+    {.name = NULL},
+};
+
+/* The run's number; 0, the newest, when none is given. */
+static enum status run_parse(const struct option_list *args, int64_t *run, struct error *err)
+{
+    *run = 0;
+    if (args->count == 0)
+        return STATUS_OK;
+    const char *text = args->items[0];
+    char *end;
+    errno = 0;
+    intmax_t number = strtoimax(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || number < 1) {
+        error_set(err, STATUS_USAGE, "'%s' is not the number of a run", text);
+        return error_remedy(err, "Leave it out for the newest run.");
+    }
+    *run = number;
+    return STATUS_OK;
+}
+
+static enum status outputs_check(const struct option_list *outputs, struct error *err)
+{
+    const struct report_form *form;
+    for (size_t i = 0; i < outputs->count; i++)
+        if (report_form_for(outputs->items[i], &form, err))
+            return err->status;
+    return STATUS_OK;
+}
+
+static enum status outputs_write(const struct option_list *outputs, const struct summary *summary,
+                                 struct error *err)
+{
+    for (size_t i = 0; i < outputs->count; i++) {
+        const struct report_form *form;
+        enum status status = report_form_for(outputs->items[i], &form, err);
+        if (!status)
+            status = report_write_file(form, summary, outputs->items[i], err);
+        if (status)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+static enum status print(const struct summary *summary, bool wide, struct error *err)
+{
+    struct report_options options = report_options_for(stdout, wide);
+    enum status status = report_print(summary, &options, stdout, err);
+    if (!status && (fflush(stdout) || ferror(stdout)))
+        status = error_errno(err, "write to standard output");
+    return status;
+}
+
+static enum status report(const struct report_command *options, const struct option_list *args,
+                          struct error *err)
+{
+    struct store *store = NULL;
+    struct arena arena = {0};
+    struct record_run record;
+    struct summary summary = {0};
+    int64_t number;
+    enum status status = run_parse(args, &number, err);
+    if (!status)
+        status = outputs_check(&options->outputs, err);
+    if (!status && options->store && !path_is_file(options->store)) {
+        /* Opening a store makes it, which is not what a reader wants. */
+        status = error_set(err, STATUS_NOT_FOUND, "there is no store");
+        error_where(err, "%s", options->store);
+    }
+    if (!status)
+        status = store_open(&store, options->store, err);
+    if (!status)
+        status = store_run_load(store, number, &record, &arena, err);
+    if (!status)
+        status = summary_make(&summary, &record, err);
+    if (!status)
+        status = print(&summary, options->wide, err);
+    if (!status)
+        status = outputs_write(&options->outputs, &summary, err);
+    summary_free(&summary);
+    store_close(store);
+    arena_free(&arena);
+    return status;
+}
+
+static int run(const void *options, const struct option_list *args)
+{
+    struct error err;
+    if (report(options, args, &err) == STATUS_OK)
+        return EXIT_PASS;
+    error_print(&err, stderr);
+    return EXIT_ERROR;
+}
+
+const struct command command_report = {
+    .name = "report",
+    .summary = "Prints a stored run again, and writes it as JSON, CSV or Markdown.",
+    .positional = "[RUN]",
+    .max_args = 1,
+    .options = report_options_table,
+    .options_bytes = sizeof(struct report_command),
+    .details = "RUN is the number that the run's report begins with; the newest run is taken when "
+               "it is left out.\n"
+               "\n"
+               "  prony report\n"
+               "  prony report 7 --wide\n"
+               "  prony report 7 --output run.json run.samples.csv\n",
+    .run = run,
+};
