@@ -5,6 +5,7 @@
 
 #include "base/suggest.h"
 
+extern const struct command command_bench;
 extern const struct command command_documentation;
 extern const struct command command_engines;
 extern const struct command command_engines_check;
@@ -19,6 +20,7 @@ const struct command *const commands[] = {
     &command_report,
     &command_engines_check,
     &command_engines,
+    &command_bench,
     &command_model_make,
     &command_model_convert,
     &command_model_inspect,

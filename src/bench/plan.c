@@ -1,0 +1,162 @@
+#include "bench/plan.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cores.h"
+#include "bench/prompt.h"
+#include "bench/summary.h"
+#include "bench/variants.h"
+#include "model/detect.h"
+
+enum { ITERATIONS = 20, WARMUP = 8, PROMPT_TOKENS = 64, SINGLE_BLOCKS = 3, CONTEXT_UNIT = 256 };
+
+static uint32_t or_default(uint32_t value, uint32_t otherwise)
+{
+    return value ? value : otherwise;
+}
+
+/* The type that the user expects, or llama, which is what engines are given. */
+static enum status type_check(const struct plan_request *request, const char *path,
+                              struct error *err)
+{
+    const char *name = request->model_type ? request->model_type : "llama";
+    enum model_type expected = model_type_parse(name);
+    if (expected == MODEL_TYPE_UNKNOWN) {
+        error_set(err, STATUS_USAGE, "there is no model type '%s'", name);
+        return error_remedy(err, "Types are llama and gpt.");
+    }
+    enum status status = model_check_type(path, expected, err);
+    if (!status && expected != MODEL_TYPE_LLAMA) {
+        error_set(err, STATUS_UNSUPPORTED, "models of type '%s' cannot be benchmarked", name);
+        error_where(err, "%s", path);
+        status = error_remedy(err, "Use a model of the Llama architecture.");
+    }
+    return status;
+}
+
+static enum status model_find(struct plan *plan, const struct plan_request *request,
+                              struct error *err)
+{
+    char found[PATH_MAX], resolved[PATH_MAX];
+    if (!request->model_path) {
+        error_set(err, STATUS_USAGE, "no model: --model-path is missing");
+        return error_remedy(err, "Add --model-path with a GGUF file or a safetensors folder.");
+    }
+    enum status status = type_check(request, request->model_path, err);
+    if (!status)
+        status = model_locate(request->model_path, found, sizeof found, err);
+    if (status)
+        return status;
+    if (!realpath(found, resolved)) {
+        error_errno(err, "find the model");
+        return error_where(err, "%s", found);
+    }
+    plan->model_path = arena_strdup(&plan->arena, resolved);
+    return plan->model_path ? STATUS_OK : error_no_memory(err, strlen(resolved));
+}
+
+static enum status device_check(struct plan *plan, const struct plan_request *request,
+                                struct error *err)
+{
+    const char *device = request->device ? request->device : "cpu";
+    plan->device = arena_strdup(&plan->arena, device);
+    if (!plan->device)
+        return error_no_memory(err, strlen(device));
+    if (strcmp(device, "cpu") == 0)
+        return STATUS_OK;
+    error_set(err, STATUS_UNSUPPORTED, "this version has no device '%s'", device);
+    return error_remedy(err, "Use --device cpu.");
+}
+
+static enum status context_choose(struct plan *plan, const struct plan_request *request,
+                                  struct error *err)
+{
+    uint64_t needed = (uint64_t)plan->prompt_tokens + plan_tokens(plan);
+    uint32_t trained = plan->model.config.context ? plan->model.config.context : UINT32_MAX;
+    if (request->context && request->context < needed) {
+        error_set(err, STATUS_USAGE, "a context of %u does not hold %u prompt tokens and %u more",
+                  request->context, plan->prompt_tokens, plan_tokens(plan));
+        return error_remedy(err, "Use --context %llu or more, or fewer tokens.",
+                            (unsigned long long)needed);
+    }
+    if (needed > trained || request->context > trained) {
+        error_set(err, STATUS_USAGE, "the model was made for a context of %u; this needs %llu",
+                  trained, (unsigned long long)(needed > trained ? needed : request->context));
+        error_where(err, "%s", plan->model_path);
+        return error_remedy(err, "Use a smaller --prompt-tokens, --iterations or --context.");
+    }
+    uint64_t rounded = (needed + CONTEXT_UNIT - 1) / CONTEXT_UNIT * CONTEXT_UNIT;
+    plan->context =
+        request->context ? request->context : (uint32_t)(rounded > trained ? trained : rounded);
+    return STATUS_OK;
+}
+
+static enum status numbers_choose(struct plan *plan, const struct plan_request *request,
+                                  struct error *err)
+{
+    struct cores *cores = malloc(sizeof *cores);
+    if (!cores)
+        return error_no_memory(err, sizeof *cores);
+    cores_read(cores);
+    plan->threads = or_default(request->threads, cores->count);
+    free(cores);
+    plan->iterations = or_default(request->iterations, ITERATIONS);
+    plan->warmup = WARMUP;
+    plan->prompt_tokens = or_default(request->prompt_tokens, PROMPT_TOKENS);
+    if (request->quick && request->blocks > 1) {
+        error_set(err, STATUS_USAGE, "--quick is one block, --blocks asks for %u", request->blocks);
+        return error_remedy(err, "Leave one of them out.");
+    }
+    plan->blocks =
+        request->quick
+            ? 1
+            : or_default(request->blocks, plan->variant_count > 1 ? VERDICT_BLOCKS : SINGLE_BLOCKS);
+    return context_choose(plan, request, err);
+}
+
+static enum status fill(struct plan *plan, const struct plan_request *request, struct error *err)
+{
+    enum status status = model_find(plan, request, err);
+    if (!status)
+        status = device_check(plan, request, err);
+    if (!status)
+        status = model_open(&plan->model, plan->model_path, err);
+    if (!status)
+        status = engine_catalogue_open(&plan->catalogue, err);
+    if (!status)
+        status = variants_choose(plan, request, err);
+    if (!status)
+        status = numbers_choose(plan, request, err);
+    if (status)
+        return status;
+    plan->prompt = arena_array(&plan->arena, plan->prompt_tokens, sizeof *plan->prompt);
+    if (!plan->prompt)
+        return error_no_memory(err, plan->prompt_tokens * sizeof *plan->prompt);
+    status = prompt_make(plan->model_path, plan->model.config.vocabulary, plan->prompt,
+                         plan->prompt_tokens, &plan->prompt_synthetic, err);
+    return status ? status : model_hash(&plan->model, plan->model_hash, err);
+}
+
+enum status plan_make(struct plan *plan, const struct plan_request *request, struct error *err)
+{
+    *plan = (struct plan){0};
+    enum status status = fill(plan, request, err);
+    if (status)
+        plan_free(plan);
+    return status;
+}
+
+void plan_free(struct plan *plan)
+{
+    model_close(&plan->model);
+    engine_catalogue_close(&plan->catalogue);
+    arena_free(&plan->arena);
+    *plan = (struct plan){0};
+}
+
+uint32_t plan_tokens(const struct plan *plan)
+{
+    return 1 + plan->warmup + plan->iterations;
+}

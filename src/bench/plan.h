@@ -1,0 +1,66 @@
+/* What a run will do, fully resolved before anything is started: the model, the variants that can
+ * run here and why others cannot, the prompt's ids, and every number. */
+#ifndef PRONY_BENCH_PLAN_H
+#define PRONY_BENCH_PLAN_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "engine/manifest.h"
+#include "model/model.h"
+
+/* What the user asked for; 0 and NULL: the default. Strings are borrowed. */
+struct plan_request {
+    const char *const *frameworks; /* engines and variants by name; none: all installed */
+    size_t framework_count;
+    const char *model_path, *model_type, *device;
+    uint32_t iterations, blocks, prompt_tokens, context, threads;
+    bool quick; /* one block */
+};
+
+struct plan_variant {
+    const struct engine *engine;
+    const struct engine_variant *variant;
+    const char *unavailable; /* why it cannot run here, and what mends it; NULL: it can */
+};
+
+struct plan {
+    struct plan_variant *variants;
+    size_t variant_count;
+    const char *model_path; /* absolute: what engines load */
+    char model_hash[65];
+    struct model model; /* open: shapes, format */
+    const char *device;
+    int32_t *prompt; /* [prompt_tokens]: the same for all */
+    uint32_t prompt_tokens;
+    bool prompt_synthetic; /* the model has no tokenizer: ids that mean nothing */
+    uint32_t iterations;   /* decode steps that count, in each process */
+    uint32_t warmup;       /* decode steps before them that do not */
+    uint32_t blocks, context, threads;
+    struct engine_catalogue catalogue;
+    struct arena arena;
+};
+
+/* Checks the model's type before anything else. On failure nothing is left to free. */
+enum status plan_make(struct plan *plan, const struct plan_request *request, struct error *err);
+void plan_free(struct plan *plan);
+
+/* Tokens that the timed generate makes: the prompt's, warm-up and counted ones. */
+uint32_t plan_tokens(const struct plan *plan);
+
+/* As it is stored; the caller's reference, NULL when there is no memory. */
+json_t *plan_json(const struct plan *plan);
+/* The request that leads to a stored plan again. Strings live in the arena. */
+enum status plan_request_parse(struct plan_request *request, const json_t *stored,
+                               struct arena *arena, struct error *err);
+/* STATUS_USAGE names what differs between a stored plan and this one. */
+enum status plan_same(const json_t *stored, const json_t *now, struct error *err);
+/* For --dry-run. */
+void plan_print(const struct plan *plan, FILE *stream);
+
+#endif

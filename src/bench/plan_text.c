@@ -1,0 +1,158 @@
+/* The plan as JSON, back again, and for people. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "bench/plan.h"
+#include "bench/schedule.h"
+
+static json_t *variants_json(const struct plan *plan)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < plan->variant_count; i++) {
+        const struct plan_variant *variant = &plan->variants[i];
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s*}", "name", variant->variant->name,
+                                              "engine", variant->engine->name, "unavailable",
+                                              variant->unavailable));
+    }
+    return list;
+}
+
+static json_t *prompt_json(const struct plan *plan)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < plan->prompt_tokens; i++)
+        json_array_append_new(list, json_integer(plan->prompt[i]));
+    return list;
+}
+
+json_t *plan_json(const struct plan *plan)
+{
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:o}", "model",
+                     plan->model_path, "model_sha256", plan->model_hash, "device", plan->device,
+                     "threads", (json_int_t)plan->threads, "context", (json_int_t)plan->context,
+                     "blocks", (json_int_t)plan->blocks, "iterations", (json_int_t)plan->iterations,
+                     "warmup", (json_int_t)plan->warmup, "prompt_tokens",
+                     (json_int_t)plan->prompt_tokens, "prompt_source",
+                     plan->prompt_synthetic ? "synthetic" : "text", "variants", variants_json(plan),
+                     "prompt", prompt_json(plan));
+}
+
+static enum status number(const json_t *stored, const char *key, uint32_t *value, struct error *err)
+{
+    int64_t wide = 0;
+    enum status status = json_get_int(stored, key, 1, UINT32_MAX, &wide, err);
+    *value = (uint32_t)wide;
+    return status;
+}
+
+static enum status text(const json_t *stored, const char *key, const char **value,
+                        struct arena *arena, struct error *err)
+{
+    enum status status = json_get_string(stored, key, value, err);
+    if (status)
+        return status;
+    *value = arena_strdup(arena, *value);
+    return *value ? STATUS_OK : error_no_memory(err, 0);
+}
+
+static enum status frameworks(struct plan_request *request, const json_t *stored,
+                              struct arena *arena, struct error *err)
+{
+    const json_t *list = json_object_get(stored, "variants");
+    size_t count = json_array_size(list);
+    const char **names = arena_array(arena, count + 1, sizeof *names);
+    if (!names)
+        return error_no_memory(err, count * sizeof *names);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < count && !status; i++)
+        status = text(json_array_get(list, i), "name", &names[i], arena, err);
+    request->frameworks = names;
+    request->framework_count = count;
+    return status;
+}
+
+enum status plan_request_parse(struct plan_request *request, const json_t *stored,
+                               struct arena *arena, struct error *err)
+{
+    *request = (struct plan_request){0};
+    enum status status = text(stored, "model", &request->model_path, arena, err);
+    if (!status)
+        status = text(stored, "device", &request->device, arena, err);
+    if (!status)
+        status = number(stored, "threads", &request->threads, err);
+    if (!status)
+        status = number(stored, "context", &request->context, err);
+    if (!status)
+        status = number(stored, "blocks", &request->blocks, err);
+    if (!status)
+        status = number(stored, "iterations", &request->iterations, err);
+    if (!status)
+        status = number(stored, "prompt_tokens", &request->prompt_tokens, err);
+    return status ? status : frameworks(request, stored, arena, err);
+}
+
+enum status plan_same(const json_t *stored, const json_t *now, struct error *err)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)now, key, value)
+    {
+        const json_t *before = json_object_get(stored, key);
+        if (json_equal(before, value))
+            continue;
+        char *old_text = json_dumps(before, JSON_ENCODE_ANY | JSON_COMPACT);
+        char *new_text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        error_set(err, STATUS_USAGE,
+                  "the unfinished run had another plan: %s was %.160s, now %.160s", key,
+                  old_text ? old_text : "absent", new_text ? new_text : "absent");
+        free(old_text);
+        free(new_text);
+        return error_remedy(err, "Go on with `prony bench --resume` alone, or start a new run "
+                                 "without --resume.");
+    }
+    return STATUS_OK;
+}
+
+static void order_print(const struct plan *plan, FILE *stream)
+{
+    uint32_t order[64];
+    if (plan->variant_count > 64)
+        return;
+    for (uint32_t block = 0; block < plan->blocks && block < 24; block++) {
+        schedule_order(plan->variant_count, block, order);
+        fprintf(stream, "  block %-3u", block + 1);
+        for (size_t i = 0; i < plan->variant_count; i++)
+            if (!plan->variants[order[i]].unavailable)
+                fprintf(stream, " %s", plan->variants[order[i]].variant->name);
+        fputc('\n', stream);
+    }
+    if (plan->blocks > 24)
+        fprintf(stream, "  ... %u blocks\n", plan->blocks);
+}
+
+void plan_print(const struct plan *plan, FILE *stream)
+{
+    fprintf(stream, "Model     %s (%.1f M parameters, %.3f GB as stored)\n", plan->model_path,
+            (double)plan->model.parameters / 1e6, (double)plan->model.weight_bytes / 1e9);
+    fprintf(stream, "SHA-256   %s\n", plan->model_hash);
+    fprintf(stream, "Prompt    %u tokens%s\n", plan->prompt_tokens,
+            plan->prompt_synthetic ? " (synthetic: the model has no tokenizer)" : "");
+    fprintf(stream, "Decode    %u steps of warm-up, %u counted, in each process\n", plan->warmup,
+            plan->iterations);
+    fprintf(stream, "Device    %s, %u thread%s, context %u\n", plan->device, plan->threads,
+            plan->threads == 1 ? "" : "s", plan->context);
+    fprintf(stream, "Variants\n");
+    for (size_t i = 0; i < plan->variant_count; i++) {
+        const struct plan_variant *variant = &plan->variants[i];
+        if (variant->unavailable)
+            fprintf(stream, "  %-16s not available: %s\n", variant->variant->name,
+                    variant->unavailable);
+        else
+            fprintf(stream, "  %-16s %-9s %s\n", variant->variant->name,
+                    variant->variant->precision, variant->variant->about);
+    }
+    fprintf(stream, "Order     %u block%s, each variant in a fresh process\n", plan->blocks,
+            plan->blocks == 1 ? "" : "s");
+    order_print(plan, stream);
+}

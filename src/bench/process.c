@@ -1,0 +1,204 @@
+#include "bench/process.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "machine/machine.h"
+#include "machine/memory.h"
+
+enum { COLD_TOKENS = 2 }; /* the first is the cold start; the second warms the decode step */
+
+struct life {
+    const struct process_task *task;
+    struct record_process *record;
+    struct arena *arena;
+    struct worker *worker;
+};
+
+static void phase(const struct life *life, const char *name)
+{
+    const struct plan *plan = life->task->plan;
+    progress_phase(life->task->progress, plan->variants[life->task->variant].variant->name, name);
+}
+
+static const char *keep(struct arena *arena, const char *text)
+{
+    const char *copy = arena_strdup(arena, text);
+    return copy ? copy : "";
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Host memory is read by the host, so that no engine vouches for itself; where /proc does not say,
+ * the engine's own figure stands in. */
+static enum status memory_take(struct life *life, int64_t *host, int64_t *device, struct error *err)
+{
+    struct record_process *record = life->record;
+    struct memory_tree tree;
+    struct worker_memory told;
+    memory_tree_read(worker_pid(life->worker), &tree);
+    enum status status = worker_memory(life->worker, &told, err);
+    if (status)
+        return status;
+    *host = tree.pss_bytes >= 0 ? tree.pss_bytes : told.host_bytes;
+    *device = told.device_bytes;
+    int64_t peak = tree.peak_bytes >= 0 ? tree.peak_bytes : told.host_peak_bytes;
+    record->memory_peak = larger(record->memory_peak, larger(*host, peak));
+    record->device_peak =
+        larger(record->device_peak, larger(told.device_bytes, told.device_peak_bytes));
+    if (tree.pss_bytes < 0)
+        record->memory_method = keep(life->arena, told.method);
+    return STATUS_OK;
+}
+
+static enum status start(struct life *life, struct process_versions *versions, struct error *err)
+{
+    const struct process_task *task = life->task;
+    struct worker_options options = {.cancel_fd = task->cancel_fd};
+    struct worker_hello hello;
+    phase(life, "start");
+    enum status status = worker_start(&life->worker, task->plan->variants[task->variant].engine,
+                                      &options, &hello, err);
+    life->record->spawned_ns = hello.spawned_ns;
+    if (status)
+        return status;
+    life->record->hello_ns = hello.ready_ns;
+    memcpy(versions->engine_version, hello.version, sizeof versions->engine_version);
+    memcpy(versions->stands_on, hello.stands_on, sizeof versions->stands_on);
+    return memory_take(life, &life->record->memory_before, &life->record->device_before, err);
+}
+
+/* Bytes of an input embedding that is a matrix of its own, as held. A step reads one row of it. */
+static uint64_t embedding_bytes(const struct model *model, const char *precision)
+{
+    uint64_t bytes = strstr(precision, "32") ? 4 : strstr(precision, "16") ? 2 : 0;
+    return model->config.tied
+               ? 0
+               : (uint64_t)model->config.vocabulary * model->config.hidden_size * bytes;
+}
+
+static enum status load(struct life *life, struct process_versions *versions, struct error *err)
+{
+    const struct plan *plan = life->task->plan;
+    struct record_process *record = life->record;
+    struct worker_loaded loaded;
+    struct worker_load request = {.model = plan->model_path,
+                                  .variant = plan->variants[life->task->variant].variant->name,
+                                  .device = plan->device,
+                                  .threads = plan->threads,
+                                  .context = plan->context};
+    phase(life, "load");
+    enum status status = worker_load(life->worker, &request, &loaded, err);
+    if (status)
+        return status;
+    record->load_asked_ns = loaded.asked_ns;
+    record->load_ready_ns = loaded.ready_ns;
+    record->weight_bytes = loaded.weight_bytes;
+    record->kv_token_bytes = loaded.kv_token_bytes;
+    record->threads = loaded.threads;
+    record->precision = keep(life->arena, loaded.precision);
+    record->embedding_bytes = embedding_bytes(&plan->model, loaded.precision);
+    if (record->embedding_bytes >= record->weight_bytes)
+        record->embedding_bytes = 0;
+    record->phases = arena_array(life->arena, loaded.phases + 1, sizeof *record->phases);
+    if (!record->phases)
+        return error_no_memory(err, loaded.phases * sizeof *record->phases);
+    record->phase_count = loaded.phases;
+    for (size_t i = 0; i < loaded.phases; i++)
+        record->phases[i] = (struct record_phase){keep(life->arena, loaded.phase[i].name),
+                                                  loaded.phase[i].start_ns, loaded.phase[i].end_ns};
+    memcpy(versions->detail, loaded.detail, sizeof versions->detail);
+    return memory_take(life, &record->memory_loaded, &record->device_loaded, err);
+}
+
+static enum status generate(struct life *life, size_t tokens, struct worker_generated *generated,
+                            struct error *err)
+{
+    const struct plan *plan = life->task->plan;
+    return worker_generate(life->worker, plan->prompt, plan->prompt_tokens, tokens, generated, err);
+}
+
+static enum status tokens(struct life *life, struct error *err)
+{
+    const struct plan *plan = life->task->plan;
+    struct record_process *record = life->record;
+    size_t room = plan_tokens(plan);
+    struct worker_generated generated = {
+        .ids = arena_array(life->arena, room, sizeof *generated.ids),
+        .stamps_ns = arena_array(life->arena, room, sizeof *generated.stamps_ns)};
+    if (!generated.ids || !generated.stamps_ns)
+        return error_no_memory(err, room * sizeof *generated.stamps_ns);
+    phase(life, "first token");
+    record->cold_asked_ns = clock_now_ns();
+    enum status status = generate(life, COLD_TOKENS, &generated, err);
+    if (status)
+        return status;
+    record->cold_prompt_ns = generated.prompt_ns;
+    record->cold_first_ns = generated.stamps_ns[0];
+    phase(life, "warm-up");
+    status = generate(life, 1 + plan->warmup, &generated, err);
+    if (status)
+        return status;
+    phase(life, "timed tokens");
+    status = generate(life, room, &generated, err);
+    if (status)
+        return status;
+    record->prompt_tokens = plan->prompt_tokens;
+    record->prompt_ns = generated.prompt_ns;
+    record->stamps_ns = generated.stamps_ns;
+    record->ids = generated.ids;
+    record->token_count = generated.count;
+    record->warmup_steps = plan->warmup;
+    return STATUS_OK;
+}
+
+static enum status live(struct life *life, struct process_versions *versions, struct error *err)
+{
+    int64_t host, device;
+    enum status status = start(life, versions, err);
+    if (!status)
+        status = load(life, versions, err);
+    if (!status)
+        status = tokens(life, err);
+    return status ? status : memory_take(life, &host, &device, err);
+}
+
+/* Why a process failed, as one line. */
+static const char *failure_line(const struct error *err, struct arena *arena)
+{
+    const char *line =
+        arena_printf(arena, "%s%s%s%s%s%s", err->what, *err->where ? " (" : "", err->where,
+                     *err->where ? ")" : "", *err->remedy ? ". " : "", err->remedy);
+    return line ? line : "it failed, and there is no memory to say why";
+}
+
+enum status process_measure(const struct process_task *task, struct record_process *record,
+                            struct process_versions *versions, struct arena *arena,
+                            struct error *err)
+{
+    struct life life = {.task = task, .record = record, .arena = arena};
+    char tail[2048] = "";
+    *versions = (struct process_versions){0};
+    record->precision = "";
+    record->memory_method = memory_tree_method;
+    record->memory_before = record->memory_loaded = record->memory_peak = -1;
+    record->device_before = record->device_loaded = record->device_peak = -1;
+    record->load_average = machine_load_average();
+    enum status status = live(&life, versions, err);
+    if (life.worker && status)
+        worker_log_tail(worker_log(life.worker), tail, sizeof tail);
+    worker_stop(life.worker);
+    if (status == STATUS_INTERRUPTED || (status == STATUS_NO_MEMORY && !life.worker))
+        return status;
+    if (status) {
+        record->failure = failure_line(err, arena);
+        record->log_tail = *tail ? keep(arena, tail) : NULL;
+        /* Tokens of a process that did not end well are no measurement. */
+        record->token_count = 0;
+    }
+    return STATUS_OK;
+}

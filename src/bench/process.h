@@ -1,0 +1,31 @@
+/* The life of one worker process: start, load, cold generate, warm-up, timed generate, end. */
+#ifndef PRONY_BENCH_PROCESS_H
+#define PRONY_BENCH_PROCESS_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "bench/plan.h"
+#include "bench/progress.h"
+#include "engine/worker.h"
+#include "store/record.h"
+
+struct process_task {
+    const struct plan *plan;
+    uint32_t variant; /* index in plan->variants */
+    int cancel_fd;    /* -1: none */
+    const struct progress *progress;
+};
+
+/* What the engine said of itself; strings are empty until it did. */
+struct process_versions {
+    char engine_version[64], stands_on[WORKER_TEXT], detail[WORKER_TEXT];
+};
+
+/* Measures one process into a record whose block, position and variant are filled by the caller;
+ * its arrays and strings live in the arena. A failing engine is not an error: the record says so
+ * in failure. STATUS_INTERRUPTED and STATUS_NO_MEMORY leave the record unfit to be stored. */
+enum status process_measure(const struct process_task *task, struct record_process *record,
+                            struct process_versions *versions, struct arena *arena,
+                            struct error *err);
+
+#endif

@@ -1,0 +1,160 @@
+#include "bench/variants.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/suggest.h"
+
+static bool has(const char *const *list, const char *word)
+{
+    for (; list && *list; list++)
+        if (strcmp(*list, word) == 0)
+            return true;
+    return false;
+}
+
+static bool found_in_path(const char *program)
+{
+    const char *path = getenv("PATH");
+    char candidate[PATH_MAX];
+    while (path && *path) {
+        size_t length = strcspn(path, ":");
+        snprintf(candidate, sizeof candidate, "%.*s/%s", (int)length, path, program);
+        if (access(candidate, X_OK) == 0)
+            return true;
+        path += length + (path[length] == ':');
+    }
+    return false;
+}
+
+static bool is_installed(const struct engine *engine)
+{
+    const char *program = engine->command[0];
+    char path[PATH_MAX];
+    if (!strchr(program, '/'))
+        return found_in_path(program);
+    snprintf(path, sizeof path, "%s%s%s", *program == '/' ? "" : engine->folder,
+             *program == '/' ? "" : "/", program);
+    return access(path, X_OK) == 0;
+}
+
+static const char *install_hint(const struct engine *engine, struct arena *arena)
+{
+    if (!engine->install)
+        return arena_printf(arena, "its worker %s is missing in %s; build Prony again",
+                            engine->command[0], engine->folder);
+    const char *line = arena_printf(arena, "not installed; in %s run:", engine->folder);
+    for (const char *const *word = engine->install; *word && line; word++)
+        line = arena_printf(arena, "%s %s", line, *word);
+    return line;
+}
+
+/* Why a variant cannot run here; NULL when it can. */
+static const char *obstacle(struct plan *plan, const struct engine *engine,
+                            const struct engine_variant *variant)
+{
+    const char *format = plan->model.format == MODEL_GGUF ? "gguf" : "safetensors";
+    char kind[16];
+    snprintf(kind, sizeof kind, "%.*s", (int)strcspn(plan->device, ":"), plan->device);
+    if (!is_installed(engine))
+        return install_hint(engine, &plan->arena);
+    if (!has(variant->devices, kind))
+        return arena_printf(&plan->arena, "it does not run on device %s", kind);
+    if (!has(variant->formats, format))
+        return arena_printf(&plan->arena,
+                            "it does not read %s; convert the model: prony model convert %s "
+                            "--output %s",
+                            format, plan->model_path,
+                            plan->model.format == MODEL_GGUF ? "FOLDER" : "FILE.gguf");
+    return NULL;
+}
+
+static enum status append(struct plan *plan, const struct engine *engine,
+                          const struct engine_variant *variant, struct error *err)
+{
+    for (size_t i = 0; i < plan->variant_count; i++)
+        if (plan->variants[i].variant == variant)
+            return STATUS_OK;
+    struct plan_variant *grown =
+        arena_array(&plan->arena, plan->variant_count + 1, sizeof *plan->variants);
+    if (!grown)
+        return error_no_memory(err, sizeof *grown);
+    if (plan->variant_count)
+        memcpy(grown, plan->variants, plan->variant_count * sizeof *grown);
+    grown[plan->variant_count++] =
+        (struct plan_variant){engine, variant, obstacle(plan, engine, variant)};
+    plan->variants = grown;
+    return STATUS_OK;
+}
+
+static enum status append_engine(struct plan *plan, const struct engine *engine, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < engine->variant_count && !status; i++)
+        if (engine->variants[i].by_default)
+            status = append(plan, engine, &engine->variants[i], err);
+    return status;
+}
+
+static enum status unknown(const struct engine_catalogue *catalogue, const char *name,
+                           struct error *err)
+{
+    struct suggestion near = {.word = name};
+    for (size_t i = 0; i < catalogue->problem_count; i++) {
+        const char *folder = strrchr(catalogue->problems[i].folder, '/');
+        if (folder && strcmp(folder + 1, name) == 0) {
+            *err = catalogue->problems[i].error;
+            return err->status;
+        }
+    }
+    for (size_t i = 0; i < catalogue->count; i++) {
+        suggestion_offer(&near, catalogue->engines[i].name);
+        for (size_t v = 0; v < catalogue->engines[i].variant_count; v++)
+            suggestion_offer(&near, catalogue->engines[i].variants[v].name);
+    }
+    error_set(err, STATUS_NOT_FOUND, "there is no engine or variant '%s'", name);
+    if (near.best)
+        return error_remedy(err, "Did you mean '%s'?", near.best);
+    return error_remedy(err, "Folders with an engine.json are looked for in $PRONY_ENGINE_PATH and "
+                             "beside the prony program.");
+}
+
+static enum status append_named(struct plan *plan, const char *name, struct error *err)
+{
+    const struct engine *engine = engine_find(&plan->catalogue, name);
+    if (engine)
+        return append_engine(plan, engine, err);
+    const struct engine_variant *variant = engine_variant_find(&plan->catalogue, name, &engine);
+    return variant ? append(plan, engine, variant, err) : unknown(&plan->catalogue, name, err);
+}
+
+static enum status none_can_run(const struct plan *plan, struct error *err)
+{
+    for (size_t i = 0; i < plan->variant_count; i++)
+        if (!plan->variants[i].unavailable)
+            return STATUS_OK;
+    if (plan->variant_count) {
+        error_set(err, STATUS_NOT_FOUND, "none of the chosen variants can run here");
+        return error_where(err, "%s: %s", plan->variants[0].variant->name,
+                           plan->variants[0].unavailable);
+    }
+    error_set(err, STATUS_NOT_FOUND, "no engine is installed");
+    return error_remedy(err, "Folders with an engine.json are looked for in $PRONY_ENGINE_PATH and "
+                             "beside the prony program.");
+}
+
+enum status variants_choose(struct plan *plan, const struct plan_request *request,
+                            struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < request->framework_count && !status; i++)
+        status = append_named(plan, request->frameworks[i], err);
+    for (size_t i = 0; !request->framework_count && i < plan->catalogue.count && !status; i++) {
+        const struct engine *engine = &plan->catalogue.engines[i];
+        if (!engine->hidden && is_installed(engine))
+            status = append_engine(plan, engine, err);
+    }
+    return status ? status : none_can_run(plan, err);
+}

@@ -1,0 +1,388 @@
+/* prony bench: every installed engine, or some of them, on one model. */
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "bench/plan.h"
+#include "bench/run.h"
+#include "bench/run_manifest.h"
+#include "cli/command.h"
+#include "report/report.h"
+#include "store/store.h"
+
+enum { EXIT_INTERRUPTED = 130 };
+
+struct bench_options {
+    struct option_list framework, output, context, prompt_tokens;
+    const char *model_type, *model_path, *device, *quantize;
+    int64_t iterations, blocks, threads, shard;
+    bool quick, resume, dry_run, wide, fair_comparison, pytorch_no_compile, pytorch_no_half;
+};
+
+#define FIELD(name) offsetof(struct bench_options, name)
+
+static const struct bench_options defaults = {.fair_comparison = true};
+
+static const struct option options[] = {
+    {.name = "model-path",
+     .letter = 'm',
+     .kind = OPTION_STRING,
+     .metavar = "PATH",
+     .help = "The model: a GGUF file, or a folder with one or with safetensors. Required, unless "
+             "--resume says it.",
+     .offset = FIELD(model_path),
+     .group = "What to measure"},
+    {.name = "framework",
+     .letter = 'f',
+     .kind = OPTION_LIST,
+     .metavar = "NAME",
+     .help = "Engines or variants (native, native-f16); by default all that are installed.",
+     .offset = FIELD(framework)},
+    {.name = "model-type",
+     .kind = OPTION_CHOICE,
+     .choices = "llama gpt",
+     .help = "The type that the model must have; it is an error when it is of another.",
+     .offset = FIELD(model_type)},
+    {.name = "device",
+     .kind = OPTION_STRING,
+     .metavar = "DEVICE",
+     .help = "Where the models run: cpu.",
+     .offset = FIELD(device)},
+    {.name = "threads",
+     .kind = OPTION_INT,
+     .metavar = "N",
+     .low = 1,
+     .high = 1024,
+     .help = "Threads for all engines; by default the cores that may be used.",
+     .offset = FIELD(threads)},
+    {.name = "iterations",
+     .kind = OPTION_INT,
+     .metavar = "N",
+     .low = 1,
+     .high = 1000000,
+     .help = "Decode steps that count, in each process (20).",
+     .offset = FIELD(iterations),
+     .group = "How much"},
+    {.name = "blocks",
+     .kind = OPTION_INT,
+     .metavar = "N",
+     .low = 1,
+     .high = 10000,
+     .help = "Times that each variant is started (6 when several are compared, else 3).",
+     .offset = FIELD(blocks)},
+    {.name = "quick",
+     .kind = OPTION_FLAG,
+     .help = "One block: a first look, without verdicts.",
+     .offset = FIELD(quick)},
+    {.name = "prompt-tokens",
+     .kind = OPTION_LIST,
+     .metavar = "N",
+     .low = 1,
+     .high = 1000000,
+     .help = "Length of the prompt (64).",
+     .offset = FIELD(prompt_tokens)},
+    {.name = "context",
+     .kind = OPTION_LIST,
+     .metavar = "N",
+     .low = 1,
+     .high = 100000000,
+     .help = "Positions that the KV cache holds; by default what the run needs, rounded up.",
+     .offset = FIELD(context)},
+    {.name = "output",
+     .letter = 'o',
+     .kind = OPTION_LIST,
+     .metavar = "FILE",
+     .help = "Also write the results to files: .json, .csv, .samples.csv, .md.",
+     .offset = FIELD(output),
+     .group = "What comes out"},
+    {.name = "wide",
+     .kind = OPTION_FLAG,
+     .help = "Show every metric, with its interval.",
+     .offset = FIELD(wide)},
+    {.name = "dry-run",
+     .kind = OPTION_FLAG,
+     .help = "Show what would be run, and stop.",
+     .offset = FIELD(dry_run)},
+    {.name = "resume",
+     .kind = OPTION_FLAG,
+     .help = "Go on with the newest run that did not come to its end.",
+     .offset = FIELD(resume)},
+    {.name = "fair-comparison",
+     .kind = OPTION_FLAG,
+     .negatable = true,
+     .help = "Same ids, context and threads for all (always on in this version).",
+     .offset = FIELD(fair_comparison),
+     .group = "Not in this version"},
+    {.name = "quantize",
+     .kind = OPTION_CHOICE,
+     .choices = "int8 nf4 float16",
+     .help = "Quantise on load.",
+     .offset = FIELD(quantize)},
+    {.name = "shard",
+     .kind = OPTION_INT,
+     .metavar = "N",
+     .low = 1,
+     .high = 1024,
+     .help = "Split the model over N devices.",
+     .offset = FIELD(shard)},
+    {.name = "pytorch-no-compile",
+     .kind = OPTION_FLAG,
+     .help = "PyTorch without torch.compile.",
+     .offset = FIELD(pytorch_no_compile)},
+    {.name = "pytorch-no-half",
+     .kind = OPTION_FLAG,
+     .help = "PyTorch in float32.",
+     .offset = FIELD(pytorch_no_half)},
+    {0},
+};
+
+/* Options that others of the contract will honour: silence would be a wrong measurement. */
+static enum status refuse_missing(const struct bench_options *o, struct error *err)
+{
+    const char *name = o->quantize                  ? "--quantize"
+                       : o->shard > 1               ? "--shard"
+                       : o->pytorch_no_compile      ? "--pytorch-no-compile"
+                       : o->pytorch_no_half         ? "--pytorch-no-half"
+                       : !o->fair_comparison        ? "--no-fair-comparison"
+                       : o->context.count > 1       ? "several values for --context"
+                       : o->prompt_tokens.count > 1 ? "several values for --prompt-tokens"
+                                                    : NULL;
+    if (!name)
+        return STATUS_OK;
+    error_set(err, STATUS_UNSUPPORTED, "%s: this version does not have that", name);
+    return error_remedy(err, "Leave it out.");
+}
+
+static uint32_t first_number(const struct option_list *list)
+{
+    return list->count ? (uint32_t)strtoul(list->items[0], NULL, 10) : 0;
+}
+
+/* Lays what the user gave over a request: over nothing, or over that of a stored run. */
+static void request_overlay(struct plan_request *request, const struct bench_options *o)
+{
+    uint32_t context = first_number(&o->context), prompt = first_number(&o->prompt_tokens);
+    if (o->framework.count) {
+        request->frameworks = o->framework.items;
+        request->framework_count = o->framework.count;
+    }
+    request->model_path = o->model_path ? o->model_path : request->model_path;
+    request->model_type = o->model_type ? o->model_type : request->model_type;
+    request->device = o->device ? o->device : request->device;
+    request->iterations = o->iterations ? (uint32_t)o->iterations : request->iterations;
+    request->blocks = o->quick ? 1 : o->blocks ? (uint32_t)o->blocks : request->blocks;
+    request->quick = o->quick;
+    request->threads = o->threads ? (uint32_t)o->threads : request->threads;
+    request->context = context ? context : request->context;
+    request->prompt_tokens = prompt ? prompt : request->prompt_tokens;
+}
+
+/* A run in the making: what has to be closed at its end. */
+struct session {
+    const struct bench_options *options;
+    struct plan plan;
+    struct store *store;
+    struct arena arena;
+    json_t *stored_plan, *stored_manifest; /* of the run that is resumed */
+    int64_t run;
+    int cancel_fd;
+};
+
+static enum status resume_load(struct session *session, struct plan_request *request,
+                               struct error *err)
+{
+    struct record_run record;
+    enum status status = store_run_unfinished(session->store, &session->run, err);
+    if (!status)
+        status = store_run_load(session->store, session->run, &record, &session->arena, err);
+    if (status)
+        return status;
+    session->stored_plan = json_parse(record.plan, strlen(record.plan), "the stored plan", err);
+    if (session->stored_plan)
+        session->stored_manifest =
+            json_parse(record.manifest, strlen(record.manifest), "the stored manifest", err);
+    if (!session->stored_manifest)
+        return err->status;
+    return plan_request_parse(request, session->stored_plan, &session->arena, err);
+}
+
+static enum status run_begin(struct session *session, struct error *err)
+{
+    json_t *plan = plan_json(&session->plan), *manifest = run_manifest(&session->plan);
+    enum status status = plan && manifest ? STATUS_OK : error_no_memory(err, sizeof *plan);
+    if (!status && session->options->resume) {
+        status = plan_same(session->stored_plan, plan, err);
+        if (!status)
+            status = run_manifest_same(session->stored_manifest, manifest, err);
+    } else if (!status) {
+        char *plan_text = json_dumps(plan, JSON_COMPACT);
+        char *manifest_text = json_dumps(manifest, JSON_COMPACT);
+        struct record_variant *variants =
+            arena_array(&session->arena, session->plan.variant_count, sizeof *variants);
+        if (!plan_text || !manifest_text || !variants) {
+            status = error_no_memory(err, sizeof *variants);
+        } else {
+            run_variants(&session->plan, variants);
+            status = store_run_begin(session->store, plan_text, manifest_text, variants,
+                                     session->plan.variant_count, &session->run, err);
+        }
+        free(plan_text);
+        free(manifest_text);
+    }
+    json_decref(plan);
+    json_decref(manifest);
+    return status;
+}
+
+/* Ctrl-C and a polite kill become readable, so that no moment is a bad one for them. */
+static enum status cancel_open(struct session *session, struct error *err)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &signals, NULL) == 0)
+        session->cancel_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    return session->cancel_fd < 0 ? error_errno(err, "wait for signals") : STATUS_OK;
+}
+
+static enum status outputs_check(const struct bench_options *o, struct error *err)
+{
+    const struct report_form *form;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < o->output.count && !status; i++)
+        status = report_form_for(o->output.items[i], &form, err);
+    return status;
+}
+
+/* Tells, and writes, what the store holds of the run by now. */
+static enum status report(struct session *session, bool *measured, struct error *err)
+{
+    const struct bench_options *o = session->options;
+    struct record_run record;
+    struct summary summary;
+    enum status status =
+        store_run_load(session->store, session->run, &record, &session->arena, err);
+    if (!status)
+        status = summary_make(&summary, &record, err);
+    if (status)
+        return status;
+    struct report_options look = report_options_for(stdout, o->wide);
+    for (size_t i = 0; i < summary.variant_count; i++)
+        *measured = *measured || summary.variants[i].metrics[METRIC_TPOT].known;
+    status = report_print(&summary, &look, stdout, err);
+    for (size_t i = 0; i < o->output.count && !status; i++) {
+        const struct report_form *form;
+        status = report_form_for(o->output.items[i], &form, err);
+        if (!status)
+            status = report_write_file(form, &summary, o->output.items[i], err);
+    }
+    summary_free(&summary);
+    return status;
+}
+
+static enum status prepare(struct session *session, struct error *err)
+{
+    const struct bench_options *o = session->options;
+    struct plan_request request = {0};
+    enum status status = refuse_missing(o, err);
+    if (!status)
+        status = outputs_check(o, err);
+    if (!status && o->resume)
+        status = store_open(&session->store, NULL, err);
+    if (!status && o->resume)
+        status = resume_load(session, &request, err);
+    if (status)
+        return status;
+    request_overlay(&request, o);
+    status = plan_make(&session->plan, &request, err);
+    if (!status && !o->dry_run && !session->store)
+        status = store_open(&session->store, NULL, err);
+    return status;
+}
+
+static int execute(struct session *session, struct error *err)
+{
+    bool measured = false;
+    enum status status = cancel_open(session, err);
+    if (!status)
+        status = run_begin(session, err);
+    if (status)
+        return EXIT_ERROR;
+    struct run_options how = {.store = session->store,
+                              .run = session->run,
+                              .cancel_fd = session->cancel_fd,
+                              .progress = stderr};
+    status = run_execute(&session->plan, &how, err);
+    if (status == STATUS_INTERRUPTED) {
+        fprintf(stderr,
+                "Interrupted. What was measured is kept in %s. Go on with: prony bench --resume\n",
+                store_path(session->store));
+        return EXIT_INTERRUPTED;
+    }
+    if (status) {
+        if (!*err->remedy)
+            error_remedy(err, "What was measured is kept; go on with `prony bench --resume`.");
+        return EXIT_ERROR;
+    }
+    if (report(session, &measured, err))
+        return EXIT_ERROR;
+    err->status = STATUS_OK;
+    return measured ? EXIT_PASS : EXIT_INVALID;
+}
+
+static int run(const void *given, const struct option_list *args)
+{
+    struct session session = {.options = given, .cancel_fd = -1};
+    struct error err = {0};
+    int result = EXIT_ERROR;
+    (void)args;
+    if (prepare(&session, &err) == STATUS_OK) {
+        for (size_t i = 0; i < session.plan.catalogue.problem_count; i++)
+            fprintf(stderr, "Warning: %s is left out: %s\n",
+                    session.plan.catalogue.problems[i].folder,
+                    session.plan.catalogue.problems[i].error.what);
+        if (session.options->dry_run) {
+            plan_print(&session.plan, stdout);
+            result = EXIT_PASS;
+        } else {
+            result = execute(&session, &err);
+        }
+        plan_free(&session.plan);
+    }
+    if (result == EXIT_ERROR)
+        error_print(&err, stderr);
+    json_decref(session.stored_plan);
+    json_decref(session.stored_manifest);
+    store_close(session.store);
+    arena_free(&session.arena);
+    if (session.cancel_fd >= 0)
+        close(session.cancel_fd);
+    return result;
+}
+
+const struct command command_bench = {
+    .name = "bench",
+    .summary = "Compares the engines that are installed, on one model.",
+    .options = options,
+    .options_bytes = sizeof(struct bench_options),
+    .defaults = &defaults,
+    .details =
+        "Each variant runs once in every block, in a fresh process and in balanced order. Results "
+        "are stored as they arrive, in $PRONY_STORE or ~/.local/share/prony/results.db. A failing "
+        "engine becomes a row with its reason; the others go on.\n\n"
+        "Ctrl-C keeps what was measured and ends with status 130; status 5 means that nothing "
+        "could be measured.\n\n"
+        "Examples:\n\n"
+        "  prony bench --model-path model.gguf\n"
+        "  prony bench --model-path model.gguf --framework native-f32 native-f16 --quick\n"
+        "  prony bench --model-path model.gguf --iterations 100 --output run.json run.csv\n"
+        "  prony bench --resume",
+    .exits = 1u << EXIT_INVALID,
+    .run = run,
+};

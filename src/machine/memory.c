@@ -1,0 +1,61 @@
+#include "machine/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "machine/text.h"
+
+enum { MAX_PROCESSES = 512 };
+
+const char memory_tree_method[] =
+    "host: PSS of the worker and its descendants; peak: the larger of that and their VmHWM";
+
+/* Appends the children of one process, those of each of its threads. */
+static size_t children_append(pid_t pid, pid_t *list, size_t count)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    FILE *stream = fopen(path, "re");
+    int child;
+    while (stream && count < MAX_PROCESSES && fscanf(stream, "%d", &child) == 1)
+        list[count++] = child;
+    if (stream)
+        fclose(stream);
+    return count;
+}
+
+static void add(int64_t *sum, int64_t value)
+{
+    if (value >= 0)
+        *sum = *sum < 0 ? value : *sum + value;
+}
+
+void memory_tree_read(pid_t pid, struct memory_tree *tree)
+{
+    pid_t list[MAX_PROCESSES] = {pid};
+    size_t count = 1;
+    *tree = (struct memory_tree){-1, -1};
+    for (size_t i = 0; i < count; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)list[i]);
+        add(&tree->pss_bytes, text_field_bytes(path, "Pss"));
+        snprintf(path, sizeof path, "/proc/%d/status", (int)list[i]);
+        add(&tree->peak_bytes, text_field_bytes(path, "VmHWM"));
+        count = children_append(list[i], list, count);
+    }
+}
+
+int64_t memory_total_bytes(void)
+{
+    return text_field_bytes("/proc/meminfo", "MemTotal");
+}
+
+int64_t memory_free_bytes(void)
+{
+    return text_field_bytes("/proc/meminfo", "MemAvailable");
+}
+
+int64_t memory_swap_bytes(void)
+{
+    return text_field_bytes("/proc/meminfo", "SwapTotal");
+}
