@@ -17,10 +17,10 @@ extern const struct command command_model_verify;
 extern const struct command command_report;
 
 const struct command *const commands[] = {
+    &command_bench,
     &command_report,
     &command_engines_check,
     &command_engines,
-    &command_bench,
     &command_model_make,
     &command_model_convert,
     &command_model_inspect,
@@ -28,6 +28,11 @@ const struct command *const commands[] = {
     &command_model_tokenize,
     &command_documentation,
     NULL,
+    &command_bench,         &command_engines_check,
+    &command_engines,       &command_model_make,
+    &command_model_convert, &command_model_inspect,
+    &command_model_verify,  &command_model_tokenize,
+    &command_documentation, NULL,
 };
 
 static size_t first_word_length(const char *name)
