@@ -124,6 +124,16 @@ static enum status answer(char *found, size_t size, const char *path, const char
     return error_where(err, "%.100s...", path);
 }
 
+/* A folder that is the answer itself, without slashes at the end. */
+static enum status answer_folder(char *found, size_t size, const char *path, struct error *err)
+{
+    if (answer(found, size, path, "", err))
+        return err->status;
+    for (size_t end = strlen(found); end > 1 && found[end - 1] == '/'; end--)
+        found[end - 1] = '\0';
+    return STATUS_OK;
+}
+
 static enum status locate_in_folder(const char *path, char *found, size_t size, struct error *err)
 {
     struct contents contents = {0};
@@ -134,7 +144,7 @@ static enum status locate_in_folder(const char *path, char *found, size_t size, 
         else if (contents.gguf_count == 1)
             status = answer(found, size, path, contents.gguf[0], err);
         else if (contents.safetensors)
-            status = answer(found, size, path, "", err);
+            status = answer_folder(found, size, path, err);
         else
             status = nothing_there(path, &contents, err);
     }
