@@ -118,7 +118,7 @@ static enum status detect(const char *path, enum model_type *type, char family[F
     if (*type == MODEL_TYPE_UNKNOWN && !family[0]) {
         if (status)
             return status;
-        strcpy(family, type_names[MODEL_TYPE_UNKNOWN]);
+        snprintf(family, FAMILY_BYTES, "%s", type_names[MODEL_TYPE_UNKNOWN]);
     }
     return STATUS_OK;
 }

@@ -46,6 +46,7 @@ enum status gguf_read_u64(struct gguf_reader *reader, uint64_t *value, const cha
 enum status gguf_read_count(struct gguf_reader *reader, uint64_t *count, size_t least_bytes,
                             const char *what)
 {
+    *count = 0;
     if (gguf_read_u64(reader, count, what))
         return reader->err->status;
     if (*count > gguf_left(reader) / least_bytes) {
@@ -61,7 +62,7 @@ enum status gguf_read_count(struct gguf_reader *reader, uint64_t *count, size_t 
 enum status gguf_read_name(struct gguf_reader *reader, struct arena *arena, size_t limit,
                            const char *what, const char **name)
 {
-    uint64_t bytes;
+    uint64_t bytes = 0;
     if (gguf_read_count(reader, &bytes, 1, what))
         return reader->err->status;
     if (bytes == 0 || bytes > limit) {

@@ -80,7 +80,7 @@ static enum status check_plain(const struct reader *reader)
     static const char *const biases[] = {"attention_bias", "mlp_bias"};
     const json_t *quantised = json_object_get(reader->json, "quantization_config");
     const char *activation, *remedy = "Use a plain model of the Llama family.";
-    float rotated;
+    float rotated = 1;
     for (size_t i = 0; i < sizeof biases / sizeof *biases; i++) {
         bool bias;
         if (json_get_bool_or(reader->json, biases[i], false, &bias, reader->err))

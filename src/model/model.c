@@ -160,7 +160,7 @@ static enum status sniff(const char *path, enum content *content, struct error *
 
 static enum status open_file(struct model *model, const char *path, struct error *err)
 {
-    enum content content;
+    enum content content = CONTENT_OTHER;
     if (sniff(path, &content, err))
         return err->status;
     if (content == CONTENT_GGUF)
@@ -194,18 +194,18 @@ enum status model_open(struct model *model, const char *path, struct error *err)
     const char *place = arena_strdup(&model->arena, found);
     model->path = arena_strdup(&model->arena, path);
     model->files = arena_alloc(&model->arena, sizeof *model->files);
-    enum status status;
-    if (!place || !model->path || !model->files)
-        status = error_no_memory(err, sizeof found);
-    else if (path_is_folder(place))
-        status = open_safetensors(model, place, NULL, err);
-    else
-        status = open_file(model, place, err);
-    if (status)
+    if (!place || !model->path || !model->files) {
         model_close(model);
-    else
-        model->weights = model->files->paths[0];
-    return status;
+        return error_no_memory(err, sizeof found);
+    }
+    enum status status = path_is_folder(place) ? open_safetensors(model, place, NULL, err)
+                                               : open_file(model, place, err);
+    if (status) {
+        model_close(model);
+        return status;
+    }
+    model->weights = model->files->paths[0];
+    return STATUS_OK;
 }
 
 void model_close(struct model *model)

@@ -6,12 +6,19 @@ from pathlib import Path
 
 import gguf
 import numpy as np
-
 import oracles
 
 # Where a block's float16 scales are, as indices of 16-bit words.
-SCALES = {"Q4_0": [0], "Q4_1": [0, 1], "Q5_0": [0], "Q5_1": [0, 1], "Q8_0": [0],
-          "Q4_K": [0, 1], "Q5_K": [0, 1], "Q6_K": [104]}
+SCALES = {
+    "Q4_0": [0],
+    "Q4_1": [0, 1],
+    "Q5_0": [0],
+    "Q5_1": [0, 1],
+    "Q8_0": [0],
+    "Q4_K": [0, 1],
+    "Q5_K": [0, 1],
+    "Q6_K": [104],
+}
 ROWS = 64
 
 
@@ -47,8 +54,9 @@ class Quant(unittest.TestCase):
         for name, rows in cls.rows.items():
             writer.add_tensor(name, rows, raw_dtype=gguf.GGMLQuantizationType[name])
         writer.add_tensor("F16", cls.halves.view(np.float16))
-        writer.add_tensor("BF16", cls.halves.view(np.uint8),
-                          raw_dtype=gguf.GGMLQuantizationType.BF16)
+        writer.add_tensor(
+            "BF16", cls.halves.view(np.uint8), raw_dtype=gguf.GGMLQuantizationType.BF16
+        )
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -85,10 +93,13 @@ class Quant(unittest.TestCase):
     def test_real_model(self):
         """Every seventh tensor of the trained model, and its embedding: Q4_1, F32 and Q8_0."""
         reader = gguf.GGUFReader(oracles.REAL_MODEL)
-        for tensor in reader.tensors[::7] + [t for t in reader.tensors if t.name == "token_embd.weight"]:
+        embedding = [tensor for tensor in reader.tensors if tensor.name == "token_embd.weight"]
+        self.assertEqual(len(embedding), 1)
+        for tensor in reader.tensors[::7] + embedding:
             with self.subTest(tensor.name):
                 ours = np.frombuffer(
-                    oracles.tool("dump_tensor", oracles.REAL_MODEL, tensor.name), np.float32)
+                    oracles.tool("dump_tensor", oracles.REAL_MODEL, tensor.name), np.float32
+                )
                 self.assert_same(ours, gguf.quants.dequantize(tensor.data, tensor.tensor_type))
 
 

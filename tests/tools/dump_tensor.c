@@ -38,22 +38,38 @@ static int answer(const struct tensor *tensors, uint64_t count, const char *name
     return name != NULL;
 }
 
-int main(int argc, char **argv)
+static int dump_gguf(const char *path, const char *name)
 {
     struct error err;
-    struct gguf gguf = {0};
-    struct safetensors file = {0};
-    int result = 1;
-    if (argc < 2 || argc > 3) {
-        fprintf(stderr, "usage: dump_tensor MODEL [TENSOR]\n");
-    } else if (is_gguf(argv[1]) ? gguf_open(&gguf, argv[1], &err)
-                                : safetensors_open(&file, argv[1], &err)) {
+    struct gguf file;
+    if (gguf_open(&file, path, &err)) {
         error_print(&err, stderr);
-    } else {
-        const struct tensor *tensors = gguf.tensors ? gguf.tensors : file.tensors;
-        result = answer(tensors, gguf.tensor_count + file.tensor_count, argc > 2 ? argv[2] : NULL);
+        return 1;
     }
-    gguf_close(&gguf);
+    int result = answer(file.tensors, file.tensor_count, name);
+    gguf_close(&file);
+    return result;
+}
+
+static int dump_safetensors(const char *path, const char *name)
+{
+    struct error err;
+    struct safetensors file;
+    if (safetensors_open(&file, path, &err)) {
+        error_print(&err, stderr);
+        return 1;
+    }
+    int result = answer(file.tensors, file.tensor_count, name);
     safetensors_close(&file);
     return result;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || argc > 3) {
+        fprintf(stderr, "usage: dump_tensor MODEL [TENSOR]\n");
+        return 1;
+    }
+    const char *name = argc > 2 ? argv[2] : NULL;
+    return is_gguf(argv[1]) ? dump_gguf(argv[1], name) : dump_safetensors(argv[1], name);
 }

@@ -83,14 +83,15 @@ static void blocks_have_the_documented_values(void **state)
         /* top bits of group 0: 1, of group 7: 3; scales -15 */
         {TENSOR_Q6_K, 208, -1, 0xf1, -15 * 2 * (17 - 32), -15 * 2 * (63 - 32)},
     };
+    static const unsigned char two[] = {0x00, 0x40}, one[] = {0x00, 0x3c}; /* in F16 */
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         unsigned char block[256];
         float out[256];
         uint32_t count = tensor_type_block(cases[i].type);
         memset(block, cases[i].fill, sizeof block);
-        memcpy(block + cases[i].scale_at, "\x00\x40", 2);
+        memcpy(block + cases[i].scale_at, two, sizeof two);
         if (cases[i].second_at >= 0)
-            memcpy(block + cases[i].second_at, "\x00\x3c", 2);
+            memcpy(block + cases[i].second_at, one, sizeof one);
         quant_to_f32(cases[i].type, block, count, out);
         if (out[0] != cases[i].first || out[count - 1] != cases[i].last)
             fail_msg("%s: %g and %g", tensor_type_name(cases[i].type), (double)out[0],

@@ -325,20 +325,20 @@ static void indexes_are_checked(void **state)
         snprintf(text + strlen(text), sizeof text - strlen(text), "%s\"%s\": \"part.safetensors\"",
                  i ? ", " : "", names[i]);
     size_t end = strlen(text);
-    strcpy(text + end, "}}");
+    snprintf(text + end, sizeof text - end, "}}");
     put_text(path_in("indexed", "config.json"), tiny_config);
     put_seed("safetensors/half", path_in("indexed", "part.safetensors"));
     put_text(path_in("indexed", "model.safetensors.index.json"), text);
     opens(path_in("indexed", ""), MODEL_SAFETENSORS, "indexed");
     opens(path_in("indexed", "model.safetensors.index.json"), MODEL_SAFETENSORS, "indexed");
 
-    strcpy(text + end, ", \"more\": \"part.safetensors\"}}");
+    snprintf(text + end, sizeof text - end, ", \"more\": \"part.safetensors\"}}");
     put_text(path_in("indexed", "model.safetensors.index.json"), text);
     fails(path_in("indexed", ""), STATUS_FORMAT, "names 14 tensors");
-    strcpy(text + end, ", \"more\": \"../part.safetensors\"}}");
+    snprintf(text + end, sizeof text - end, ", \"more\": \"../part.safetensors\"}}");
     put_text(path_in("indexed", "model.safetensors.index.json"), text);
     fails(path_in("indexed", ""), STATUS_FORMAT, "plain name");
-    strcpy(text + end, ", \"more\": \"other.safetensors\"}}");
+    snprintf(text + end, sizeof text - end, ", \"more\": \"other.safetensors\"}}");
     put_text(path_in("indexed", "model.safetensors.index.json"), text);
     fails(path_in("indexed", ""), STATUS_NOT_FOUND, "cannot open");
     put_text(path_in("indexed", "model.safetensors.index.json"), "{\"weight_map\": {}}");
