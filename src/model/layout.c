@@ -62,7 +62,8 @@ static void lister_add(struct lister *l, enum weight_role role, uint32_t layer)
     *w = (struct weight){.role = role, .layer = layer, .n_dims = naming->vector ? 1 : 2};
     weight_shape(l->config, w);
     w->type = naming->vector && l->format == MODEL_GGUF ? TENSOR_F32 : l->precision;
-    w->bytes = w->rows * w->columns * (w->type == TENSOR_F32 ? 4 : 2);
+    w->row_bytes = w->columns * (w->type == TENSOR_F32 ? 4 : 2);
+    w->bytes = w->rows * w->row_bytes;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     w->canonical = arena_printf(l->arena, naming->safetensors, layer);

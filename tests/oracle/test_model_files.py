@@ -8,12 +8,11 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+import oracles
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-
-import oracles
 
 TEXTS = [
     "Hello, world! It's 2024.",
@@ -50,7 +49,9 @@ def safetensors_name(name):
 def permute(matrix, heads):
     """Rows of q or k as GGUF has them, as llama.cpp's converter makes them from safetensors."""
     rows, columns = matrix.shape
-    return matrix.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(matrix.shape)
+    return (
+        matrix.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(matrix.shape)
+    )
 
 
 def read_gguf(path):
@@ -129,8 +130,21 @@ class Synthetic(Folder):
 
     def test_metadata(self):
         _, reader = read_gguf(
-            self.make("a.gguf", "--size", "1b", "--layers", 1, "--hidden", 64, "--heads", 4,
-                      "--kv-heads", 2, "--ffn", 64)
+            self.make(
+                "a.gguf",
+                "--size",
+                "1b",
+                "--layers",
+                1,
+                "--hidden",
+                64,
+                "--heads",
+                4,
+                "--kv-heads",
+                2,
+                "--ffn",
+                64,
+            )
         )
         expected = {
             "general.architecture": "llama",
@@ -149,9 +163,16 @@ class Synthetic(Folder):
         tokens = field(reader, "tokenizer.ggml.tokens")
         self.assertEqual(len(tokens), len(set(tokens)))
         self.assertEqual(tokens[128000], "<|begin_of_text|>")
-        self.assertEqual(tokens[128006:128011], [
-            "<|start_header_id|>", "<|end_header_id|>", "<|eom_id|>", "<|eot_id|>",
-            "<|python_tag|>"])
+        self.assertEqual(
+            tokens[128006:128011],
+            [
+                "<|start_header_id|>",
+                "<|end_header_id|>",
+                "<|eom_id|>",
+                "<|eot_id|>",
+                "<|python_tag|>",
+            ],
+        )
         self.assertEqual(len(field(reader, "tokenizer.ggml.merges")), 128000 - 256)
 
     def test_rope_factors(self):
@@ -177,8 +198,10 @@ class Synthetic(Folder):
         ids = tokenizer("The model is synthetic. " * 8).input_ids
         self.assertEqual(ids[0], tokenizer.bos_token_id)
         # llama.cpp bans the ends of a text when told to go on behind them.
-        ends = [tokenizer.convert_tokens_to_ids(token) for token in
-                ("<|end_of_text|>", "<|eot_id|>", "<|eom_id|>")]
+        ends = [
+            tokenizer.convert_tokens_to_ids(token)
+            for token in ("<|end_of_text|>", "<|eot_id|>", "<|eom_id|>")
+        ]
         compared = 0
         for step, (token, margin) in enumerate(oracles.LlamaCpp(path).greedy(ids, 24)):
             with torch.no_grad():
@@ -200,8 +223,9 @@ class Synthetic(Folder):
             self.assertEqual(tokenizer.get_vocab_size(), vocabulary)
             for text in TEXTS:
                 with self.subTest(vocabulary=vocabulary, text=text):
-                    output = oracles.prony("model", "tokenize", path, "--text", text, "--json",
-                                           "--special", "--bos")
+                    output = oracles.prony(
+                        "model", "tokenize", path, "--text", text, "--json", "--special", "--bos"
+                    )
                     ids = tokenizer.encode(text).ids
                     self.assertEqual(json.loads(output)["ids"], ids)
                     self.assertEqual(tokenizer.decode(ids[1:], skip_special_tokens=False), text)
@@ -214,8 +238,9 @@ class Converted(Folder):
 
     def test_gguf_to_gguf(self):
         for precision, dtype in (("float16", torch.float16), ("bfloat16", torch.bfloat16)):
-            tensors, reader = read_gguf(self.convert(oracles.REAL_MODEL, "a.gguf", "--precision",
-                                                     precision))
+            tensors, reader = read_gguf(
+                self.convert(oracles.REAL_MODEL, "a.gguf", "--precision", precision)
+            )
             self.assertEqual(set(tensors), set(self.real))
             for name, value in self.real.items():
                 if value.ndim == 2:
@@ -231,12 +256,21 @@ class Converted(Folder):
         tensors, reader = read_gguf(self.convert(folder, "b.gguf"))
         for name, value in self.real.items():
             np.testing.assert_array_equal(tensors[name], value, err_msg=name)
-        for key in ("tokens", "merges", "token_type", "bos_token_id", "eos_token_id", "pre",
-                    "add_bos_token"):
+        for key in (
+            "tokens",
+            "merges",
+            "token_type",
+            "bos_token_id",
+            "eos_token_id",
+            "pre",
+            "add_bos_token",
+        ):
             key = "tokenizer.ggml." + key
             self.assertEqual(field(reader, key), field(self.real_reader, key), key)
-        self.assertEqual(field(reader, "tokenizer.chat_template"),
-                         field(self.real_reader, "tokenizer.chat_template"))
+        self.assertEqual(
+            field(reader, "tokenizer.chat_template"),
+            field(self.real_reader, "tokenizer.chat_template"),
+        )
 
     def test_transformers_runs_the_real_model(self):
         folder = self.convert(oracles.REAL_MODEL, "a", "--precision", "float32")
@@ -286,8 +320,12 @@ class Converted(Folder):
         save_file(tensors, path, metadata={"format": "pt"})
         command = [oracles.PRONY, "model", "convert", source, "--precision", "float16"]
         for output in ("b", "b.gguf"):
-            result = subprocess.run([*command, "--output", self.folder / output],
-                                    capture_output=True, text=True, check=False)
+            result = subprocess.run(
+                [*command, "--output", self.folder / output],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             self.assertEqual(result.returncode, 1)
             self.assertRegex(result.stderr, r"too large for float16 .*(k_proj|attn_k).*--precision")
         self.assertFalse((self.folder / "b.gguf").exists())
