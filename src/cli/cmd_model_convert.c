@@ -90,7 +90,7 @@ const struct command command_model_convert = {
     .details = "Weights in block formats (Q4_K and the like) are dequantised. Tokenizer, chat "
                "template and rope scaling come along. The model is never in memory as a whole.\n\n"
                "Examples:\n\n"
-               "  prony model convert model.Q4_1.gguf --precision float16 --output model.F16.gguf\n"
+               "  prony model convert model.gguf --precision float16 --output model.F16.gguf\n"
                "  prony model convert model.gguf --output folder\n"
                "  prony model convert folder --precision float32 --output model.F32.gguf",
     .run = run,

@@ -16,11 +16,12 @@ extern const struct command command_model_tokenize;
 extern const struct command command_model_verify;
 extern const struct command command_report;
 
+/* clang-format off: one a line */
 const struct command *const commands[] = {
     &command_bench,
     &command_report,
-    &command_engines_check,
     &command_engines,
+    &command_engines_check,
     &command_model_make,
     &command_model_convert,
     &command_model_inspect,
@@ -28,12 +29,8 @@ const struct command *const commands[] = {
     &command_model_tokenize,
     &command_documentation,
     NULL,
-    &command_bench,         &command_engines_check,
-    &command_engines,       &command_model_make,
-    &command_model_convert, &command_model_inspect,
-    &command_model_verify,  &command_model_tokenize,
-    &command_documentation, NULL,
 };
+/* clang-format on */
 
 static size_t first_word_length(const char *name)
 {
@@ -86,11 +83,16 @@ static void not_found(int argc, char **argv, struct error *err)
 
 const struct command *command_find(int argc, char **argv, int *words, struct error *err)
 {
+    const struct command *found = NULL;
+    *words = 0;
     for (size_t i = 0; commands[i]; i++) {
-        *words = words_matched(commands[i], argc, argv);
-        if (*words > 0)
-            return commands[i];
+        int matched = words_matched(commands[i], argc, argv);
+        if (matched > *words) {
+            *words = matched;
+            found = commands[i];
+        }
     }
-    not_found(argc, argv, err);
-    return NULL;
+    if (!found)
+        not_found(argc, argv, err);
+    return found;
 }

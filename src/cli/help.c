@@ -242,6 +242,22 @@ static void print_exits(FILE *stream, int width, const struct command *command)
         }
 }
 
+/* The commands "GROUP something"; all of them when group is NULL. */
+static void list_commands(FILE *stream, int width, const char *group)
+{
+    size_t length = group ? strlen(group) : 0;
+    fprintf(stream, "Commands:\n");
+    for (size_t i = 0; commands[i]; i++) {
+        const char *name = commands[i]->name;
+        if (commands[i]->hidden ||
+            (group && (strncmp(name, group, length) != 0 || name[length] != ' ')))
+            continue;
+        char term[64];
+        snprintf(term, sizeof term, "  %s", name);
+        entry(stream, width, term, commands[i]->summary);
+    }
+}
+
 void help_command(FILE *stream, int width, const struct command *command)
 {
     usage(stream, width, command);
@@ -253,31 +269,24 @@ void help_command(FILE *stream, int width, const struct command *command)
         fputc('\n', stream);
         paragraphs(stream, width, command->details);
     }
+    if (command_is_group(command->name)) {
+        fputc('\n', stream);
+        list_commands(stream, width, command->name);
+    }
 }
 
 void help_commands(FILE *stream, int width, const char *group)
 {
-    size_t length = group ? strlen(group) : 0;
-    fprintf(stream, "Usage: prony %s%sCOMMAND [OPTION...]\n\n", group ? group : "",
-            group ? " " : "");
+    const char *word = group ? group : "", *space = group ? " " : "";
+    fprintf(stream, "Usage: prony %s%sCOMMAND [OPTION...]\n\n", word, space);
     if (!group) {
         wrap(stream, width, 0, 0,
              "Puts LLM inference engines on a dynamometer: which one is faster, by how much, how "
              "sure that is, and how close it comes to what the machine can do.");
         fputc('\n', stream);
     }
-    fprintf(stream, "Commands:\n");
-    for (size_t i = 0; commands[i]; i++) {
-        const char *name = commands[i]->name;
-        if (commands[i]->hidden ||
-            (group && (strncmp(name, group, length) != 0 || name[length] != ' ')))
-            continue;
-        char term[64];
-        snprintf(term, sizeof term, "  %s", name);
-        entry(stream, width, term, commands[i]->summary);
-    }
-    fprintf(stream, "\n'prony %s%sCOMMAND --help' tells more about one.\n", group ? group : "",
-            group ? " " : "");
+    list_commands(stream, width, group);
+    fprintf(stream, "\n'prony %s%sCOMMAND --help' tells more about one.\n", word, space);
     if (!group)
         print_exits(stream, width, NULL);
 }

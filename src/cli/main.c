@@ -89,6 +89,22 @@ static int no_command(int argc, char **argv)
     return EXIT_ERROR;
 }
 
+static int show_help(int argc, char **argv)
+{
+    struct error err;
+    int words;
+    const struct command *command = command_find(argc, argv, &words, &err);
+    bool group = command_is_group(argv[0]) && (argc == 1 || argv[1][0] == '-');
+    if (!command && !group)
+        return fail(&err);
+    int width = help_width(stdout);
+    if (command)
+        help_command(stdout, width, command);
+    else
+        help_commands(stdout, width, argv[0]);
+    return EXIT_PASS;
+}
+
 static int dispatch(int argc, char **argv)
 {
     bool help = argc > 0 && strcmp(argv[0], "help") == 0;
@@ -100,20 +116,12 @@ static int dispatch(int argc, char **argv)
     argv += help;
     if (argc == 0 || argv[0][0] == '-')
         return no_command(argc, argv);
-    help = help || asks_help(argc, argv);
-    if (help && command_is_group(argv[0]) && (argc == 1 || argv[1][0] == '-')) {
-        help_commands(stdout, help_width(stdout), argv[0]);
-        return EXIT_PASS;
-    }
+    if (help || asks_help(argc, argv))
+        return show_help(argc, argv);
     struct error err;
     int words;
     const struct command *command = command_find(argc, argv, &words, &err);
-    if (!command)
-        return fail(&err);
-    if (!help)
-        return run_command(command, argc - words, argv + words);
-    help_command(stdout, help_width(stdout), command);
-    return EXIT_PASS;
+    return command ? run_command(command, argc - words, argv + words) : fail(&err);
 }
 
 int main(int argc, char **argv)
