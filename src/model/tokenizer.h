@@ -1,5 +1,5 @@
-/* Text to token ids and back, for byte-level BPE vocabularies as GGUF files carry them
- * (tokenizer.ggml.model "gpt2"; pre "llama-bpe", "smollm", "gpt2"). */
+/* Text to token ids and back, for byte-level BPE vocabularies as GGUF metadata (model "gpt2"; pre
+ * "llama-bpe", "smollm", "gpt2") and tokenizer.json carry them. */
 #ifndef PRONY_MODEL_TOKENIZER_H
 #define PRONY_MODEL_TOKENIZER_H
 
@@ -11,8 +11,8 @@
 
 struct tokenizer;
 
-/* Reads the tokenizer of a GGUF file (or of the one GGUF in a folder). *tokenizer is the caller's
- * to close. STATUS_NOT_FOUND when the file has none, STATUS_UNSUPPORTED when it is of another
+/* Reads the tokenizer of the model at path, as model_locate finds it. *tokenizer is the caller's to
+ * close. STATUS_NOT_FOUND when the file has none, STATUS_UNSUPPORTED when it is of another
  * kind. */
 enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struct error *err);
 void tokenizer_close(struct tokenizer *tokenizer);

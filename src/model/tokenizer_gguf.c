@@ -118,7 +118,7 @@ static enum status create(struct tokenizer **tokenizer, const struct gguf *gguf,
     return tokenizer_create(tokenizer, &parts, err);
 }
 
-enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struct error *err)
+enum status tokenizer_open_gguf(struct tokenizer **tokenizer, const char *path, struct error *err)
 {
     struct gguf gguf;
     struct arena arena = {0};

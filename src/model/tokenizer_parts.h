@@ -45,4 +45,9 @@ struct tokenizer_parts {
 enum status tokenizer_create(struct tokenizer **tokenizer, const struct tokenizer_parts *parts,
                              struct error *err);
 
+/* The readers behind tokenizer_open: a GGUF file; a folder with tokenizer.json and config.json. */
+enum status tokenizer_open_gguf(struct tokenizer **tokenizer, const char *path, struct error *err);
+enum status tokenizer_open_folder(struct tokenizer **tokenizer, const char *folder,
+                                  struct error *err);
+
 #endif
