@@ -180,9 +180,11 @@ static enum status variants_parse(struct engine *engine, const json_t *object, s
 {
     const json_t *array = json_object_get(object, "variants");
     size_t count = json_array_size(array);
-    if (count < 1 || count > MAX_VARIANTS)
-        return error_set(err, STATUS_FORMAT, "\"variants\" should be a list of 1 to %d objects",
-                         MAX_VARIANTS);
+    if (count < 1 || count > MAX_VARIANTS) {
+        error_set(err, STATUS_FORMAT, "\"variants\" should be a list of 1 to %d objects",
+                  MAX_VARIANTS);
+        return error_where(err, "%s/engine.json", engine->folder);
+    }
     engine->variants = arena_array(arena, count, sizeof *engine->variants);
     if (!engine->variants)
         return error_no_memory(err, count * sizeof *engine->variants);

@@ -1,0 +1,142 @@
+/* engine.json: what is read, what is refused and how the error says so; where engines are found. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "engine/manifest.h"
+
+#define HEAD                                                                                       \
+    "{\"name\": \"demo\", \"title\": \"Demo\", \"licence\": \"MIT\", \"about\": \"A demo.\","      \
+    "\"command\": [\"./worker\", \"-v\"]"
+#define SUPPORTS "\"supports\": {\"formats\": [\"gguf\"], \"devices\": [\"cpu\"]}"
+#define VARIANT(name, more)                                                                        \
+    "{\"name\": \"" name "\", \"title\": \"D\", \"precision\": \"float16\", \"about\": \"One.\", " \
+    "" SUPPORTS more "}"
+
+static void reads_everything(void **state)
+{
+    (void)state;
+    static const char text[] =
+        HEAD ", \"install\": [\"./install\"], \"variants\": [" VARIANT("demo", "") "," VARIANT(
+            "demo-fast", ", \"options\": {\"a\": [1]}, \"default\": false") "]}";
+    struct arena arena = {0};
+    struct engine engine;
+    struct error err;
+    assert_int_equal(engine_manifest_parse(&engine, "/e/demo", text, strlen(text), &arena, &err),
+                     STATUS_OK);
+    assert_string_equal(engine.name, "demo");
+    assert_string_equal(engine.folder, "/e/demo");
+    assert_string_equal(engine.command[1], "-v");
+    assert_null(engine.command[2]);
+    assert_string_equal(engine.install[0], "./install");
+    assert_false(engine.hidden);
+    assert_int_equal(engine.variant_count, 2);
+    assert_string_equal(engine.variants[0].formats[0], "gguf");
+    assert_null(engine.variants[0].quantize[0]);
+    assert_string_equal(engine.variants[0].options, "{}");
+    assert_true(engine.variants[0].by_default);
+    assert_string_equal(engine.variants[1].options, "{\"a\":[1]}");
+    assert_false(engine.variants[1].by_default);
+    arena_free(&arena);
+}
+
+static void refuses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *what, *where;
+    } cases[] = {
+        {"", "not valid JSON", "/e/demo/engine.json, line 1"},
+        {"[]", "not an object", "/e/demo/engine.json"},
+        {HEAD "}", "\"variants\" should be a list of 1 to 64 objects", "/e/demo/engine.json"},
+        {HEAD ", \"varients\": []}", "unknown key \"varients\"", "/e/demo/engine.json"},
+        {HEAD ", \"variants\": [1]}", "not an object", "engine.json, variant 1"},
+        {HEAD ", \"variants\": [" VARIANT("other", "") "]}", "not named after its engine",
+         "variant 1"},
+        {HEAD ", \"variants\": [" VARIANT("demofast", "") "]}", "not named after its engine",
+         "variant 1"},
+        {HEAD ", \"variants\": [" VARIANT("demo", "") "," VARIANT("demo", "") "]}",
+         "\"demo\" is there twice", "variant 2"},
+        {HEAD ", \"variants\": [" VARIANT("demo", ", \"options\": []") "]}",
+         "\"options\" should be an object", "variant 1"},
+        {HEAD ", \"variants\": [" VARIANT("demo", ", \"speed\": 1") "]}", "unknown key \"speed\"",
+         "variant 1"},
+        {HEAD ", \"hidden\": 1, \"variants\": []}", "\"hidden\" is a number",
+         "/e/demo/engine.json"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct arena arena = {0};
+        struct engine engine;
+        struct error err;
+        assert_int_equal(engine_manifest_parse(&engine, "/e/demo", cases[i].text,
+                                               strlen(cases[i].text), &arena, &err),
+                         STATUS_FORMAT);
+        if (!strstr(err.what, cases[i].what) || !strstr(err.where, cases[i].where))
+            fail_msg("case %zu: %s (%s)", i, err.what, err.where);
+        arena_free(&arena);
+    }
+}
+
+static void manifest_write(const char *root, const char *name, const char *about)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s", root, name);
+    assert_int_equal(mkdir(path, 0777), 0);
+    snprintf(path, sizeof path, "%s/%s/engine.json", root, name);
+    FILE *stream = fopen(path, "we");
+    assert_non_null(stream);
+    if (about)
+        fprintf(stream,
+                "{\"name\": \"demo\", \"title\": \"Demo\", \"licence\": \"MIT\", \"about\": \"%s\","
+                "\"command\": [\"x\"], \"variants\": [%s]}",
+                about, VARIANT("demo", ""));
+    fclose(stream);
+}
+
+static void finds_engines(void **state)
+{
+    (void)state;
+    char root[] = "/tmp/prony-test-manifest-XXXXXX", path[1024];
+    struct engine_catalogue catalogue;
+    const struct engine *engine;
+    struct error err;
+    assert_non_null(mkdtemp(root));
+    manifest_write(root, "a", "first");
+    manifest_write(root, "b", "second");
+    manifest_write(root, "c", NULL);
+    snprintf(path, sizeof path, "%s/b::%s:/no/such/folder", root, root);
+    setenv("PRONY_ENGINE_PATH", path, 1);
+    assert_int_equal(engine_catalogue_open(&catalogue, &err), STATUS_OK);
+    assert_non_null(engine_variant_find(&catalogue, "demo", &engine));
+    assert_string_equal(engine->about, "second"); /* the entry b, an engine itself, comes first */
+    assert_null(engine_find(&catalogue, "nobody"));
+    assert_int_equal(catalogue.problem_count, 2);
+    assert_non_null(strstr(catalogue.problems[0].folder, "/c"));
+    assert_string_equal(catalogue.problems[1].folder, "/no/such/folder");
+    engine_catalogue_close(&catalogue);
+    for (const char *name = "abc"; *name; name++) {
+        snprintf(path, sizeof path, "%s/%c/engine.json", root, *name);
+        unlink(path);
+        snprintf(path, sizeof path, "%s/%c", root, *name);
+        rmdir(path);
+    }
+    rmdir(root);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_everything),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(finds_engines),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
