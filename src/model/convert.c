@@ -113,11 +113,15 @@ static enum status carry_tokens(const struct model *model, struct token_list *li
         *note = *err;
         return STATUS_OK;
     }
-    if (!status && list->bos < 0)
-        list->bos = model->config.bos;
-    if (!status && list->eos < 0 && model->config.eos_count > 0)
-        list->eos = model->config.eos[0];
-    return status;
+    if (status)
+        return status;
+    /* The embedding may have more rows than there are tokens. */
+    int32_t bos = model->config.bos, eos = model->config.eos_count ? model->config.eos[0] : -1;
+    if (list->bos < 0 && bos < (int64_t)list->count)
+        list->bos = bos;
+    if (list->eos < 0 && eos < (int64_t)list->count)
+        list->eos = eos;
+    return STATUS_OK;
 }
 
 enum status model_convert(const struct model *model, const struct model_output *output,

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "model/config_write.h"
@@ -193,6 +194,7 @@ enum status model_write(const struct model_content *content, const struct model_
     struct weight *weights;
     size_t count;
     char path[PATH_MAX];
+    bool new_folder = output->format == MODEL_SAFETENSORS && !path_is_folder(output->path);
     enum status status = STATUS_OK;
     if (strlen(output->path) > PATH_MAX - 64)
         return error_set(err, STATUS_USAGE, "the path of the output is too long");
@@ -231,6 +233,8 @@ cleanup:
     if (status && !err->where[0])
         error_where(err, "%s", output->path);
     file_writer_abort(&writer);
+    if (status && new_folder)
+        rmdir(output->path);
     arena_free(&arena);
     return status;
 }

@@ -256,6 +256,12 @@ class Converted(Folder):
         tensors, reader = read_gguf(self.convert(folder, "b.gguf"))
         for name, value in self.real.items():
             np.testing.assert_array_equal(tensors[name], value, err_msg=name)
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        for text in TEXTS:
+            output = oracles.prony(
+                "model", "tokenize", oracles.REAL_MODEL, "--text", text, "--json", "--special"
+            )
+            self.assertEqual(json.loads(output)["ids"], tokenizer.encode(text).ids)
         for key in (
             "tokens",
             "merges",
@@ -329,7 +335,7 @@ class Converted(Folder):
             self.assertEqual(result.returncode, 1)
             self.assertRegex(result.stderr, r"too large for float16 .*(k_proj|attn_k).*--precision")
         self.assertFalse((self.folder / "b.gguf").exists())
-        self.assertFalse((self.folder / "b" / "model.safetensors").exists())
+        self.assertFalse((self.folder / "b").exists())
         self.convert(source, "c", "--precision", "bfloat16")
 
 
