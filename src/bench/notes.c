@@ -68,6 +68,22 @@ static void note_bandwidth(struct notes *notes, const struct cells *cells, struc
                                 low * 1e-9, high * 1e-9));
 }
 
+/* Rows show the mean of a token, comparisons go by the median: where they part, say so. */
+static void note_disturbed(struct notes *notes, struct arena *arena)
+{
+    for (size_t i = 0; i < notes->summary->variant_count; i++) {
+        const struct summary_variant *variant = &notes->summary->variants[i];
+        const struct estimate *mean = &variant->metrics[METRIC_TPOT];
+        const struct estimate *median = &variant->metrics[METRIC_TPOT_MEDIAN];
+        if (mean->known && median->known && mean->value > 1.1 * median->value)
+            add(notes,
+                arena_printf(arena,
+                             "%s: some tokens took far longer than most (mean %.3g ms, "
+                             "median %.3g ms). Comparisons go by each process's median.",
+                             variant->variant->name, mean->value * 1e3, median->value * 1e3));
+    }
+}
+
 /* Cores that the manifest names; 0 when it does not. */
 static double manifest_cores(const struct record_run *run)
 {
@@ -104,6 +120,7 @@ enum status notes_make(struct summary *summary, const struct cells *cells, struc
     note_blocks(&notes, &summary->arena);
     note_failures(&notes, &summary->arena);
     note_load(&notes, &summary->arena);
+    note_disturbed(&notes, &summary->arena);
     note_bandwidth(&notes, cells, &summary->arena);
     add(&notes, "The outputs were not checked: this version has no equivalence gate, so nothing "
                 "here shows that the variants compute the same thing.");

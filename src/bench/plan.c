@@ -105,14 +105,8 @@ static enum status numbers_choose(struct plan *plan, const struct plan_request *
     plan->iterations = or_default(request->iterations, ITERATIONS);
     plan->warmup = WARMUP;
     plan->prompt_tokens = or_default(request->prompt_tokens, PROMPT_TOKENS);
-    if (request->quick && request->blocks > 1) {
-        error_set(err, STATUS_USAGE, "--quick is one block, --blocks asks for %u", request->blocks);
-        return error_remedy(err, "Leave one of them out.");
-    }
     plan->blocks =
-        request->quick
-            ? 1
-            : or_default(request->blocks, plan->variant_count > 1 ? VERDICT_BLOCKS : SINGLE_BLOCKS);
+        or_default(request->blocks, plan->variant_count > 1 ? VERDICT_BLOCKS : SINGLE_BLOCKS);
     return context_choose(plan, request, err);
 }
 

@@ -20,7 +20,6 @@ struct plan_request {
     size_t framework_count;
     const char *model_path, *model_type, *device;
     uint32_t iterations, blocks, prompt_tokens, context, threads;
-    bool quick; /* one block */
 };
 
 struct plan_variant {

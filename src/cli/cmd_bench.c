@@ -141,7 +141,7 @@ static const struct option options[] = {
 };
 
 /* Options that others of the contract will honour: silence would be a wrong measurement. */
-static enum status refuse_missing(const struct bench_options *o, struct error *err)
+static enum status options_check(const struct bench_options *o, struct error *err)
 {
     const char *name = o->quantize                  ? "--quantize"
                        : o->shard > 1               ? "--shard"
@@ -151,6 +151,11 @@ static enum status refuse_missing(const struct bench_options *o, struct error *e
                        : o->context.count > 1       ? "several values for --context"
                        : o->prompt_tokens.count > 1 ? "several values for --prompt-tokens"
                                                     : NULL;
+    if (!name && o->quick && o->blocks > 1) {
+        error_set(err, STATUS_USAGE, "--quick is one block, --blocks asks for %lld",
+                  (long long)o->blocks);
+        return error_remedy(err, "Leave one of them out.");
+    }
     if (!name)
         return STATUS_OK;
     error_set(err, STATUS_UNSUPPORTED, "%s: this version does not have that", name);
@@ -175,7 +180,6 @@ static void request_overlay(struct plan_request *request, const struct bench_opt
     request->device = o->device ? o->device : request->device;
     request->iterations = o->iterations ? (uint32_t)o->iterations : request->iterations;
     request->blocks = o->quick ? 1 : o->blocks ? (uint32_t)o->blocks : request->blocks;
-    request->quick = o->quick;
     request->threads = o->threads ? (uint32_t)o->threads : request->threads;
     request->context = context ? context : request->context;
     request->prompt_tokens = prompt ? prompt : request->prompt_tokens;
@@ -290,7 +294,7 @@ static enum status prepare(struct session *session, struct error *err)
 {
     const struct bench_options *o = session->options;
     struct plan_request request = {0};
-    enum status status = refuse_missing(o, err);
+    enum status status = options_check(o, err);
     if (!status)
         status = outputs_check(o, err);
     if (!status && o->resume)
