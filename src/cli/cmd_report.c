@@ -108,9 +108,9 @@ static enum status report(const struct report_command *options, const struct opt
     if (!status)
         status = summary_make(&summary, &record, err);
     if (!status)
-        status = print(&summary, options->wide, err);
-    if (!status)
         status = outputs_write(&options->outputs, &summary, err);
+    if (!status)
+        status = print(&summary, options->wide, err);
     summary_free(&summary);
     store_close(store);
     arena_free(&arena);

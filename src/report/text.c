@@ -79,47 +79,43 @@ char *text_clean(struct arena *arena, const char *text)
     return copy;
 }
 
-/* Columns of one character; uses the thread's locale. */
-static size_t code_width(uint32_t code)
+/* The longest beginning of a text's first bytes that takes at most width columns; *columns is
+ * what it takes. wcwidth knows characters by the locale, and UTF-8's widths are wanted whatever
+ * the user's is; without that locale every character counts as one column. */
+static size_t head_within(const char *text, size_t bytes, size_t width, size_t *columns)
 {
-    int width = wcwidth((wchar_t)code);
-    return width < 0 ? 1 : (size_t)width;
-}
-
-/* wcwidth knows characters by the locale; the widths of UTF-8 are wanted whatever the user's
- * is. Without that locale every character counts as one column. */
-static locale_t width_locale_enter(locale_t *utf8)
-{
-    *utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-    return *utf8 ? uselocale(*utf8) : (locale_t)0;
-}
-
-static void width_locale_leave(locale_t utf8, locale_t before)
-{
+    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    locale_t before = utf8 ? uselocale(utf8) : (locale_t)0;
+    size_t used = 0;
+    *columns = 0;
+    while (used < bytes) {
+        uint32_t code;
+        size_t length = utf8_decode(text + used, &code);
+        int own = wcwidth((wchar_t)code);
+        size_t after = *columns + (own < 0 ? 1 : (size_t)own);
+        if (after > width)
+            break;
+        *columns = after;
+        used += length;
+    }
     if (utf8) {
         uselocale(before);
         freelocale(utf8);
     }
+    return used;
 }
 
 /* Width of the first bytes of a text. */
 static size_t width_of(const char *text, size_t bytes)
 {
-    size_t width = 0;
-    size_t ascii = 0;
+    size_t columns, ascii = 0;
     while (ascii < bytes && (unsigned char)text[ascii] < 0x80)
         ascii++;
-    if (ascii == bytes)
-        return bytes;
-    locale_t utf8;
-    locale_t before = width_locale_enter(&utf8);
-    for (const char *end = text + bytes; text < end;) {
-        uint32_t code;
-        text += utf8_decode(text, &code);
-        width += code_width(code);
-    }
-    width_locale_leave(utf8, before);
-    return width;
+    if (ascii < bytes)
+        head_within(text, bytes, SIZE_MAX, &columns);
+    else
+        columns = bytes;
+    return columns;
 }
 
 size_t text_width(const char *text)
@@ -127,33 +123,20 @@ size_t text_width(const char *text)
     return width_of(text, strlen(text));
 }
 
-/* Bytes of the longest beginning of text that takes at most width columns; at least one
- * character, so that whoever cuts gets on. */
-static size_t head_bytes(const char *text, size_t width)
-{
-    size_t bytes = 0;
-    while (text[bytes]) {
-        uint32_t code;
-        size_t length = utf8_decode(text + bytes, &code);
-        if (bytes && width_of(text, bytes + length) > width)
-            break;
-        bytes += length;
-    }
-    return bytes;
-}
-
 const char *text_fit(struct arena *arena, const char *text, size_t width)
 {
     if (text_width(text) <= width)
         return text;
-    size_t tail_width = width / 2;
-    size_t head = head_bytes(text, width > tail_width + 1 ? width - tail_width - 1 : 1);
-    const char *tail = text + head;
-    while (*tail && text_width(tail) > tail_width) {
+    size_t bytes = strlen(text), columns, tail_width = width / 2;
+    size_t head =
+        head_within(text, bytes, width > tail_width ? width - tail_width - 1 : 0, &columns);
+    size_t before_tail = head_within(text, bytes, text_width(text) - tail_width, &columns);
+    /* A wide character, or what combines with the one before, may stand at the cut. */
+    while (text[before_tail] && text_width(text + before_tail) > tail_width) {
         uint32_t code;
-        tail += utf8_decode(tail, &code);
+        before_tail += utf8_decode(text + before_tail, &code);
     }
-    return arena_printf(arena, "%.*s…%s", (int)head, text, tail);
+    return arena_printf(arena, "%.*s…%s", (int)head, text, text + before_tail);
 }
 
 /* Prints bytes of text, no-break spaces as plain ones. */
@@ -204,10 +187,10 @@ static void wrapping_word(struct wrapping *wrapping, const char *word, size_t by
         wrapping->column++;
     }
     while (bytes) {
-        size_t room = wrapping->width - wrapping->column;
-        size_t part = width_of(word, bytes) > room ? head_bytes(word, room) : bytes;
+        size_t columns, room = wrapping->width - wrapping->column;
+        size_t part = head_within(word, bytes, room, &columns);
         print_bytes(wrapping->stream, word, part);
-        wrapping->column += width_of(word, part);
+        wrapping->column += columns;
         wrapping->empty = false;
         word += part;
         bytes -= part;
