@@ -155,12 +155,12 @@ void bpe_free(struct bpe *bpe)
 
 static size_t encode_short(const struct bpe *bpe, const char *piece, size_t bytes, int32_t *ids)
 {
-    uint32_t symbol[SHORT_BYTES], rank[SHORT_BYTES], joined[SHORT_BYTES];
+    uint32_t rank[SHORT_BYTES], joined[SHORT_BYTES];
     size_t count = bytes;
     for (size_t i = 0; i < count; i++)
-        symbol[i] = (uint32_t)bpe->byte[(unsigned char)piece[i]];
+        ids[i] = bpe->byte[(unsigned char)piece[i]];
     for (size_t i = 0; i + 1 < count; i++) {
-        const struct bpe_merge *merge = slot_of(bpe, symbol[i], symbol[i + 1]);
+        const struct bpe_merge *merge = slot_of(bpe, (uint32_t)ids[i], (uint32_t)ids[i + 1]);
         rank[i] = merge->rank;
         joined[i] = merge->id;
     }
@@ -172,22 +172,20 @@ static size_t encode_short(const struct bpe *bpe, const char *piece, size_t byte
         }
         if (rank[best] == NO_RANK)
             break;
-        symbol[best] = joined[best];
+        ids[best] = (int32_t)joined[best];
         count--;
         /* Pair best + 1 is gone: what follows moves down by one. */
         for (size_t i = best + 1; i < count; i++) {
-            symbol[i] = symbol[i + 1];
+            ids[i] = ids[i + 1];
             rank[i - 1] = rank[i];
             joined[i - 1] = joined[i];
         }
         for (size_t i = best ? best - 1 : 0; i <= best && i + 1 < count; i++) {
-            const struct bpe_merge *merge = slot_of(bpe, symbol[i], symbol[i + 1]);
+            const struct bpe_merge *merge = slot_of(bpe, (uint32_t)ids[i], (uint32_t)ids[i + 1]);
             rank[i] = merge->rank;
             joined[i] = merge->id;
         }
     }
-    for (size_t i = 0; i < count; i++)
-        ids[i] = (int32_t)symbol[i];
     return count;
 }
 

@@ -28,14 +28,14 @@ static enum status id_check(const struct tokenizer_parts *parts, const char *nam
     return error_where(err, "%s", parts->origin);
 }
 
-enum status tokenizer_create(struct tokenizer **result, const struct tokenizer_parts *parts,
+enum status tokenizer_create(struct tokenizer **tokenizer, const struct tokenizer_parts *parts,
                              struct error *err)
 {
-    struct tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
-    *result = NULL;
-    if (!tokenizer)
-        return error_no_memory(err, sizeof *tokenizer);
-    enum status status = pretokenizer_init(&tokenizer->pretokenizer, parts->pre, err);
+    struct tokenizer *made = calloc(1, sizeof *made);
+    *tokenizer = NULL;
+    if (!made)
+        return error_no_memory(err, sizeof *made);
+    enum status status = pretokenizer_init(&made->pretokenizer, parts->pre, err);
     if (status != STATUS_OK) {
         error_where(err, "%s", parts->origin);
         goto cleanup;
@@ -43,19 +43,19 @@ enum status tokenizer_create(struct tokenizer **result, const struct tokenizer_p
     if ((status = id_check(parts, "bos", parts->bos, err)) != STATUS_OK ||
         (status = id_check(parts, "eos", parts->eos, err)) != STATUS_OK)
         goto cleanup;
-    tokenizer->bos = (int32_t)parts->bos;
-    tokenizer->eos = (int32_t)parts->eos;
-    tokenizer->adds_bos = parts->adds_bos ? *parts->adds_bos : tokenizer->pretokenizer.adds_bos;
-    status = vocabulary_init(&tokenizer->vocabulary, parts, &tokenizer->arena, err);
+    made->bos = (int32_t)parts->bos;
+    made->eos = (int32_t)parts->eos;
+    made->adds_bos = parts->adds_bos ? *parts->adds_bos : made->pretokenizer.adds_bos;
+    status = vocabulary_init(&made->vocabulary, parts, &made->arena, err);
     if (status != STATUS_OK)
         goto cleanup;
-    status = bpe_init(&tokenizer->bpe, &tokenizer->vocabulary, parts, err);
+    status = bpe_init(&made->bpe, &made->vocabulary, parts, err);
     if (status == STATUS_OK) {
-        *result = tokenizer;
-        tokenizer = NULL;
+        *tokenizer = made;
+        made = NULL;
     }
 cleanup:
-    tokenizer_close(tokenizer);
+    tokenizer_close(made);
     return status;
 }
 
