@@ -14,8 +14,6 @@
 #include "report/report.h"
 #include "store/store.h"
 
-enum { EXIT_INTERRUPTED = 130 };
-
 struct bench_options {
     struct option_list framework, output, context, prompt_tokens;
     const char *model_type, *model_path, *device, *quantize;

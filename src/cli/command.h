@@ -15,7 +15,8 @@ enum exit_status {
     EXIT_ERROR = 1,
     EXIT_REGRESSION = 3,
     EXIT_UNDECIDED = 4,
-    EXIT_INVALID = 5
+    EXIT_INVALID = 5,
+    EXIT_INTERRUPTED = 130 /* as after SIGINT in a shell */
 };
 
 enum option_kind {

@@ -11,6 +11,9 @@ static const struct {
                     "default prony in XDG_CACHE_HOME, or ~/.cache/prony."},
     {"PRONY_ENGINE_PATH", "Folders with engines, separated by colons. They come before the ones "
                           "that prony was installed with."},
+    {"NO_COLOR", "When set, no output has colours."},
+    {"PRONY_STORE", "The file with all results; by default prony/results.db in XDG_DATA_HOME, or "
+                    "~/.local/share/prony/results.db."},
 };
 
 /* Text for roff: a dash is a dash and not a hyphen, and a line never is a request by chance. */

@@ -14,6 +14,7 @@ const struct exit_meaning exit_meanings[] = {
     {EXIT_REGRESSION, "a regression: the candidate is slower"},
     {EXIT_UNDECIDED, "undecided: the measurement cannot tell"},
     {EXIT_INVALID, "invalid: nothing could be measured, or what was is not equivalent"},
+    {EXIT_INTERRUPTED, "interrupted by Ctrl-C; what was measured is kept"},
     {0, NULL},
 };
 
@@ -229,7 +230,8 @@ static void print_options(FILE *stream, int width, const struct command *command
 
 bool help_exits_with(const struct command *command, int status)
 {
-    return status == EXIT_PASS || status == EXIT_ERROR || (command->exits >> status & 1);
+    return status == EXIT_PASS || status == EXIT_ERROR ||
+           (status < 32 && command->exits >> status & 1);
 }
 
 static void print_exits(FILE *stream, int width, const struct command *command)
