@@ -3,7 +3,9 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "model/files.h"
 #include "model/rope_factors.h"
@@ -60,6 +62,20 @@ static void source_row(const void *context, const struct weight *weight, uint64_
     if (model->rope_interleaved && (weight->role == WEIGHT_Q || weight->role == WEIGHT_K))
         row = layout_row_to_gguf(row, model->config.head_size);
     tensor_row_f32(tensor, row, out);
+}
+
+/* Lets go of the mapped pages: the memory that a conversion takes stays small. q and k are read in
+ * another order within a head, so that a page may be mapped again, which is harmless. */
+static void source_done(const void *context, const struct weight *weight, uint64_t row,
+                        uint64_t rows)
+{
+    const struct tensor *tensor = source_tensor(context, weight);
+    if (!tensor->data)
+        return;
+    uint64_t row_bytes = tensor->bytes / tensor_rows(tensor);
+    const unsigned char *start = (const unsigned char *)tensor->data + row * row_bytes;
+    size_t into_page = (uintptr_t)start % (uintptr_t)sysconf(_SC_PAGESIZE);
+    madvise((void *)(start - into_page), rows * row_bytes + into_page, MADV_DONTNEED);
 }
 
 static bool is_same_file(const char *a, const char *b)
@@ -134,7 +150,7 @@ enum status model_convert(const struct model *model, const struct model_output *
         .name = model->name,
         .config = model->config,
         .rope_freqs = model->rope_freqs.data || model->config.rope.kind == ROPE_SCALING_LLAMA3,
-        .source = {source_row, model},
+        .source = {.row = source_row, .done = source_done, .context = model},
     };
     *note = (struct error){.status = STATUS_OK};
     enum status status = check_output(model, output, err);

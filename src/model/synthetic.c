@@ -144,7 +144,7 @@ enum status synthetic_write(const struct model_config *config, const char *name,
             .config = complete,
             .rope_freqs = config->rope.kind == ROPE_SCALING_LLAMA3,
             .tokens = &tokens,
-            .source = {generate_row, &generator},
+            .source = {.row = generate_row, .context = &generator},
         };
         status = model_write(&content, output, bytes, err);
     }

@@ -77,6 +77,8 @@ static enum status block_compute(const struct weights_job *job, const struct blo
                                 w->type == TENSOR_F16 ? "bfloat16" : "float32");
         }
     }
+    if (job->source.done)
+        job->source.done(job->source.context, w, block->row, block->rows);
     return STATUS_OK;
 }
 

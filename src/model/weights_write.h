@@ -14,6 +14,8 @@ struct weight_source {
     /* Writes one row, weight->columns values, rows of q and k in safetensors' order. Called by
      * several threads at once. */
     void (*row)(const void *context, const struct weight *weight, uint64_t row, float *out);
+    /* Rows that are not read again soon; NULL: nobody cares. Called by several threads at once. */
+    void (*done)(const void *context, const struct weight *weight, uint64_t row, uint64_t rows);
     const void *context;
 };
 
