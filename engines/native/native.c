@@ -81,11 +81,11 @@ static int precision_choose(const struct prony_load *request, struct prony_error
  * would be counted as the model's memory. */
 static void source_drop(const struct tensor *tensor, enum tensor_type held)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t start = ((uintptr_t)tensor->data + page - 1) / page * page;
-    uintptr_t end = ((uintptr_t)tensor->data + tensor->bytes) / page * page;
-    if (tensor->type != held && tensor->data && end > start)
-        madvise((void *)start, end - start, MADV_DONTNEED);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t before = (page - (uintptr_t)tensor->data % page) % page; /* the first page is shared */
+    if (tensor->type == held || !tensor->data || tensor->bytes < before + page)
+        return;
+    madvise((char *)tensor->data + before, (tensor->bytes - before) / page * page, MADV_DONTNEED);
 }
 
 static void sources_drop(const struct model *model, enum tensor_type held)

@@ -23,9 +23,9 @@ int prony_fail(struct prony_error *error, const char *code, const char *hint, co
                ...)
 {
     va_list args;
-    va_start(args, message);
     snprintf(error->code, sizeof error->code, "%s", code);
-    snprintf(error->hint, sizeof error->hint, "%s", hint ? hint : "");
+    snprintf(error->hint, sizeof error->hint, "%s", hint);
+    va_start(args, message);
     vsnprintf(error->message, sizeof error->message, message, args);
     va_end(args);
     return -1;

@@ -16,8 +16,6 @@
 
 enum { KILL_LIMIT_MS = 5000 };
 
-extern char **environ;
-
 /* Length of the name when entry is "NAME=...", else 0. */
 static size_t name_length(const char *entry)
 {

@@ -172,7 +172,7 @@ static bool watch(const struct guard_task *task, int signal_fd, pid_t pid, int *
 _Noreturn void guard_run(const struct guard_task *task)
 {
     sigset_t all;
-    pid_t pid;
+    pid_t pid = -1;
     bool ended = false;
     int wait_status = SIGKILL;
 

@@ -19,7 +19,8 @@ static enum status generate(struct conformance *test, const int32_t *prompt, siz
                             size_t tokens, int32_t *ids, struct error *err)
 {
     int64_t stamps_ns[CONFORMANCE_CONTEXT];
-    struct worker_generated generated = {.ids = ids, .stamps_ns = stamps_ns};
+    struct worker_generated generated = {.stamps_ns = stamps_ns};
+    generated.ids = ids;
     return worker_generate(test->worker, prompt, prompt_count, tokens, &generated, err);
 }
 
@@ -181,7 +182,8 @@ static enum status stream(struct conformance *test, const struct worker_sampling
                           int32_t *ids, size_t *count, struct error *err)
 {
     int64_t stamps_ns[CONFORMANCE_TOKENS];
-    struct worker_generated generated = {.ids = ids, .stamps_ns = stamps_ns};
+    struct worker_generated generated = {.stamps_ns = stamps_ns};
+    generated.ids = ids;
     enum status status = worker_stream(test->worker, test->prompt, CONFORMANCE_PROMPT,
                                        CONFORMANCE_TOKENS, sampling, accept, NULL, &generated, err);
     *count = generated.count;

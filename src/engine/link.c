@@ -97,9 +97,9 @@ enum status link_fail(struct link *link, struct error *err)
     char tail[360];
     child_kill(&link->child);
     if (!link->dead) {
-        char what[sizeof err->what];
-        memcpy(what, err->what, sizeof what);
-        snprintf(err->what, sizeof err->what, "%s: %.460s", link->engine->name, what);
+        char what[sizeof err->what + 64]; /* cleaned again: cutting may have split a character */
+        int length = snprintf(what, sizeof what, "%s: %s", link->engine->name, err->what);
+        protocol_clean(err->what, sizeof err->what, what, (size_t)length);
         link_log_tail(link->log_path, tail, sizeof tail);
         if (*tail && !err->where[0] && err->status != STATUS_INTERRUPTED)
             error_where(err, "its log ends: %s", tail);

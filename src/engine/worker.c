@@ -47,14 +47,14 @@ static int64_t limit_or(int64_t limit_ms, int64_t otherwise_ms)
     return limit_ms > 0 ? limit_ms : otherwise_ms;
 }
 
-enum status worker_start(struct worker **result, const struct engine *engine,
+enum status worker_start(struct worker **started, const struct engine *engine,
                          const struct worker_options *options, struct worker_hello *hello,
                          struct error *err)
 {
     struct link_call call = {.doing = "say hello",
                              .limit_ms = limit_or(options->hello_ms, HELLO_MS)};
     json_t *reply;
-    *result = NULL;
+    *started = NULL;
     *hello = (struct worker_hello){0};
     struct worker *worker = calloc(1, sizeof *worker);
     if (!worker)
@@ -77,7 +77,7 @@ enum status worker_start(struct worker **result, const struct engine *engine,
         worker_stop(worker);
         return status;
     }
-    *result = worker;
+    *started = worker;
     return STATUS_OK;
 }
 
@@ -240,7 +240,7 @@ enum status worker_stream(struct worker *worker, const int32_t *prompt, size_t p
         stream.window.received_ns = stream.call.received_ns;
         status = protocol_generated(reply, &stream.window, generated, err);
         if (!status && (generated->count != stream.count ||
-                        memcmp(generated->ids, stream.ids, stream.count * sizeof *stream.ids)))
+                        memcmp(generated->ids, stream.ids, stream.count * sizeof *stream.ids) != 0))
             status = error_set(err, STATUS_PROTOCOL, "its reply has other tokens than it streamed");
         status = judge(worker, status, reply, err);
     }

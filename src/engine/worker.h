@@ -65,7 +65,7 @@ struct worker_memory {
 };
 
 /* Spawns the engine's command and says hello. The engine must outlive the worker. */
-enum status worker_start(struct worker **worker, const struct engine *engine,
+enum status worker_start(struct worker **started, const struct engine *engine,
                          const struct worker_options *options, struct worker_hello *hello,
                          struct error *err);
 enum status worker_load(struct worker *worker, const struct worker_load *request,
