@@ -67,7 +67,7 @@ static enum status run(struct error *err)
     struct engine_catalogue catalogue;
     struct worker_hello hello;
     struct worker *worker = NULL;
-    struct result instant, paced;
+    struct result instant = {0}, paced = {0};
     enum status status = engine_catalogue_open(&catalogue, err);
     if (status)
         return status;

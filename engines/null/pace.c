@@ -51,7 +51,7 @@ int pace_options_parse(struct pace_options *options, const char *json, struct pr
                                 "the option \"%s\" should be a number between %g and %g", key,
                                 known[i].low, known[i].high);
         else
-            *(double *)((char *)options + known[i].offset) = number;
+            memcpy((char *)options + known[i].offset, &number, sizeof number);
     }
     json_decref(object);
     return failed;

@@ -333,10 +333,22 @@ FAULTS = {
     ),
     "early-prompt": fault("generate", put(prompt_ns=1)),
     "text-stamps": fault("generate", put_stamps(lambda stamps: stamps.append(str(stamps.pop())))),
-    "id-outside": fault("generate", lambda self, reply: reply["ids"].append(reply["ids"].pop() + VOCABULARY)),
-    "negative-id": fault("generate", lambda self, reply: reply["ids"].append(-1 - reply["ids"].pop())),
-    "too-few": fault("generate", lambda self, reply: (reply["ids"].pop(), reply["stamps_ns"].pop())[2:]),
-    "too-many": fault("generate", lambda self, reply: (reply["ids"].append(1), reply["stamps_ns"].append(reply["stamps_ns"][-1]))[2:]),
+    "id-outside": fault(
+        "generate", lambda self, reply: reply["ids"].append(reply["ids"].pop() + VOCABULARY)
+    ),
+    "negative-id": fault(
+        "generate", lambda self, reply: reply["ids"].append(-1 - reply["ids"].pop())
+    ),
+    "too-few": fault(
+        "generate", lambda self, reply: (reply["ids"].pop(), reply["stamps_ns"].pop())[2:]
+    ),
+    "too-many": fault(
+        "generate",
+        lambda self, reply: (
+            reply["ids"].append(1),
+            reply["stamps_ns"].append(reply["stamps_ns"][-1]),
+        )[2:],
+    ),
     "random": with_method(next_id=random_id),
     "remembers": with_method(next_id=remember, request_prompt=None),
     "any-context": with_method(check=take_any_context),

@@ -17,11 +17,15 @@ WORKER = SOURCE / "tests/conformance/worker.py"
 # fault: (what the failed check is called, what its error says)
 EXPECTED = {
     "no-hello": ("starts and says hello", "did not say hello within"),
-    "exits-early": ("starts and says hello", "ended when it should say hello: exited with status 0"),
+    "exits-early": (
+        "starts and says hello",
+        "ended when it should say hello: exited with status 0",
+    ),
     "wrong-version": ("starts and says hello", "protocol version 2"),
     "no-name": ("starts and says hello", '"engine" is missing|"engine" is null'),
     "no-devices": ("starts and says hello", '"devices"'),
-    "talks-unasked": ("says nothing unasked", "nobody asked for"),
+    # By the check of just that, or, when the machine is slow, by the next one.
+    "talks-unasked": ("", "nobody asked for|more than was asked for"),
     "exits-at-unknown": ("an unknown request with an error", "exited with status 4"),
     "accepts-unknown": ("an unknown request with an error", "an error is due"),
     "any-model": ("a missing model with an error", "loaded a model that is not there"),
