@@ -11,29 +11,28 @@
 #define SPACE "[" SPACES "]"
 #define SYMBOL "[^" SPACES "\\p{L}\\p{N}]"
 
-/* Every character begins a match of one of the alternatives, so the pieces leave no gap. */
+/* In each pattern every character begins a match of one of the alternatives, so that the pieces
+ * leave no gap. */
+static const char llama3_pattern[] =
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?" SYMBOL
+    "+[\\r\\n]*|" SPACE "*[\\r\\n]+|" SPACE "+(?![^" SPACES "])|" SPACE "+";
+
+static const char gpt2_pattern[] =
+    "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?" SYMBOL "+|" SPACE "+(?![^" SPACES "])|" SPACE "+";
+
+/* Digits are cut out one by one before GPT-2's pattern sees what is between them: to it, a digit is
+ * the end of the text. */
+static const char smollm_pattern[] = "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+|\\p{N}| ?" SYMBOL "+|" SPACE
+                                     "+(?![^" SPACES "\\p{N}])|" SPACE "+";
+
 static const struct {
     const char *name, *pattern;
     bool whole_tokens, adds_bos;
 } known[] = {
-    {"llama-bpe",
-     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?" SYMBOL
-     "+[\\r\\n]*|" SPACE "*[\\r\\n]+|" SPACE "+(?![^" SPACES "])|" SPACE "+",
-     true, true},
-    {"gpt2",
-     "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?" SYMBOL "+|" SPACE "+(?![^" SPACES "])|" SPACE
-     "+",
-     false, false},
-    {"gpt-2",
-     "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?" SYMBOL "+|" SPACE "+(?![^" SPACES "])|" SPACE
-     "+",
-     false, false},
-    /* Digits are cut out one by one before gpt2's pattern sees what is between them: to it, a
-     * digit is the end of the text. */
-    {"smollm",
-     "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+|\\p{N}| ?" SYMBOL "+|" SPACE "+(?![^" SPACES "\\p{N}])|" SPACE
-     "+",
-     false, false},
+    {"llama-bpe", llama3_pattern, true, true},
+    {"gpt2", gpt2_pattern, false, false},
+    {"gpt-2", gpt2_pattern, false, false},
+    {"smollm", smollm_pattern, false, false},
 };
 
 static enum status pcre2_error(struct error *err, const char *doing, int code)
