@@ -47,6 +47,28 @@ static struct estimate highest(const double *values, size_t count)
     return best;
 }
 
+/* Why a metric is missing though processes went well: the engine did not tell what it takes. */
+static void missing_reasons(struct summary_variant *variant)
+{
+    static const struct {
+        enum metric metric, needs;
+        const char *why;
+    } reasons[] = {
+        {METRIC_WEIGHTS, METRIC_WEIGHTS, "the engine does not tell the size of its weights"},
+        {METRIC_MEMORY_OVERHEAD, METRIC_WEIGHTS,
+         "the engine does not tell the size of its weights"},
+        {METRIC_LIMIT_SHARE, METRIC_WEIGHTS, "the engine does not tell the size of its weights"},
+        {METRIC_LIMIT_SHARE, METRIC_BANDWIDTH, "the memory's bandwidth was not probed"},
+        {METRIC_PEAK_MEMORY, METRIC_PEAK_MEMORY, "the engine does not tell its memory"},
+        {METRIC_MODEL_MEMORY, METRIC_PEAK_MEMORY, "the engine does not tell its memory"},
+    };
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+        struct estimate *estimate = &variant->metrics[reasons[i].metric];
+        if (!estimate->known && !estimate->why && !variant->metrics[reasons[i].needs].known)
+            estimate->why = reasons[i].why;
+    }
+}
+
 static enum status variant_estimates(struct summary *summary, const struct cells *cells,
                                      size_t index, struct error *err)
 {
@@ -79,6 +101,8 @@ static enum status variant_estimates(struct summary *summary, const struct cells
         if (cells_at(cells, index, block)->process)
             pooled += process_steps(cells_at(cells, index, block)->process, pool + pooled);
     pool_steps(variant, pool, pooled, measured, &summary->arena);
+    if (measured)
+        missing_reasons(variant);
     return STATUS_OK;
 }
 
@@ -89,6 +113,8 @@ static enum status precision_impact(struct summary *summary, const struct cells 
     const struct record_variant *variants = summary->run->variants;
     struct estimate *impact = &summary->variants[index].metrics[METRIC_PRECISION_IMPACT];
     size_t base = 0;
+    if (strcmp(variants[index].precision, "float32") == 0)
+        base = index; /* another float32 variant differs in something else */
     while (base < cells->variants && (strcmp(variants[base].engine, variants[index].engine) != 0 ||
                                       strcmp(variants[base].precision, "float32") != 0))
         base++;
