@@ -1,4 +1,6 @@
 /* What the figures say, in sentences: each is made from figures and says how sure they are. */
+#include <string.h>
+
 #include "report/findings.h"
 #include "report/report.h"
 #include "report/text.h"
@@ -43,11 +45,12 @@ static void put_item(const struct page *page, const char **label, const char *te
 static void put_head(const struct page *page, const struct findings *findings)
 {
     const struct summary *summary = findings->summary;
-    put_bold(page, "Analysis", 0);
+    char scope[96] = "";
     if (summary->comparison_count && !findings->verdicts)
-        fprintf(page->stream, ": what was measured; with %zu block%s this is no verdict",
-                summary->blocks, summary->blocks == 1 ? "" : "s");
-    fputc('\n', page->stream);
+        snprintf(scope, sizeof scope, ": what was measured; with %zu block%s this is no verdict",
+                 summary->blocks, summary->blocks == 1 ? "" : "s");
+    put_bold(page, "Analysis", 0);
+    text_wrap(page->stream, scope, strlen("Analysis"), INDENT, page->width);
     if (summary->blocks > 1)
         fprintf(page->stream, "%*sIn parentheses: 95 %% intervals over %zu blocks.\n", INDENT, "",
                 summary->blocks);

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { DECIMALS_MAX = 4 };
+enum { DECIMALS_MAX = 6 };
 
 int number_decimals(double value, int preferred)
 {
@@ -71,7 +71,8 @@ struct number number_spread(const struct estimate *estimate, const struct metric
     if (!estimate_has_interval(estimate))
         return (struct number){""};
     int decimals = number_decimals(estimate->value * info->scale, info->decimals);
-    double least = pow(10, -decimals);
-    double spread = estimate_spread(estimate) * info->scale;
-    return number_format(spread > 0 && spread < least ? least : spread, decimals);
+    double least = pow(10, -decimals),
+           spread = fmax(estimate_spread(estimate) * info->scale, least);
+    int enough = 2 - (int)floor(log10(spread)); /* three significant digits */
+    return number_format(spread, enough < 0 ? 0 : enough < decimals ? enough : decimals);
 }

@@ -11,7 +11,7 @@ struct number {
     char text[32];
 };
 
-/* The digits after the point that suit a value: as many as preferred, more (at most 4) where a
+/* The digits after the point that suit a value: as many as preferred, more (at most 6) where a
  * small value would keep fewer than three significant digits, 1 from 1000 on, 0 from 10000. */
 int number_decimals(double value, int preferred);
 /* "12.29"; from 1e9 on "1.23e+12"; "n/a" when it is not finite. */
@@ -27,8 +27,8 @@ bool estimate_has_interval(const struct estimate *estimate);
 /* Half of the interval, the longer side: what stands after ±, in the estimate's own unit. */
 double estimate_spread(const struct estimate *estimate);
 
-/* An estimate in its metric's unit. A spread never shows as 0; its text is empty without an
- * interval. */
+/* An estimate in its metric's unit. A spread has the digits of its value, at most three of
+ * them significant, and never shows as 0; its text is empty without an interval. */
 struct number number_metric(const struct estimate *estimate, const struct metric_info *info);
 struct number number_spread(const struct estimate *estimate, const struct metric_info *info);
 

@@ -199,6 +199,15 @@ static void wrapping_word(struct wrapping *wrapping, const char *word, size_t by
     }
 }
 
+/* Bytes of the word that a text begins with; "5 %" is one. */
+static size_t word_bytes(const char *text)
+{
+    size_t bytes = strcspn(text, " ");
+    while (text[bytes] == ' ' && text[bytes + 1] == '%')
+        bytes += 1 + strcspn(text + bytes + 1, " ");
+    return bytes;
+}
+
 void text_wrap(FILE *stream, const char *text, size_t column, size_t indent, size_t width)
 {
     enum { NARROWEST = 8 };
@@ -207,7 +216,7 @@ void text_wrap(FILE *stream, const char *text, size_t column, size_t indent, siz
     if (width < start + NARROWEST)
         wrapping.width = start + NARROWEST;
     for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
-        size_t bytes = strcspn(text, " ");
+        size_t bytes = word_bytes(text);
         wrapping_word(&wrapping, text, bytes);
         text += bytes;
     }

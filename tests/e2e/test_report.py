@@ -27,7 +27,7 @@ class Report(unittest.TestCase):
         model = cls.folder / "tiny.gguf"
         cls.prony("model", "make", "--size", "tiny", "--output", model, check=True)
         cls.bench = [
-            cls.prony("bench", "--framework", "null", "null-instant", "--model-path", model,
+            cls.prony("bench", "--framework", "null-instant", "null-noisy", "--model-path", model,
                       "--iterations", "8", "--blocks", str(blocks), check=True)
             for blocks in (2, 1)
         ]
@@ -62,6 +62,11 @@ class Report(unittest.TestCase):
         self.assertIn("with 2 blocks this is no verdict", text)
         self.assertNotRegex(text, "faster|slower")
 
+    def test_says_why_a_figure_is_missing(self):
+        text = self.prony("report", 1, check=True).stdout
+        self.assertRegex(text, r"% of Limit +n/a +n/a\n")
+        self.assertIn("n/a % of Limit: the engine does not tell the size of its weights", text)
+
     def test_every_metric_when_wide(self):
         text = self.prony("report", 1, "--wide", check=True).stdout
         self.assertIn("Median Latency (ms)", text)
@@ -79,7 +84,7 @@ class Report(unittest.TestCase):
         self.prony("report", 1, "--output", *files, check=True)
         run = json.loads(files[0].read_text())
         self.assertEqual([result["framework"] for result in run["results"]],
-                         ["null", "null-instant"])
+                         ["null-instant", "null-noisy"])
         self.assertEqual(list(run["results"][0])[:len(CONTRACT)], CONTRACT)
         self.assertEqual(run["results"][0]["iterations"], 8)
         with files[1].open(newline="") as file:
@@ -89,7 +94,7 @@ class Report(unittest.TestCase):
         with files[2].open(newline="") as file:
             counted = [row for row in csv.DictReader(file) if row["counted"] == "1"]
         self.assertEqual(len(counted), 8 * 2 * 2)  # steps, variants, blocks
-        self.assertRegex(files[3].read_text(), r"\A\| Metric \| Null \| Null-Instant \|\n\| :---")
+        self.assertRegex(files[3].read_text(), r"\A\| Metric \| Null-Instant \| Null-Noisy \|\n\| :---")
         again = self.folder / "again.json"
         self.prony("report", 1, "--output", again, check=True)
         self.assertEqual(again.read_bytes(), files[0].read_bytes())

@@ -106,6 +106,7 @@ static void test_wrap(void **state)
     check_wrap("one two three four", 0, 0, 9, "one two\nthree\nfour\n");
     check_wrap("one two three four", 4, 2, 13, "one two\n  three four\n");
     check_wrap("exactly ten", 0, 0, 11, "exactly ten\n");
+    check_wrap("nearly 100 % of it", 0, 0, 10, "nearly\n100 % of\nit\n");
     check_wrap("  spaces   are one  ", 0, 0, 40, "spaces are one\n");
     check_wrap("abcdefghijklmnop", 0, 0, 10, "abcdefghij\nklmnop\n");
     check_wrap("in abcdefghijklmnop", 0, 0, 10, "in\nabcdefghij\nklmnop\n");
@@ -128,7 +129,8 @@ static void test_numbers(void **state)
     check_number(81.4, 1, "81.4");
     check_number(0.548, 2, "0.548");
     check_number(0.0123, 2, "0.0123");
-    check_number(0.00001, 2, "0.0000");
+    check_number(0.0000381, 2, "0.000038");
+    check_number(0.00000001, 2, "0.000000");
     check_number(2.456, 1, "2.46");
     check_number(1234.56, 2, "1234.6");
     check_number(12345.67, 2, "12346");
@@ -162,6 +164,10 @@ static void test_spreads(void **state)
     estimate.low = 0.01229 - 1e-9;
     estimate.high = 0.01229 + 1e-9;
     assert_string_equal(number_spread(&estimate, ms).text, "0.01"); /* never 0 */
+    estimate.high = 0.0456789;
+    assert_string_equal(number_spread(&estimate, ms).text, "33.4");
+    estimate.high = 45.6789;
+    assert_string_equal(number_spread(&estimate, ms).text, "45667");
     estimate.low = estimate.high = estimate.value;
     assert_string_equal(number_spread(&estimate, ms).text, "");
     estimate.known = false;
