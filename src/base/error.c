@@ -4,6 +4,18 @@
 #include <stdarg.h>
 #include <string.h>
 
+/* Names and texts come from files and workers: what would steer a terminal becomes '?'. C1 control
+ * characters are C2 80 to C2 9F in UTF-8. */
+static void neutralise(char *text)
+{
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
+        if (*c < ' ' || *c == 0x7f)
+            *c = '?';
+        else if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f)
+            c[0] = c[1] = '?';
+    }
+}
+
 enum status error_set(struct error *err, enum status status, const char *what, ...)
 {
     va_list args;
@@ -12,6 +24,7 @@ enum status error_set(struct error *err, enum status status, const char *what, .
     va_start(args, what);
     vsnprintf(err->what, sizeof err->what, what, args);
     va_end(args);
+    neutralise(err->what);
     return status;
 }
 
@@ -21,6 +34,7 @@ enum status error_where(struct error *err, const char *where, ...)
     va_start(args, where);
     vsnprintf(err->where, sizeof err->where, where, args);
     va_end(args);
+    neutralise(err->where);
     return err->status;
 }
 
@@ -30,6 +44,7 @@ enum status error_remedy(struct error *err, const char *remedy, ...)
     va_start(args, remedy);
     vsnprintf(err->remedy, sizeof err->remedy, remedy, args);
     va_end(args);
+    neutralise(err->remedy);
     return err->status;
 }
 

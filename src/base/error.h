@@ -30,7 +30,8 @@ struct error {
 };
 
 /* Starts an error: what happened. Clears where and remedy. Returns status, so that a function can
- * end with `return error_set(...)`. Text that does not fit is cut. err may not be NULL. */
+ * end with `return error_set(...)`. Text that does not fit is cut, and control characters in it
+ * become '?'. err may not be NULL. */
 enum status error_set(struct error *err, enum status status, const char *what, ...)
     __attribute__((format(printf, 3, 4)));
 

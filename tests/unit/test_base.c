@@ -69,6 +69,16 @@ static void error_text_that_is_too_long_is_cut(void **state)
     assert_int_equal(strlen(err.what), sizeof err.what - 1);
 }
 
+static void error_text_cannot_steer_a_terminal(void **state)
+{
+    (void)state;
+    struct error err;
+    error_set(&err, STATUS_FORMAT, "a\x1b[31mb\nc\x7f \xc3\xa9 \xc2\x9b");
+    error_where(&err, "x\ry");
+    assert_string_equal(err.what, "a?[31mb?c? \xc3\xa9 ??");
+    assert_string_equal(err.where, "x?y");
+}
+
 static void arena_memory_is_aligned_zeroed_and_checked(void **state)
 {
     (void)state;
@@ -249,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(error_is_one_line_with_place_and_remedy),
         cmocka_unit_test(error_text_that_is_too_long_is_cut),
+        cmocka_unit_test(error_text_cannot_steer_a_terminal),
         cmocka_unit_test(arena_memory_is_aligned_zeroed_and_checked),
         cmocka_unit_test(writer_shows_nothing_before_commit),
         cmocka_unit_test(writer_on_a_full_disk_leaves_the_old_file),
