@@ -107,12 +107,15 @@ static enum status json_print(const struct tokenizer *tokenizer, const int32_t *
     if (complete)
         top =
             json_pack("{s:I, s:O, s:O}", "count", (json_int_t)count, "ids", list, "pieces", pieces);
-    complete = top && json_dumpf(top, stdout, JSON_COMPACT) == 0;
+    if (top) {
+        json_dumpf(top, stdout, JSON_COMPACT); /* the caller looks at stdout's state */
+        puts("");
+    }
+    enum status status = top ? STATUS_OK : error_no_memory(err, count * sizeof *ids);
     json_decref(top);
     json_decref(pieces);
     json_decref(list);
-    puts("");
-    return complete ? STATUS_OK : error_no_memory(err, count * sizeof *ids);
+    return status;
 }
 
 static enum status tokenize(const struct tokenize_options *options, const struct option_list *args,

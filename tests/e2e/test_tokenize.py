@@ -123,7 +123,7 @@ class Tokenize(unittest.TestCase):
 
     def test_a_full_disk_is_an_error(self):
         with open("/dev/full", "wb") as full:
-            for options in ([], ["--json"]):
+            for options in ([], ["--json"], ["--json", "--text", 5000 * TEXT[:20]]):
                 command = [PRONY, "model", "tokenize", self.gguf, "--text", TEXT, *options]
                 result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
                 self.assertEqual(result.returncode, 1)
