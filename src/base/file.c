@@ -76,7 +76,7 @@ enum status file_read(const char *path, size_t limit, char **text, size_t *bytes
         }
     }
     fclose(stream);
-    if (status) {
+    if (status || !buffer) {
         free(buffer);
         return error_where(err, "%s", path);
     }
@@ -194,11 +194,9 @@ enum status disk_free_bytes(const char *path, uint64_t *bytes, struct error *err
     int bad = statvfs(copy, &fs);
     while (bad && errno == ENOENT) {
         char *slash = strrchr(copy, '/');
-        if (!slash)
-            strcpy(copy, ".");
-        else
+        if (slash)
             slash[slash == copy] = '\0';
-        bad = statvfs(copy, &fs);
+        bad = statvfs(slash ? copy : ".", &fs);
         if (!slash || slash == copy)
             break;
     }

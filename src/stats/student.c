@@ -33,8 +33,8 @@ static double beta_fraction(double a, double b, double x)
 static double log_gamma(double x)
 {
     double shift = 0;
-    for (; x < 12; x++)
-        shift += log(x);
+    while (x < 12)
+        shift += log(x++);
     double r = 1 / (x * x);
     double series =
         (1.0 / 12 - r * (1.0 / 360 - r * (1.0 / 1260 - r * (1.0 / 1680 - r / 1188)))) / x;

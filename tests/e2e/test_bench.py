@@ -1,4 +1,5 @@
 """prony bench as a user runs it: whole runs, failing engines, interruptions, bad places to store."""
+
 import json
 import os
 import re
@@ -21,13 +22,23 @@ def engine_write(folder, name, command, options=None, devices=("cpu",), install=
     home = Path(folder) / name
     home.mkdir(parents=True)
     manifest = {
-        "name": name, "title": name.title(), "licence": "MIT", "about": "For a test.",
-        "command": command, "hidden": True,
-        "variants": [{"name": name, "title": name.title(), "precision": "float32",
-                      "about": "For a test.",
-                      "supports": {"formats": ["gguf", "safetensors"],
-                                   "devices": list(devices)},
-                      "options": options or {}}]}
+        "name": name,
+        "title": name.title(),
+        "licence": "MIT",
+        "about": "For a test.",
+        "command": command,
+        "hidden": True,
+        "variants": [
+            {
+                "name": name,
+                "title": name.title(),
+                "precision": "float32",
+                "about": "For a test.",
+                "supports": {"formats": ["gguf", "safetensors"], "devices": list(devices)},
+                "options": options or {},
+            }
+        ],
+    }
     if install:
         manifest["install"] = install
     (home / "engine.json").write_text(json.dumps(manifest))
@@ -40,8 +51,11 @@ class Bench(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         root = cls.root = Path(cls.folder.name)
         cls.model = root / "tiny.gguf"
-        subprocess.run([PRONY, "model", "make", "--size", "tiny", "--output", cls.model],
-                       check=True, capture_output=True)
+        subprocess.run(
+            [PRONY, "model", "make", "--size", "tiny", "--output", cls.model],
+            check=True,
+            capture_output=True,
+        )
         engines = root / "engines"
         engine_write(engines, "quick", [str(WORKER)], {"token_us": 100, "prefill_us": 1})
         engine_write(engines, "slow", [str(WORKER)], {"token_us": 4000, "prefill_us": 1})
@@ -53,8 +67,8 @@ class Bench(unittest.TestCase):
         # Fails every other time it is started.
         moody = engine_write(engines, "moody", ["./worker"], {"token_us": 100, "prefill_us": 1})
         (moody / "worker").write_text(
-            "#!/bin/sh\nif mkdir turn 2>/dev/null; then exit 3; fi\n"
-            f"rmdir turn\nexec {WORKER}\n")
+            f"#!/bin/sh\nif mkdir turn 2>/dev/null; then exit 3; fi\nrmdir turn\nexec {WORKER}\n"
+        )
         (moody / "worker").chmod(0o755)
 
     @classmethod
@@ -63,22 +77,36 @@ class Bench(unittest.TestCase):
 
     def setUp(self):
         self.store = self.root / f"{self.id().rsplit('.', 1)[-1]}.db"
-        self.environment = dict(os.environ, PRONY_STORE=str(self.store),
-                                PRONY_CACHE=str(self.root / "cache"),
-                                PRONY_ENGINE_PATH=str(self.root / "engines"))
+        self.environment = dict(
+            os.environ,
+            PRONY_STORE=str(self.store),
+            PRONY_CACHE=str(self.root / "cache"),
+            PRONY_ENGINE_PATH=str(self.root / "engines"),
+        )
 
     def arguments(self, *words):
         return [PRONY, "bench", *map(str, words)]
 
     def bench(self, *words, status=0):
-        result = subprocess.run(self.arguments(*words), env=self.environment, text=True,
-                                capture_output=True, timeout=300, check=False)
+        result = subprocess.run(
+            self.arguments(*words),
+            env=self.environment,
+            text=True,
+            capture_output=True,
+            timeout=300,
+            check=False,
+        )
         self.assertEqual(result.returncode, status, result.stderr + result.stdout)
         return result
 
     def start(self, *words):
-        return subprocess.Popen(self.arguments(*words), env=self.environment, text=True,
-                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        return subprocess.Popen(
+            self.arguments(*words),
+            env=self.environment,
+            text=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
 
     def rows(self, query):
         connection = sqlite3.connect(self.store)
@@ -106,8 +134,9 @@ class Bench(unittest.TestCase):
 
     def test_complete_run(self):
         output = self.root / "run.json"
-        result = self.bench("--model-path", self.model, "--framework", "quick", "slow",
-                            "--output", output)
+        result = self.bench(
+            "--model-path", self.model, "--framework", "quick", "slow", "--output", output
+        )
         self.assertIn("Steady-State Latency (ms)", result.stdout)
         document = json.loads(output.read_text())
         self.assertEqual(document["plan"]["blocks"], 6)
@@ -116,26 +145,51 @@ class Bench(unittest.TestCase):
         self.assertIn("cpu", document["manifest"]["machine"])
         self.assertEqual(self.rows("SELECT state FROM run"), [("complete",)])
         self.assertEqual(self.rows("SELECT count(*), count(failure) FROM process"), [(12, 0)])
-        self.assertEqual(self.rows("SELECT DISTINCT n FROM (SELECT count(*) AS n FROM token"
-                                   " GROUP BY process)"), [(29,)])
+        self.assertEqual(
+            self.rows("SELECT DISTINCT n FROM (SELECT count(*) AS n FROM token GROUP BY process)"),
+            [(29,)],
+        )
         # Each variant goes first equally often.
-        self.assertEqual(self.rows("SELECT variant, count(*) FROM process WHERE position = 0"
-                                   " GROUP BY variant"), [(0, 3), (1, 3)])
+        self.assertEqual(
+            self.rows("SELECT variant, count(*) FROM process WHERE position = 0 GROUP BY variant"),
+            [(0, 3), (1, 3)],
+        )
         # Stamps in the order of a process's life.
-        self.assertEqual(self.rows(
-            "SELECT count(*) FROM process WHERE NOT (spawned_ns < hello_ns AND"
-            " hello_ns <= load_asked_ns AND load_asked_ns < load_ready_ns AND"
-            " load_ready_ns <= cold_asked_ns AND cold_asked_ns <= cold_prompt_ns AND"
-            " cold_prompt_ns < cold_first_ns AND cold_first_ns < prompt_ns)"), [(0,)])
-        self.assertEqual(self.rows("SELECT count(*) FROM process WHERE memory_before <= 0 OR"
-                                   " memory_peak < memory_loaded OR bandwidth <= 0"), [(0,)])
+        self.assertEqual(
+            self.rows(
+                "SELECT count(*) FROM process WHERE NOT (spawned_ns < hello_ns AND"
+                " hello_ns <= load_asked_ns AND load_asked_ns < load_ready_ns AND"
+                " load_ready_ns <= cold_asked_ns AND cold_asked_ns <= cold_prompt_ns AND"
+                " cold_prompt_ns < cold_first_ns AND cold_first_ns < prompt_ns)"
+            ),
+            [(0,)],
+        )
+        self.assertEqual(
+            self.rows(
+                "SELECT count(*) FROM process WHERE memory_before <= 0 OR"
+                " memory_peak < memory_loaded OR bandwidth <= 0"
+            ),
+            [(0,)],
+        )
         self.expect_no_workers()
 
     def test_native_repeats_itself(self):
-        self.bench("--model-path", self.model, "--framework", "native-f32", "--blocks", "2",
-                   "--iterations", "5", "--prompt-tokens", "9")
-        streams = self.rows("SELECT group_concat(id) FROM (SELECT * FROM token ORDER BY process,"
-                            " step) GROUP BY process")
+        self.bench(
+            "--model-path",
+            self.model,
+            "--framework",
+            "native-f32",
+            "--blocks",
+            "2",
+            "--iterations",
+            "5",
+            "--prompt-tokens",
+            "9",
+        )
+        streams = self.rows(
+            "SELECT group_concat(id) FROM (SELECT * FROM token ORDER BY process,"
+            " step) GROUP BY process"
+        )
         self.assertEqual(len(streams), 2)
         self.assertEqual(streams[0], streams[1])
         self.assertEqual(len(streams[0][0].split(",")), 1 + 8 + 5)
@@ -146,17 +200,29 @@ class Bench(unittest.TestCase):
         self.assertEqual(self.rows("SELECT count(*) FROM process"), [(2,)])
 
     def test_failing_engine_is_a_row(self):
-        result = self.bench("--model-path", self.model, "--framework", "broken", "quick", "missing",
-                            "elsewhere", "--blocks", "4")
+        result = self.bench(
+            "--model-path",
+            self.model,
+            "--framework",
+            "broken",
+            "quick",
+            "missing",
+            "elsewhere",
+            "--blocks",
+            "4",
+        )
         self.assertIn("the library is gone", result.stdout)
         self.assertIn("does not run on device cpu", " ".join(result.stdout.split()))
         self.assertIn("./install.sh --now", " ".join(result.stdout.split()))
         # After two failures a variant is left out; the others go on.
-        self.assertEqual(self.rows("SELECT name, count(process.id), count(failure) FROM variant"
-                                   " LEFT JOIN process ON variant = variant.position"
-                                   " GROUP BY name ORDER BY name"),
-                         [("broken", 2, 2), ("elsewhere", 0, 0), ("missing", 0, 0),
-                          ("quick", 4, 0)])
+        self.assertEqual(
+            self.rows(
+                "SELECT name, count(process.id), count(failure) FROM variant"
+                " LEFT JOIN process ON variant = variant.position"
+                " GROUP BY name ORDER BY name"
+            ),
+            [("broken", 2, 2), ("elsewhere", 0, 0), ("missing", 0, 0), ("quick", 4, 0)],
+        )
         log = self.rows("SELECT failure, log_tail FROM process WHERE failure IS NOT NULL")[0]
         self.assertIn("the library is gone", log[0])
         self.expect_no_workers()
@@ -185,9 +251,13 @@ class Bench(unittest.TestCase):
         self.assertGreaterEqual(len(kept), 3)
         self.assertLess(len(kept), 12)
         self.bench("--resume")
-        self.assertEqual(self.rows("SELECT * FROM process ORDER BY id")[:len(kept)], kept)
-        self.assertEqual(self.rows("SELECT block, count(DISTINCT variant), count(*) FROM process"
-                                   " GROUP BY block"), [(block, 2, 2) for block in range(6)])
+        self.assertEqual(self.rows("SELECT * FROM process ORDER BY id")[: len(kept)], kept)
+        self.assertEqual(
+            self.rows(
+                "SELECT block, count(DISTINCT variant), count(*) FROM process GROUP BY block"
+            ),
+            [(block, 2, 2) for block in range(6)],
+        )
         self.assertEqual(self.rows("SELECT state FROM run"), [("complete",)])
         result = self.bench("--resume", status=1)
         self.assertIn("no unfinished run", result.stderr)
@@ -211,14 +281,24 @@ class Bench(unittest.TestCase):
         self.resume_and_check()
 
     def test_worker_killed(self):
-        process = self.start("--model-path", self.model, "--framework", "slow", "--blocks", "2",
-                             "--iterations", "150")
+        process = self.start(
+            "--model-path",
+            self.model,
+            "--framework",
+            "slow",
+            "--blocks",
+            "2",
+            "--iterations",
+            "150",
+        )
         victim = None
         while not victim:
             for entry in Path("/proc").glob("[0-9]*"):
                 try:
-                    if (os.readlink(entry / "exe") == str(WORKER) and
-                            str(self.store).encode() in (entry / "environ").read_bytes()):
+                    if (
+                        os.readlink(entry / "exe") == str(WORKER)
+                        and str(self.store).encode() in (entry / "environ").read_bytes()
+                    ):
                         victim = int(entry.name)
                 except OSError:
                     pass
@@ -238,8 +318,9 @@ class Bench(unittest.TestCase):
         result = self.bench("--resume", "--framework", "slow", status=1)
         self.assertIn("had another plan", result.stderr)
         connection = sqlite3.connect(self.store)
-        connection.execute("UPDATE run SET manifest ="
-                           " json_set(manifest, '$.machine.cpu.model', 'Another CPU')")
+        connection.execute(
+            "UPDATE run SET manifest = json_set(manifest, '$.machine.cpu.model', 'Another CPU')"
+        )
         connection.commit()
         connection.close()
         result = self.bench("--resume", status=1)
@@ -247,21 +328,29 @@ class Bench(unittest.TestCase):
         self.assertEqual(len(self.rows("SELECT * FROM run")), 1)
 
     def test_two_at_once(self):
-        runs = [self.start("--model-path", self.model, "--framework", "quick", "slow", "--blocks",
-                           "2") for _ in range(2)]
+        runs = [
+            self.start("--model-path", self.model, "--framework", "quick", "slow", "--blocks", "2")
+            for _ in range(2)
+        ]
         for run in runs:
             errors = run.stderr.read()
             run.stderr.close()
             self.assertEqual(run.wait(timeout=120), 0, errors)
-        self.assertEqual(self.rows("SELECT run, count(*) FROM process GROUP BY run"),
-                         [(1, 4), (2, 4)])
+        self.assertEqual(
+            self.rows("SELECT run, count(*) FROM process GROUP BY run"), [(1, 4), (2, 4)]
+        )
 
     def test_full_disk(self):
         small = self.root / "small"
         small.mkdir()
-        if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none",
-                                           str(small)], capture_output=True,
-                                          check=False).returncode:
+        if (
+            os.geteuid()
+            or subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(small)],
+                capture_output=True,
+                check=False,
+            ).returncode
+        ):
             self.skipTest("a small file system takes root and the right to mount")
         try:
             self.environment["PRONY_STORE"] = str(small / "results.db")
@@ -275,15 +364,28 @@ class Bench(unittest.TestCase):
     def test_disk_fills_in_the_run(self):
         small = self.root / "filling"
         small.mkdir()
-        if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none",
-                                           str(small)], capture_output=True,
-                                          check=False).returncode:
+        if (
+            os.geteuid()
+            or subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(small)],
+                capture_output=True,
+                check=False,
+            ).returncode
+        ):
             self.skipTest("a small file system takes root and the right to mount")
         try:
             self.store = small / "results.db"
             self.environment["PRONY_STORE"] = str(self.store)
-            process = self.start("--model-path", self.model, "--framework", "quick", "--blocks",
-                                 "400", "--iterations", "150")
+            process = self.start(
+                "--model-path",
+                self.model,
+                "--framework",
+                "quick",
+                "--blocks",
+                "400",
+                "--iterations",
+                "150",
+            )
             process.stderr.readline()
             with open(small / "filler", "wb", buffering=0) as filler:
                 try:
@@ -303,26 +405,37 @@ class Bench(unittest.TestCase):
             subprocess.run(["umount", str(small)], check=True)
 
     def test_store_that_cannot_be(self):
-        for place, part in (("/proc/nothing/results.db", "PRONY_STORE"),
-                            (str(self.root), str(self.root))):
+        for place, part in (
+            ("/proc/nothing/results.db", "PRONY_STORE"),
+            (str(self.root), str(self.root)),
+        ):
             self.environment["PRONY_STORE"] = place
             result = self.bench("--model-path", self.model, "--framework", "quick", status=1)
             self.assertIn(part, result.stderr)
             self.assertNotIn("block 1", result.stderr)
 
     def test_dry_run(self):
-        result = self.bench("--model-path", self.model, "--framework", "quick", "slow", "missing",
-                            "--dry-run")
+        result = self.bench(
+            "--model-path", self.model, "--framework", "quick", "slow", "missing", "--dry-run"
+        )
         self.assertIn("not available", result.stdout)
         self.assertRegex(result.stdout, r"block 1\s+quick slow")
         self.assertRegex(result.stdout, r"block 6\s")
         self.assertFalse(self.store.exists())
 
     def test_type_mismatch(self):
-        result = self.bench("--framework", "native", "--model-type", "gpt", "--model-path",
-                            self.model.parent, status=1)
-        self.assertEqual(result.stderr,
-                         "Error: Model type mismatch: Expected 'gpt' but detected 'llama'\n")
+        result = self.bench(
+            "--framework",
+            "native",
+            "--model-type",
+            "gpt",
+            "--model-path",
+            self.model.parent,
+            status=1,
+        )
+        self.assertEqual(
+            result.stderr, "Error: Model type mismatch: Expected 'gpt' but detected 'llama'\n"
+        )
         self.assertEqual(result.stdout, "")
         self.assertFalse(self.store.exists())
 
@@ -338,19 +451,28 @@ class Bench(unittest.TestCase):
         shutil.rmtree(empty.parent)
 
     def test_options_of_later_versions(self):
-        for words in (["--quantize", "int8"], ["--shard", "2"], ["--pytorch-no-compile"],
-                      ["--pytorch-no-half"], ["--no-fair-comparison"], ["--device", "cuda"],
-                      ["--context", "128", "256"], ["--prompt-tokens", "8", "16"]):
+        for words in (
+            ["--quantize", "int8"],
+            ["--shard", "2"],
+            ["--pytorch-no-compile"],
+            ["--pytorch-no-half"],
+            ["--no-fair-comparison"],
+            ["--device", "cuda"],
+            ["--context", "128", "256"],
+            ["--prompt-tokens", "8", "16"],
+        ):
             result = self.bench("--model-path", self.model, *words, status=1)
             self.assertRegex(result.stderr, r"^Error: .*this version", words)
 
     def test_usage(self):
-        for words, part in ((["--model-path", self.model, "--framework", "quik"], "'quick'"),
-                            ([], "--model-path"),
-                            (["--model-path", self.model, "--context", "10"], "--context 93"),
-                            (["--model-path", self.model, "--prompt-tokens", "300"], "256"),
-                            (["--model-path", self.model, "--quick", "--blocks", "3"], "--quick"),
-                            (["--model-path", self.model, "--output", "x.pdf"], ".json")):
+        for words, part in (
+            (["--model-path", self.model, "--framework", "quik"], "'quick'"),
+            ([], "--model-path"),
+            (["--model-path", self.model, "--context", "10"], "--context 93"),
+            (["--model-path", self.model, "--prompt-tokens", "300"], "256"),
+            (["--model-path", self.model, "--quick", "--blocks", "3"], "--quick"),
+            (["--model-path", self.model, "--output", "x.pdf"], ".json"),
+        ):
             result = self.bench(*words, status=1)
             self.assertIn(part, result.stderr)
             self.assertEqual(len(re.findall("Error", result.stderr)), 1, result.stderr)

@@ -84,7 +84,9 @@ class Mistakes(unittest.TestCase):
         self.check([""], "no command ''")
 
     def test_unknown_option(self):
-        run = self.check(["model", "convert", "--outptu", "x"], "--outptu", "Did you mean --output?")
+        run = self.check(
+            ["model", "convert", "--outptu", "x"], "--outptu", "Did you mean --output?"
+        )
         self.assertEqual(run.stderr.count("\n"), 1)
         self.check(["--modle", "x"], "no option --modle without a command")
 

@@ -1,5 +1,6 @@
 """The JSON report against its schema, by the jsonschema package and jq; the CSV by Python's own
 reader. tests/unit/test_report.c holds the same files to what is written."""
+
 import copy
 import csv
 import json
@@ -12,9 +13,20 @@ import jsonschema
 
 SOURCE = os.environ["PRONY_SOURCE"]
 GOLDEN = os.path.join(SOURCE, "tests", "golden")
-CONTRACT = ["framework", "model_size", "iterations", "total_time", "first_token_time",
-            "avg_token_time", "min_token_time", "max_token_time", "avg_tokens_per_second",
-            "peak_tokens_per_second", "peak_memory_gb", "model_memory_gb"]
+CONTRACT = [
+    "framework",
+    "model_size",
+    "iterations",
+    "total_time",
+    "first_token_time",
+    "avg_token_time",
+    "min_token_time",
+    "max_token_time",
+    "avg_tokens_per_second",
+    "peak_tokens_per_second",
+    "peak_memory_gb",
+    "model_memory_gb",
+]
 
 
 def read_json(path):
@@ -34,7 +46,7 @@ class Schema(unittest.TestCase):
 
     def test_contract_is_required(self):
         required = self.schema["$defs"]["result"]["required"]
-        self.assertEqual(required[:len(CONTRACT)], CONTRACT)
+        self.assertEqual(required[: len(CONTRACT)], CONTRACT)
 
     def test_output_is_valid(self):
         for name in ["three.json", "hostile.json"]:
@@ -43,30 +55,42 @@ class Schema(unittest.TestCase):
 
     def test_every_member_is_described(self):
         """A member that the program writes and the schema lacks would be silently allowed."""
+
         def walk(value, schema, where):
-            schema = self.schema["$defs"][schema["$ref"].split("/")[-1]] if "$ref" in schema else schema
+            schema = (
+                self.schema["$defs"][schema["$ref"].split("/")[-1]] if "$ref" in schema else schema
+            )
             if isinstance(value, list):
                 for item in value:
                     walk(item, schema["items"], where)
-            elif isinstance(value, dict) and ("properties" in schema or
-                                              isinstance(schema.get("additionalProperties"), dict)):
+            elif isinstance(value, dict) and (
+                "properties" in schema or isinstance(schema.get("additionalProperties"), dict)
+            ):
                 for key, member in value.items():
-                    inner = schema.get("properties", {}).get(key, schema.get("additionalProperties"))
+                    inner = schema.get("properties", {}).get(
+                        key, schema.get("additionalProperties")
+                    )
                     self.assertIsNotNone(inner, f"{where}.{key} is not in the schema")
                     walk(member, inner, f"{where}.{key}")
+
         walk(self.document, self.schema, "")
 
     def test_damage_is_found(self):
         """A schema that accepts everything would pass the tests above."""
+
         def damaged(change):
             run = copy.deepcopy(self.document)
             change(run)
             return run
-        changes = [lambda run: run.pop("results"), lambda run: run["run"].update(state="odd"),
-                   lambda run: run["results"][0]["metrics"]["tpot_ms"].pop("unit"),
-                   lambda run: run["results"][0]["samples"][0].update(ids=["one"]),
-                   lambda run: run["comparisons"][0].update(verdict="FASTER"),
-                   lambda run: run.update(version=2)]
+
+        changes = [
+            lambda run: run.pop("results"),
+            lambda run: run["run"].update(state="odd"),
+            lambda run: run["results"][0]["metrics"]["tpot_ms"].pop("unit"),
+            lambda run: run["results"][0]["samples"][0].update(ids=["one"]),
+            lambda run: run["comparisons"][0].update(verdict="FASTER"),
+            lambda run: run.update(version=2),
+        ]
         changes += [lambda run, key=key: run["results"][0].pop(key) for key in CONTRACT]
         for index, change in enumerate(changes):
             with self.subTest(index):
@@ -74,16 +98,23 @@ class Schema(unittest.TestCase):
 
     def test_numbers_survive(self):
         result = self.document["results"][0]
-        self.assertAlmostEqual(result["avg_token_time"] * 1e3, result["metrics"]["tpot_ms"]["value"])
-        self.assertEqual(result["samples"][0]["arrivals_ns"],
-                         [433000000 + 25000000 * i for i in range(5)])
+        self.assertAlmostEqual(
+            result["avg_token_time"] * 1e3, result["metrics"]["tpot_ms"]["value"]
+        )
+        self.assertEqual(
+            result["samples"][0]["arrivals_ns"], [433000000 + 25000000 * i for i in range(5)]
+        )
 
     @unittest.skipUnless(shutil.which("jq"), "jq is not installed")
     def test_jq_reads_it(self):
         for name in ["three.json", "hostile.json"]:
             path = os.path.join(GOLDEN, name)
-            out = subprocess.run(["jq", "-r", ".results[].framework", path], check=True,
-                                 capture_output=True, text=True).stdout
+            out = subprocess.run(
+                ["jq", "-r", ".results[].framework", path],
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
             self.assertEqual(out.splitlines(), [r["framework"] for r in read_json(path)["results"]])
 
 
@@ -93,8 +124,11 @@ class Csv(unittest.TestCase):
             return list(csv.DictReader(file, strict=True))
 
     def test_summary(self):
-        for row, result in zip(self.rows("three.csv"),
-                               read_json(os.path.join(GOLDEN, "three.json"))["results"], strict=True):
+        for row, result in zip(
+            self.rows("three.csv"),
+            read_json(os.path.join(GOLDEN, "three.json"))["results"],
+            strict=True,
+        ):
             for key in CONTRACT[2:]:
                 self.assertEqual(float(row[key]), result[key])
             for key, metric in result["metrics"].items():
@@ -107,7 +141,9 @@ class Csv(unittest.TestCase):
         self.assertEqual([len(row) for row in rows], [len(rows[0])] * 3)
         self.assertEqual(rows[1]["framework"], "'=cmd|'/C calc'!A0")
         self.assertTrue(rows[1]["failure"].startswith('"quoted", comma and \ufffd]0;title'))
-        self.assertFalse(any(field and field[0] in "=+-@" for row in rows for field in row.values()))
+        self.assertFalse(
+            any(field and field[0] in "=+-@" for row in rows for field in row.values())
+        )
 
     def test_samples(self):
         rows = self.rows("three.samples.csv")

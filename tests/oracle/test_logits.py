@@ -8,7 +8,6 @@ import gguf
 import numpy
 import torch
 import transformers
-
 from oracles import REAL_MODEL, prony, tool
 
 POSITIONS = 64
@@ -205,7 +204,9 @@ class RealModel(unittest.TestCase):
             "Prony put a rope around the wheel of an engine and hung a weight from it: what the "
             "rope holds back is what the engine can do, and nobody needs to trust its maker for it."
         )
-        cls.ids = [int(line) for line in prony("model", "tokenize", REAL_MODEL, "--text", text).split()]
+        cls.ids = [
+            int(line) for line in prony("model", "tokenize", REAL_MODEL, "--text", text).split()
+        ]
         cls.ids = (cls.ids * 4)[:POSITIONS]
         cls.temporary = tempfile.TemporaryDirectory()
         cls.folder = Path(cls.temporary.name)

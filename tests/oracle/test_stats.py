@@ -1,4 +1,5 @@
 """The estimators of src/stats against scipy and numpy."""
+
 import ctypes
 import os
 import subprocess
@@ -12,7 +13,7 @@ try:
     from scipy import stats as oracle
 except ImportError:
     print("skipped: scipy is not in the oracles' environment")
-    raise SystemExit(77)
+    raise SystemExit(77) from None
 
 SOURCE = Path(os.environ["PRONY_SOURCE"])
 
@@ -24,8 +25,22 @@ class Interval(ctypes.Structure):
 def build(folder):
     library = Path(folder) / "stats.so"
     files = sorted(str(path) for path in (SOURCE / "src/stats").glob("*.c"))
-    subprocess.run(["cc", "-std=c17", "-D_GNU_SOURCE", "-O2", "-fPIC", "-shared",
-                    f"-I{SOURCE / 'src'}", "-o", str(library), *files, "-lm"], check=True)
+    subprocess.run(
+        [
+            "cc",
+            "-std=c17",
+            "-D_GNU_SOURCE",
+            "-O2",
+            "-fPIC",
+            "-shared",
+            f"-I{SOURCE / 'src'}",
+            "-o",
+            str(library),
+            *files,
+            "-lm",
+        ],
+        check=True,
+    )
     return ctypes.CDLL(str(library))
 
 
@@ -41,9 +56,12 @@ class Stats(unittest.TestCase):
         real, count = ctypes.c_double, ctypes.c_size_t
         pointer = ctypes.POINTER(real)
         for name, arguments in {
-            "stats_mean": [pointer, count], "stats_deviation": [pointer, count],
-            "stats_median": [pointer, count], "stats_quantile": [pointer, count, real],
-            "stats_zone_p": [pointer, count, real], "student_t_cdf": [real, real],
+            "stats_mean": [pointer, count],
+            "stats_deviation": [pointer, count],
+            "stats_median": [pointer, count],
+            "stats_quantile": [pointer, count, real],
+            "stats_zone_p": [pointer, count, real],
+            "student_t_cdf": [real, real],
             "student_t_quantile": [real, real],
         }.items():
             function = getattr(cls.c, name)
@@ -80,8 +98,9 @@ class Stats(unittest.TestCase):
             if size > 1:
                 self.close(self.c.stats_deviation(array, size), values.std(ddof=1))
             for fraction in (0, 0.01, 0.25, 0.5, 0.9, 0.95, 0.99, 1):
-                self.close(self.c.stats_quantile(array, size, fraction),
-                           np.quantile(values, fraction))
+                self.close(
+                    self.c.stats_quantile(array, size, fraction), np.quantile(values, fraction)
+                )
 
     def test_paired_interval(self):
         for size in (2, 3, 6, 10, 40):
