@@ -3,6 +3,7 @@
 #ifndef PRONY_MODEL_TOKEN_LIST_H
 #define PRONY_MODEL_TOKEN_LIST_H
 
+#include <jansson.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,8 +40,13 @@ enum status token_list_from_gguf(struct token_list *list, struct arena *arena,
                                  const struct gguf *gguf, struct error *err);
 void token_list_to_gguf(const struct token_list *list, struct gguf_head *head);
 
-/* From tokenizer.json and tokenizer_config.json in a folder; the same errors. Tokens up to count,
- * the rows of the embedding, that the tokenizer does not have are called [PAD...]. */
+/* From what tokenizer.json and tokenizer_config.json (NULL: none) hold; the same errors, which name
+ * path. Tokens up to count, the rows of the embedding, that the tokenizer does not have are called
+ * [PAD...]. */
+enum status token_list_from_json(struct token_list *list, struct arena *arena, json_t *tokenizer,
+                                 const json_t *config, const char *path, uint32_t count,
+                                 struct error *err);
+/* From the files in a folder. */
 enum status token_list_from_folder(struct token_list *list, struct arena *arena, const char *folder,
                                    uint32_t count, struct error *err);
 /* Writes both files; context is the model's longest text, in tokens. */

@@ -161,42 +161,22 @@ static const char *template_text(const json_t *config)
     return json_string_value(value);
 }
 
-/* tokenizer_config.json names the special tokens; it need not be there. */
-static enum status read_config(const struct reader *r, const char *folder)
+static void read_specials(const struct reader *r, const json_t *config)
 {
-    char path[PATH_MAX], *text;
-    size_t bytes;
     struct token_list *list = r->list;
+    const char *template = template_text(config);
     list->eot = find_token(list, "<|eot_id|>");
     list->eom = find_token(list, "<|eom_id|>");
-    list->bos = list->eos = -1;
-    snprintf(path, sizeof path, "%s/tokenizer_config.json", folder);
-    if (path_is_file(path)) {
-        json_t *config = json_read(path, TOKENIZER_LIMIT_BYTES, r->err);
-        if (!config)
-            return r->err->status;
-        list->bos = find_named(list, config, "bos_token");
-        list->eos = find_named(list, config, "eos_token");
-        const char *template = template_text(config);
-        list->chat_template = template ? arena_strdup(r->arena, template) : NULL;
-        json_decref(config);
-    }
-    snprintf(path, sizeof path, "%s/chat_template.jinja", folder);
-    if (list->chat_template || !path_is_file(path))
-        return STATUS_OK;
-    enum status status = file_read(path, TOKENIZER_LIMIT_BYTES, &text, &bytes, r->err);
-    if (!status)
-        list->chat_template = arena_strdup(r->arena, text);
-    free(text);
-    return status;
+    list->bos = find_named(list, config, "bos_token");
+    list->eos = find_named(list, config, "eos_token");
+    list->chat_template = template ? arena_strdup(r->arena, template) : NULL;
 }
 
-enum status token_list_from_folder(struct token_list *list, struct arena *arena, const char *folder,
-                                   uint32_t count, struct error *err)
+enum status token_list_from_json(struct token_list *list, struct arena *arena, json_t *tokenizer,
+                                 const json_t *config, const char *path, uint32_t count,
+                                 struct error *err)
 {
-    char path[PATH_MAX];
     struct reader r = {list, arena, path, err};
-    snprintf(path, sizeof path, "%s/tokenizer.json", folder);
     *list = (struct token_list){
         .count = count,
         .tokens = arena_array(arena, count, sizeof *list->tokens),
@@ -204,21 +184,53 @@ enum status token_list_from_folder(struct token_list *list, struct arena *arena,
     };
     if (!list->tokens || !list->types)
         return error_no_memory(err, count * sizeof *list->tokens);
-    if (!path_is_file(path)) {
-        error_set(err, STATUS_NOT_FOUND, "there is no tokenizer.json");
-        return error_where(err, "%s", folder);
-    }
-    json_t *tokenizer = json_read(path, TOKENIZER_LIMIT_BYTES, err);
-    if (!tokenizer)
-        return err->status;
     enum status status = read_kind(&r, tokenizer);
     if (!status)
         status = read_tokens(&r, tokenizer);
     if (!status)
         status = read_merges(&r, tokenizer);
-    if (!status)
-        status = read_config(&r, folder);
+    if (status)
+        return status;
     list->add_bos = adds_bos(tokenizer);
-    json_decref(tokenizer);
+    read_specials(&r, config);
+    return STATUS_OK;
+}
+
+/* In newer folders the template is a file of its own. */
+static enum status read_template(struct token_list *list, struct arena *arena, const char *folder,
+                                 struct error *err)
+{
+    char path[PATH_MAX], *text;
+    size_t bytes;
+    snprintf(path, sizeof path, "%s/chat_template.jinja", folder);
+    if (list->chat_template || !path_is_file(path))
+        return STATUS_OK;
+    enum status status = file_read(path, TOKENIZER_LIMIT_BYTES, &text, &bytes, err);
+    if (!status)
+        list->chat_template = arena_strdup(arena, text);
+    free(text);
     return status;
+}
+
+enum status token_list_from_folder(struct token_list *list, struct arena *arena, const char *folder,
+                                   uint32_t count, struct error *err)
+{
+    char path[PATH_MAX], config_path[PATH_MAX];
+    json_t *config = NULL;
+    snprintf(path, sizeof path, "%s/tokenizer.json", folder);
+    snprintf(config_path, sizeof config_path, "%s/tokenizer_config.json", folder);
+    if (!path_is_file(path)) {
+        error_set(err, STATUS_NOT_FOUND, "there is no tokenizer.json");
+        return error_where(err, "%s", folder);
+    }
+    /* It names the special tokens; it need not be there. */
+    if (path_is_file(config_path) && !(config = json_read(config_path, TOKENIZER_LIMIT_BYTES, err)))
+        return err->status;
+    json_t *tokenizer = json_read(path, TOKENIZER_LIMIT_BYTES, err);
+    enum status status =
+        tokenizer ? token_list_from_json(list, arena, tokenizer, config, path, count, err)
+                  : err->status;
+    json_decref(tokenizer);
+    json_decref(config);
+    return status ? status : read_template(list, arena, folder, err);
 }
