@@ -80,10 +80,10 @@ class Engine:
         raise NotImplementedError
 
     def generate(self, prompt, sampling):
-        """Yields one token id after the other, each as soon as it is in host memory. Every call
-        is a fresh sequence: nothing of an earlier prompt may be reused. The SDK stops asking when
-        enough tokens are there, so the generator needs no end. An engine without sampling raises
-        Failure("unsupported", ...) when sampling.temperature is above 0."""
+        """Yields one token id (an int) after the other, each as soon as it is in host memory.
+        Every call is a fresh sequence: nothing of an earlier prompt may be reused. The SDK stops
+        asking when enough tokens are there, so the generator needs no end. An engine without
+        sampling raises Failure("unsupported", ...) when sampling.temperature is above 0."""
         raise NotImplementedError
 
     def logits(self, ids):
@@ -219,11 +219,18 @@ class _Worker:
             ids[count] = token
             count += 1
             if stream:
-                self.channel.send({"id": request["id"], "event": "token", "token": token})
+                self.channel.send({"id": request["id"], "event": "token", "token": int(token)})
                 if self.channel.cancelled(request["id"]):
                     break
             if count == tokens or token in stop:
                 break
+        if not all(type(i) is int for i in ids):
+            raise Failure(
+                "failed",
+                f"{self.engine.name} yields ids that are no int",
+                "Convert before you yield (int(token), token.item()): the id's stamp is taken "
+                "then, and a tensor may not have been computed yet.",
+            )
         return {"prompt_ns": prompt_ns, "ids": ids[:count], "stamps_ns": stamps[:count]}
 
     def logits(self, request):

@@ -21,7 +21,7 @@ struct worker; /* process, pipes, log, request counter */
 struct link;
 
 struct worker_options {
-    const char *log_path; /* absolute; the worker's stdout and stderr; NULL: a temporary file */
+    const char *log_path; /* gets the worker's stdout and stderr; NULL: a temporary file */
     int cancel_fd;        /* readable (a signalfd, an eventfd) → STATUS_INTERRUPTED; -1: none */
     int64_t hello_ms, load_ms, request_ms; /* time limits; 0: the defaults */
 };
