@@ -8,16 +8,16 @@
 #include <prony/worker.h>
 
 #include "llama/llama.h"
+#include "llama/sample.h"
 #include "model/model.h"
-#include "sample.h"
 
 enum { LOGITS_AT_ONCE = 32 }; /* rows computed before they are written */
 
 struct native {
     struct model model;
     struct llama *llama;
-    float *logits;                /* [LOGITS_AT_ONCE, vocabulary] */
-    struct candidate *candidates; /* [vocabulary] */
+    float *logits;                      /* [LOGITS_AT_ONCE, vocabulary] */
+    struct llama_candidate *candidates; /* [vocabulary] */
     char detail[96];
 };
 
@@ -176,19 +176,19 @@ static int generate_greedy(struct native *native, const struct prony_generate *r
 static int generate_sampled(struct native *native, const struct prony_generate *request,
                             struct error *err)
 {
-    struct sampler sampler = {.temperature = request->temperature,
-                              .top_p = request->top_p,
-                              .min_p = request->min_p,
-                              .top_k = request->top_k,
-                              .random = request->seed};
+    struct llama_sampler sampler = {.temperature = request->temperature,
+                                    .top_p = request->top_p,
+                                    .min_p = request->min_p,
+                                    .top_k = request->top_k,
+                                    .random = request->seed};
     const int32_t *ids = request->prompt;
     uint32_t count = (uint32_t)request->prompt_count;
     int32_t next;
     do {
         if (llama_forward(native->llama, ids, count, native->logits, 0, err))
             return -1;
-        next =
-            sample(&sampler, native->logits, native->model.config.vocabulary, native->candidates);
+        next = llama_sample(&sampler, native->logits, native->model.config.vocabulary,
+                            native->candidates);
         ids = &next;
         count = 1;
     } while (!request->on_token(request->on_token_context, next));

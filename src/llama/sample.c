@@ -1,4 +1,4 @@
-#include "sample.h"
+#include "llama/sample.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,14 +15,14 @@ static double uniform(uint64_t *state)
 /* The likeliest first; the lower id on ties, so that a seed means one text. */
 static int candidate_order(const void *left, const void *right)
 {
-    const struct candidate *a = left, *b = right;
+    const struct llama_candidate *a = left, *b = right;
     if (a->p != b->p)
         return a->p < b->p ? 1 : -1;
     return a->id < b->id ? -1 : 1;
 }
 
 /* How many of the sorted candidates top-k and top-p leave. */
-static uint32_t cut(const struct sampler *sampler, const struct candidate *candidates,
+static uint32_t cut(const struct llama_sampler *sampler, const struct llama_candidate *candidates,
                     uint32_t count)
 {
     double total = 0, sum = 0;
@@ -36,8 +36,8 @@ static uint32_t cut(const struct sampler *sampler, const struct candidate *candi
     return kept;
 }
 
-int32_t sample(struct sampler *sampler, const float *logits, uint32_t count,
-               struct candidate *candidates)
+int32_t llama_sample(struct llama_sampler *sampler, const float *logits, uint32_t count,
+                     struct llama_candidate *candidates)
 {
     float best = logits[0];
     double total = 0;
@@ -47,7 +47,7 @@ int32_t sample(struct sampler *sampler, const float *logits, uint32_t count,
     for (uint32_t i = 0; i < count; i++) {
         float p = expf((logits[i] - best) / (float)sampler->temperature); /* best: 1 */
         if ((double)p >= sampler->min_p)
-            candidates[kept++] = (struct candidate){p, (int32_t)i};
+            candidates[kept++] = (struct llama_candidate){p, (int32_t)i};
     }
     if (kept == 0) /* min_p above 1, or logits that are not numbers */
         return 0;
