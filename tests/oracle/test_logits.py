@@ -1,4 +1,5 @@
-"""The native engine's logits against transformers' LlamaForCausalLM in float32."""
+"""The native engine's logits against transformers' LlamaForCausalLM in float32, and its greedy
+ids against llama.cpp's."""
 
 import tempfile
 import unittest
@@ -8,11 +9,14 @@ import gguf
 import numpy
 import torch
 import transformers
-from oracles import REAL_MODEL, prony, tool
+
+from oracles import REAL_MODEL, LlamaCpp, prony, tool
 
 POSITIONS = 64
 # Largest absolute error, as a share of the range of the logits.
 BOUND = 1e-4
+# With 16-bit keys and values: their rounding is 2^-11 of each.
+CACHE_F16_BOUND = 5e-3
 
 LLAMA3_SCALING = {
     "rope_type": "llama3",
@@ -204,9 +208,7 @@ class RealModel(unittest.TestCase):
             "Prony put a rope around the wheel of an engine and hung a weight from it: what the "
             "rope holds back is what the engine can do, and nobody needs to trust its maker for it."
         )
-        cls.ids = [
-            int(line) for line in prony("model", "tokenize", REAL_MODEL, "--text", text).split()
-        ]
+        cls.ids = [int(line) for line in prony("model", "tokenize", REAL_MODEL, "--text", text).split()]
         cls.ids = (cls.ids * 4)[:POSITIONS]
         cls.temporary = tempfile.TemporaryDirectory()
         cls.folder = Path(cls.temporary.name)
@@ -223,6 +225,34 @@ class RealModel(unittest.TestCase):
                 error = relative_error(ours, reference)
                 print(f"{self.id()} {kernels}: {error:.1e} of the range")
                 self.assertLess(error, BOUND)
+
+    def test_float16_agrees_with_transformers_on_its_weights(self):
+        path = self.folder / "f16.gguf"
+        prony("model", "convert", REAL_MODEL, "--precision", "float16", "--output", path)
+        reference = reference_logits(transformers_from_gguf(path), self.ids)
+        for kernels in available_kernels():
+            with self.subTest(kernels=kernels):
+                ours = native_logits(self.folder, path, self.ids, "f16", kernels)
+                error = relative_error(ours, reference)
+                print(f"{self.id()} {kernels}: {error:.1e} of the range")
+                self.assertLess(error, CACHE_F16_BOUND)
+
+    def test_greedy_ids_equal_llama_cpp(self):
+        path = self.folder / "greedy.gguf"
+        prony("model", "convert", REAL_MODEL, "--precision", "float16", "--output", path)
+        prompt, count = self.ids[:32], 64
+        theirs = [token for token, _ in LlamaCpp(path).greedy(prompt, count)]
+        output = tool("llama_run", "greedy", path, "f16", "best", 2, count, *prompt)
+        ours = [int(line) for line in output.split()]
+        self.assertEqual(len(theirs), count)
+        same = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), count)
+        print(f"{self.id()}: {same} of {count} ids equal")
+        if same == count:
+            return
+        logits = native_logits(self.folder, path, prompt + ours[:same], "f16")[-1]
+        second, best = numpy.sort(logits)[-2:]
+        # Each engine may be off by the bound, in opposite directions.
+        self.assertLess(best - second, 2 * CACHE_F16_BOUND * numpy.ptp(logits), f"position {same}")
 
 
 if __name__ == "__main__":

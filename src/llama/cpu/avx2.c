@@ -7,7 +7,7 @@ typedef __m256 vec;
 #define LANES 8
 #define TILE_ROWS 2
 #define TILE_TOKENS 6
-#define VECTOR_ROWS 8
+#define VECTOR_ROWS 4
 
 static inline vec v_set(float x)
 {

@@ -7,7 +7,7 @@ typedef __m512 vec;
 #define LANES 16
 #define TILE_ROWS 4
 #define TILE_TOKENS 6
-#define VECTOR_ROWS 8
+#define VECTOR_ROWS 2
 
 static inline vec v_set(float x)
 {

@@ -1,8 +1,9 @@
 /* The kernels over vectors of any width, included once by each instruction set's file.
  *
- * That file defines before: vec and LANES; TILE_ROWS and TILE_TOKENS, whose product of sums must
- * fit the registers, and VECTOR_ROWS for one token; and the operations v_*. Rows' sums are kept
- * in one vector each, whatever the tile, so that a result does not depend on the tile. */
+ * That file defines before: vec and LANES; TILE_ROWS and TILE_TOKENS, as many sums as fit the
+ * registers; VECTOR_ROWS, the sums that keep the adders busy when there is one token; and the
+ * operations v_*. A dot product has one vector of sums, whatever the tile, so that its result
+ * does not depend on the tile. */
 #include <math.h>
 #include <string.h>
 
@@ -12,11 +13,13 @@
 /* A loop that is unrolled, so that an array it indexes lives in registers. */
 #define EACH(i, count) _Pragma("GCC unroll 8") for (int i = 0; i < (count); i++)
 
-enum { MOST_ROWS = TILE_ROWS > VECTOR_ROWS ? TILE_ROWS : VECTOR_ROWS };
+/* From a prefetch of one token's weights to their use. */
+enum { AHEAD_BYTES = 16 << 10 };
 
-/* How far ahead of the loads a single token's weights are fetched: the hardware's prefetchers
- * stop at each 4 KiB, which is often one row. */
-enum { PREFETCH_BYTES = 1024 };
+INLINE size_t size_of(enum llama_precision type)
+{
+    return type == LLAMA_F32 ? 4 : 2;
+}
 
 INLINE vec load_as(const void *data, size_t i, enum llama_precision type)
 {
@@ -31,7 +34,7 @@ INLINE vec load_as(const void *data, size_t i, enum llama_precision type)
 INLINE vec load_part_as(const void *data, size_t i, size_t count, enum llama_precision type)
 {
     float buffer[LANES] = {0};
-    size_t size = type == LLAMA_F32 ? 4 : 2;
+    size_t size = size_of(type);
     memcpy(buffer, (const unsigned char *)data + i * size, count * size);
     return load_as(buffer, 0, type);
 }
@@ -49,7 +52,7 @@ INLINE void store_as(void *data, size_t i, vec v, enum llama_precision type)
 INLINE void store_part_as(void *data, size_t i, size_t count, vec v, enum llama_precision type)
 {
     float buffer[LANES];
-    size_t size = type == LLAMA_F32 ? 4 : 2;
+    size_t size = size_of(type);
     store_as(buffer, 0, v, type);
     memcpy((unsigned char *)data + i * size, buffer, count * size);
 }
@@ -58,8 +61,8 @@ INLINE void store_part_as(void *data, size_t i, size_t count, vec v, enum llama_
 INLINE void tile(float *out, size_t out_stride, const void *weights, size_t columns, const float *x,
                  int rows, int tokens, enum llama_precision type)
 {
-    vec sum[MOST_ROWS][TILE_TOKENS];
-    vec w[MOST_ROWS];
+    vec sum[TILE_ROWS][TILE_TOKENS];
+    vec w[TILE_ROWS];
     size_t c = 0, left = columns % LANES;
     EACH (r, rows) {
         EACH (t, tokens)
@@ -122,14 +125,41 @@ INLINE void tile_row(float *out, size_t out_stride, const void *weights, size_t 
     }
 }
 
+/* VECTOR_ROWS rows for one token, which is all reading. The memory's latency is hidden by fetching
+ * ahead, one address after the other, since hardware prefetchers stop at each 4 KiB. */
+INLINE void stream(float *out, const unsigned char *weights, size_t columns, const float *x,
+                   enum llama_precision type)
+{
+    vec sum[VECTOR_ROWS];
+    size_t bytes = VECTOR_ROWS * columns * size_of(type), c = 0, left = columns % LANES;
+    const unsigned char *ahead = weights + (AHEAD_BYTES + bytes - 1) / bytes * bytes;
+    EACH (r, VECTOR_ROWS)
+        sum[r] = v_set(0);
+    for (; c + LANES <= columns; c += LANES) {
+        vec v = v_load(x + c);
+        EACH (r, VECTOR_ROWS) {
+            __builtin_prefetch(ahead);
+            ahead += LANES * size_of(type);
+            sum[r] = v_fma(load_as(weights, (size_t)r * columns + c, type), v, sum[r]);
+        }
+    }
+    if (left > 0) {
+        vec v = load_part_as(x, c, left, LLAMA_F32);
+        EACH (r, VECTOR_ROWS)
+            sum[r] = v_fma(load_part_as(weights, (size_t)r * columns + c, left, type), v, sum[r]);
+    }
+    EACH (r, VECTOR_ROWS)
+        out[r] = v_sum(sum[r]);
+}
+
 INLINE void matmul(float *out, size_t out_stride, const void *weights, size_t rows, size_t columns,
                    const float *x, size_t tokens, enum llama_precision type)
 {
     const unsigned char *row = weights;
-    size_t row_bytes = columns * (type == LLAMA_F32 ? 4 : 2), r = 0;
+    size_t row_bytes = columns * size_of(type), r = 0;
     if (tokens == 1) {
         for (; r + VECTOR_ROWS <= rows; r += VECTOR_ROWS)
-            tile(out + r, out_stride, row + r * row_bytes, columns, x, VECTOR_ROWS, 1, type);
+            stream(out + r, row + r * row_bytes, columns, x, type);
     }
     for (; r + TILE_ROWS <= rows; r += TILE_ROWS)
         tile_row(out + r, out_stride, row + r * row_bytes, columns, x, TILE_ROWS, tokens, type);
@@ -165,7 +195,7 @@ INLINE void mix_heads(float *out, const float *share, size_t share_stride, int h
                       enum llama_precision type)
 {
     const unsigned char *data = values;
-    size_t size = type == LLAMA_F32 ? 4 : 2, c = 0;
+    size_t size = size_of(type), c = 0;
     for (; c + 2 * LANES <= columns; c += 2 * LANES)
         mix_tile(out + c, share, share_stride, heads, data + c * size, positions, columns, 2, type);
     for (; c + LANES <= columns; c += LANES)
