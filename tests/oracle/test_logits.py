@@ -16,7 +16,7 @@ POSITIONS = 64
 # Largest absolute error, as a share of the range of the logits.
 BOUND = 1e-4
 # With 16-bit keys and values: their rounding is 2^-11 of each.
-CACHE_F16_BOUND = 5e-3
+CACHE_F16_BOUND = 1e-3
 
 LLAMA3_SCALING = {
     "rope_type": "llama3",
