@@ -9,7 +9,6 @@ import gguf
 import numpy
 import torch
 import transformers
-
 from oracles import REAL_MODEL, LlamaCpp, prony, tool
 
 POSITIONS = 64
@@ -208,7 +207,9 @@ class RealModel(unittest.TestCase):
             "Prony put a rope around the wheel of an engine and hung a weight from it: what the "
             "rope holds back is what the engine can do, and nobody needs to trust its maker for it."
         )
-        cls.ids = [int(line) for line in prony("model", "tokenize", REAL_MODEL, "--text", text).split()]
+        cls.ids = [
+            int(line) for line in prony("model", "tokenize", REAL_MODEL, "--text", text).split()
+        ]
         cls.ids = (cls.ids * 4)[:POSITIONS]
         cls.temporary = tempfile.TemporaryDirectory()
         cls.folder = Path(cls.temporary.name)
@@ -245,7 +246,7 @@ class RealModel(unittest.TestCase):
         output = tool("llama_run", "greedy", path, "f16", "best", 2, count, *prompt)
         ours = [int(line) for line in output.split()]
         self.assertEqual(len(theirs), count)
-        same = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), count)
+        same = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b), count)
         print(f"{self.id()}: {same} of {count} ids equal")
         if same == count:
             return
