@@ -6,8 +6,12 @@
 
 static const double indifference = 0.02, significance = 0.05;
 
-static const enum metric compared[] = {METRIC_TPOT, METRIC_TTFT, METRIC_COLD_START,
-                                       METRIC_MODEL_LOAD, METRIC_PEAK_MEMORY};
+static const enum metric compared[] = {METRIC_TPOT,
+                                       METRIC_TTFT,
+                                       METRIC_COLD_START,
+                                       METRIC_MODEL_LOAD,
+                                       METRIC_START_TO_FIRST_TOKEN,
+                                       METRIC_PEAK_MEMORY};
 enum { COMPARED = sizeof compared / sizeof compared[0] };
 
 /* Both intervals must lie clear of the zone's edge, or inside it: what straddles is undecided. */

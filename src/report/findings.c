@@ -20,8 +20,8 @@ const struct topic topics[TOPICS] = {
     {"Cold start", "cold start", METRIC_COLD_START, METRIC_COLD_START, "takes",
      " for the first token of a fresh process", "faster", "slower", "as fast", "the speed", false},
     {"Whole start", "whole start", METRIC_START_TO_FIRST_TOKEN, METRIC_START_TO_FIRST_TOKEN,
-     "takes", " from nothing to the first token", "faster", "slower", "as fast", "the speed",
-     false},
+     "needs", " from the start of its process to its first token", "faster", "slower", "as fast",
+     "the speed", false},
     {"Memory", "memory", METRIC_PEAK_MEMORY, METRIC_PEAK_MEMORY, "needs", " at its peak",
      "less memory", "more memory", "the same memory", "the memory", true},
 };

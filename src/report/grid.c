@@ -46,12 +46,13 @@ static bool variant_failed(const struct summary_variant *variant)
     return variant->failures > 0 && variant->failures >= variant->processes;
 }
 
-/* A metric outside the classic ones says something when it tells of the engine more than that the
- * value exists: memory of a device, a precision's price. */
+/* A metric outside the classic ones says something when it sums up what a user waits for, or exists
+ * only where it matters: memory of a device, what a precision gains. */
 static bool metric_shown(const struct summary *summary, enum metric metric, bool wide)
 {
     const struct metric_info *info = &metric_infos[metric];
-    bool telling = wide || metric == METRIC_DEVICE_MEMORY || metric == METRIC_PRECISION_IMPACT;
+    bool telling = wide || metric == METRIC_START_TO_FIRST_TOKEN ||
+                   metric == METRIC_DEVICE_MEMORY || metric == METRIC_PRECISION_IMPACT;
     if (info->classic)
         return true;
     for (size_t i = 0; telling && i < summary->variant_count; i++) {

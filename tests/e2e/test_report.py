@@ -13,9 +13,18 @@ from pathlib import Path
 PRONY = os.environ["PRONY"]
 SOURCE = Path(os.environ["PRONY_SOURCE"])
 CONTRACT = [
-    "framework", "model_size", "iterations", "total_time", "first_token_time", "avg_token_time",
-    "min_token_time", "max_token_time", "avg_tokens_per_second", "peak_tokens_per_second",
-    "peak_memory_gb", "model_memory_gb",
+    "framework",
+    "model_size",
+    "iterations",
+    "total_time",
+    "first_token_time",
+    "avg_token_time",
+    "min_token_time",
+    "max_token_time",
+    "avg_tokens_per_second",
+    "peak_tokens_per_second",
+    "peak_memory_gb",
+    "model_memory_gb",
 ]
 
 
@@ -27,18 +36,35 @@ class Report(unittest.TestCase):
         model = cls.folder / "tiny.gguf"
         cls.prony("model", "make", "--size", "tiny", "--output", model, check=True)
         cls.bench = [
-            cls.prony("bench", "--framework", "null-instant", "null-noisy", "--model-path", model,
-                      "--iterations", "8", "--blocks", str(blocks), check=True)
+            cls.prony(
+                "bench",
+                "--framework",
+                "null-instant",
+                "null-noisy",
+                "--model-path",
+                model,
+                "--iterations",
+                "8",
+                "--blocks",
+                str(blocks),
+                check=True,
+            )
             for blocks in (2, 1)
         ]
 
     @classmethod
     def prony(cls, *arguments, check=False, **environment):
-        variables = {name: value for name, value in os.environ.items()
-                     if name not in ("COLUMNS", "NO_COLOR")}
+        variables = {
+            name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")
+        }
         variables |= {"PRONY_STORE": str(cls.store)} | environment
-        return subprocess.run([PRONY, *map(str, arguments)], capture_output=True, text=True,
-                              check=check, env=variables)
+        return subprocess.run(
+            [PRONY, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=check,
+            env=variables,
+        )
 
     def assert_error(self, result, *parts):
         self.assertEqual((result.returncode, result.stdout), (1, ""))
@@ -83,9 +109,10 @@ class Report(unittest.TestCase):
         files = [self.folder / name for name in names]
         self.prony("report", 1, "--output", *files, check=True)
         run = json.loads(files[0].read_text())
-        self.assertEqual([result["framework"] for result in run["results"]],
-                         ["null-instant", "null-noisy"])
-        self.assertEqual(list(run["results"][0])[:len(CONTRACT)], CONTRACT)
+        self.assertEqual(
+            [result["framework"] for result in run["results"]], ["null-instant", "null-noisy"]
+        )
+        self.assertEqual(list(run["results"][0])[: len(CONTRACT)], CONTRACT)
         self.assertEqual(run["results"][0]["iterations"], 8)
         with files[1].open(newline="") as file:
             rows = list(csv.DictReader(file))
@@ -94,7 +121,8 @@ class Report(unittest.TestCase):
         with files[2].open(newline="") as file:
             counted = [row for row in csv.DictReader(file) if row["counted"] == "1"]
         self.assertEqual(len(counted), 8 * 2 * 2)  # steps, variants, blocks
-        self.assertRegex(files[3].read_text(), r"\A\| Metric \| Null-Instant \| Null-Noisy \|\n\| :---")
+        head = "| Metric | Null-Instant | Null-Noisy |\n| :--- |"
+        self.assertTrue(files[3].read_text().startswith(head))
         again = self.folder / "again.json"
         self.prony("report", 1, "--output", again, check=True)
         self.assertEqual(again.read_bytes(), files[0].read_bytes())
@@ -132,8 +160,9 @@ class Report(unittest.TestCase):
     def on_terminal(self, **environment):
         """What a terminal is sent, and the same but for colours as a pipe is."""
         ours, theirs = pty.openpty()
-        variables = {name: value for name, value in os.environ.items()
-                     if name not in ("COLUMNS", "NO_COLOR")}
+        variables = {
+            name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")
+        }
         variables |= {"PRONY_STORE": str(self.store)} | environment
         with subprocess.Popen([PRONY, "report"], stdout=theirs, env=variables) as process:
             os.close(theirs)

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import unittest
 
 import jsonschema
@@ -57,19 +58,15 @@ class Schema(unittest.TestCase):
         """A member that the program writes and the schema lacks would be silently allowed."""
 
         def walk(value, schema, where):
-            schema = (
-                self.schema["$defs"][schema["$ref"].split("/")[-1]] if "$ref" in schema else schema
-            )
+            if "$ref" in schema:
+                schema = self.schema["$defs"][schema["$ref"].split("/")[-1]]
+            others = schema.get("additionalProperties")
             if isinstance(value, list):
                 for item in value:
                     walk(item, schema["items"], where)
-            elif isinstance(value, dict) and (
-                "properties" in schema or isinstance(schema.get("additionalProperties"), dict)
-            ):
+            elif isinstance(value, dict) and ("properties" in schema or isinstance(others, dict)):
                 for key, member in value.items():
-                    inner = schema.get("properties", {}).get(
-                        key, schema.get("additionalProperties")
-                    )
+                    inner = schema.get("properties", {}).get(key, others)
                     self.assertIsNotNone(inner, f"{where}.{key} is not in the schema")
                     walk(member, inner, f"{where}.{key}")
 
@@ -98,9 +95,8 @@ class Schema(unittest.TestCase):
 
     def test_numbers_survive(self):
         result = self.document["results"][0]
-        self.assertAlmostEqual(
-            result["avg_token_time"] * 1e3, result["metrics"]["tpot_ms"]["value"]
-        )
+        tpot_ms = result["metrics"]["tpot_ms"]["value"]
+        self.assertAlmostEqual(result["avg_token_time"] * 1e3, tpot_ms)
         self.assertEqual(
             result["samples"][0]["arrivals_ns"], [433000000 + 25000000 * i for i in range(5)]
         )
@@ -118,17 +114,74 @@ class Schema(unittest.TestCase):
             self.assertEqual(out.splitlines(), [r["framework"] for r in read_json(path)["results"]])
 
 
+class RealRun(unittest.TestCase):
+    """A run with a variant that works and one that fails, as `prony bench` writes it."""
+
+    def test_output_is_valid(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        engine = os.path.join(folder, "engines", "broken")
+        os.makedirs(engine)
+        with open(os.path.join(engine, "engine.json"), "w", encoding="utf-8") as file:
+            json.dump(
+                {
+                    "name": "broken",
+                    "title": "Broken",
+                    "licence": "MIT",
+                    "about": "A test's.",
+                    "command": ["/bin/false"],
+                    "variants": [
+                        {
+                            "name": "broken",
+                            "title": "Broken",
+                            "precision": "float32",
+                            "about": "Ends at once.",
+                            "supports": {"formats": ["gguf"], "devices": ["cpu"]},
+                        }
+                    ],
+                },
+                file,
+            )
+        model, output = os.path.join(folder, "tiny.gguf"), os.path.join(folder, "run.json")
+        environment = os.environ | {
+            "PRONY_STORE": os.path.join(folder, "results.db"),
+            "PRONY_ENGINE_PATH": os.path.dirname(engine),
+        }
+        for command in [
+            ["model", "make", "--size", "tiny", "--output", model],
+            [
+                "bench",
+                "--framework",
+                "null-instant",
+                "broken",
+                "--model-path",
+                model,
+                "--blocks",
+                "2",
+                "--iterations",
+                "4",
+                "--output",
+                output,
+            ],
+        ]:
+            subprocess.run(
+                [os.environ["PRONY"], *command], check=True, capture_output=True, env=environment
+            )
+        run = read_json(output)
+        schema = read_json(os.path.join(SOURCE, "docs", "results.schema.json"))
+        jsonschema.Draft202012Validator(schema).validate(run)
+        self.assertEqual([failure["framework"] for failure in run["failures"]], ["broken"] * 2)
+        self.assertEqual(run["results"][1]["avg_token_time"], None)
+        self.assertEqual(len(run["results"][0]["samples"]), 2)
+
+
 class Csv(unittest.TestCase):
     def rows(self, name):
         with open(os.path.join(GOLDEN, name), encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file, strict=True))
 
     def test_summary(self):
-        for row, result in zip(
-            self.rows("three.csv"),
-            read_json(os.path.join(GOLDEN, "three.json"))["results"],
-            strict=True,
-        ):
+        results = read_json(os.path.join(GOLDEN, "three.json"))["results"]
+        for row, result in zip(self.rows("three.csv"), results, strict=True):
             for key in CONTRACT[2:]:
                 self.assertEqual(float(row[key]), result[key])
             for key, metric in result["metrics"].items():
@@ -141,9 +194,8 @@ class Csv(unittest.TestCase):
         self.assertEqual([len(row) for row in rows], [len(rows[0])] * 3)
         self.assertEqual(rows[1]["framework"], "'=cmd|'/C calc'!A0")
         self.assertTrue(rows[1]["failure"].startswith('"quoted", comma and \ufffd]0;title'))
-        self.assertFalse(
-            any(field and field[0] in "=+-@" for row in rows for field in row.values())
-        )
+        fields = [field for row in rows for field in row.values() if field]
+        self.assertFalse([field for field in fields if field[0] in "=+-@"])
 
     def test_samples(self):
         rows = self.rows("three.samples.csv")

@@ -62,8 +62,12 @@ static inline void fixture_row(struct summary_variant *row, double factor, size_
 
 static inline void fixture_compare(struct fixture *fixture, size_t blocks)
 {
-    static const enum metric compared[] = {METRIC_TPOT, METRIC_TTFT, METRIC_COLD_START,
-                                           METRIC_MODEL_LOAD, METRIC_PEAK_MEMORY};
+    static const enum metric compared[] = {METRIC_TPOT,
+                                           METRIC_TTFT,
+                                           METRIC_COLD_START,
+                                           METRIC_MODEL_LOAD,
+                                           METRIC_START_TO_FIRST_TOKEN,
+                                           METRIC_PEAK_MEMORY};
     struct summary *summary = &fixture->summary;
     for (size_t m = 0; m < sizeof compared / sizeof compared[0]; m++)
         for (size_t a = 0; a < summary->variant_count; a++)
