@@ -192,7 +192,7 @@ enum status process_measure(const struct process_task *task, struct record_proce
     if (life.worker && status)
         worker_log_tail(worker_log(life.worker), tail, sizeof tail);
     worker_stop(life.worker);
-    if (status == STATUS_INTERRUPTED || (status == STATUS_NO_MEMORY && !life.worker))
+    if (status == STATUS_INTERRUPTED)
         return status;
     if (status) {
         record->failure = failure_line(err, arena);

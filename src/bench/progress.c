@@ -1,5 +1,6 @@
 #include "bench/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -37,15 +38,30 @@ static void times_text(const struct progress *progress, char *text, size_t size)
     snprintf(text, size, "elapsed %s, about %s left", past, left);
 }
 
+/* Columns of the terminal: a line that is repainted may not wrap. */
+static int columns(FILE *stream)
+{
+    struct winsize size;
+    return ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 79;
+}
+
 void progress_phase(const struct progress *progress, const char *variant, const char *phase)
 {
-    char times[96];
+    char times[96], line[256];
     if (!progress->terminal)
         return;
     times_text(progress, times, sizeof times);
-    fprintf(progress->stream, "\r\033[K[%zu/%zu] %s: %s (%s)", progress->block, progress->blocks,
-            variant, phase, times);
+    snprintf(line, sizeof line, "[%zu/%zu] %s: %s (%s)", progress->block, progress->blocks, variant,
+             phase, times);
+    fprintf(progress->stream, "\r\033[K%.*s", columns(progress->stream), line);
     fflush(progress->stream);
+}
+
+/* An engine's message may hold anything; the terminal gets letters. */
+static void put_clean(const char *text, FILE *stream)
+{
+    for (; *text; text++)
+        fputc((unsigned char)*text < ' ' || *text == 127 ? ' ' : *text, stream);
 }
 
 void progress_process(struct progress *progress, const char *variant, const char *outcome)
@@ -55,9 +71,10 @@ void progress_process(struct progress *progress, const char *variant, const char
     if (!progress->stream)
         return;
     times_text(progress, times, sizeof times);
-    fprintf(progress->stream, "%sblock %zu/%zu  %-14s %s  (%s)\n",
-            progress->terminal ? "\r\033[K" : "", progress->block, progress->blocks, variant,
-            outcome, times);
+    fprintf(progress->stream, "%sblock %zu/%zu  %-14s ", progress->terminal ? "\r\033[K" : "",
+            progress->block, progress->blocks, variant);
+    put_clean(outcome, progress->stream);
+    fprintf(progress->stream, "  (%s)\n", times);
     fflush(progress->stream);
 }
 

@@ -6,6 +6,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "bench/plan.h"
 #include "bench/run.h"
@@ -200,6 +201,8 @@ static enum status resume_load(struct session *session, struct plan_request *req
     struct record_run record;
     enum status status = store_run_unfinished(session->store, &session->run, err);
     if (!status)
+        status = store_run_lock(session->store, session->run, err);
+    if (!status)
         status = store_run_load(session->store, session->run, &record, &session->arena, err);
     if (status)
         return status;
@@ -257,8 +260,13 @@ static enum status outputs_check(const struct bench_options *o, struct error *er
 {
     const struct report_form *form;
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < o->output.count && !status; i++)
+    for (size_t i = 0; i < o->output.count && !status; i++) {
+        struct file_writer writer = {0};
         status = report_form_for(o->output.items[i], &form, err);
+        if (!status) /* a place that cannot be written is found now, not after the run */
+            status = file_writer_open(&writer, o->output.items[i], err);
+        file_writer_abort(&writer);
+    }
     return status;
 }
 

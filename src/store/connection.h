@@ -7,6 +7,7 @@
 
 struct store {
     sqlite3 *db;
+    int lock_fd; /* PATH-lock: one byte for each run, locked by who measures it */
 };
 
 /* Columns of `process` in the order in which they are bound and read. */

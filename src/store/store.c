@@ -1,10 +1,13 @@
 #include "store/store.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "store/connection.h"
@@ -75,6 +78,7 @@ enum status store_open(struct store **store, const char *path, struct error *err
     struct store *opened = calloc(1, sizeof *opened);
     if (!opened)
         return error_no_memory(err, sizeof *opened);
+    opened->lock_fd = -1;
     enum status status = STATUS_OK;
     if (sqlite3_open_v2(path, &opened->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL)) {
         error_set(err, STATUS_IO, "the results cannot be opened: %s",
@@ -107,12 +111,35 @@ void store_close(struct store *store)
     if (!store)
         return;
     sqlite3_close(store->db);
+    if (store->lock_fd >= 0)
+        close(store->lock_fd);
     free(store);
 }
 
 const char *store_path(const struct store *store)
 {
     return sqlite3_db_filename(store->db, "main");
+}
+
+enum status store_run_lock(struct store *store, int64_t run, struct error *err)
+{
+    char path[PATH_MAX + 8];
+    struct flock byte = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = run, .l_len = 1};
+    snprintf(path, sizeof path, "%s-lock", store_path(store));
+    if (store->lock_fd < 0)
+        store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (store->lock_fd < 0) {
+        error_errno(err, "open the lock of the results");
+        return error_where(err, "%s", path);
+    }
+    if (fcntl(store->lock_fd, F_OFD_SETLK, &byte) == 0)
+        return STATUS_OK;
+    if (errno != EAGAIN && errno != EACCES) {
+        error_errno(err, "lock the run");
+        return error_where(err, "%s", path);
+    }
+    error_set(err, STATUS_USAGE, "run %lld is being measured by another process", (long long)run);
+    return error_remedy(err, "Wait for its end, or interrupt it there.");
 }
 
 /* Ends a transaction: commits when all went well, else takes it back and keeps the first error. */
@@ -177,6 +204,8 @@ enum status store_run_begin(struct store *store, const char *plan, const char *m
     *run = sqlite3_last_insert_rowid(store->db);
     if (!status)
         status = variants_insert(store->db, *run, variants, variant_count, err);
+    if (!status)
+        status = store_run_lock(store, *run, err);
     return transaction_end(store->db, status, err);
 }
 

@@ -23,6 +23,9 @@ const char *store_path(const struct store *store);
 enum status store_run_begin(struct store *store, const char *plan, const char *manifest,
                             const struct record_variant *variants, size_t variant_count,
                             int64_t *run, struct error *err);
+/* Keeps a run to this process until the store is closed or the process ends, however it ends.
+ * store_run_begin does it for the new run. STATUS_USAGE when another process measures it. */
+enum status store_run_lock(struct store *store, int64_t run, struct error *err);
 /* What a variant's first good process said of its versions. */
 enum status store_variant_versions(struct store *store, int64_t run, size_t variant,
                                    const char *engine_version, const char *stands_on,

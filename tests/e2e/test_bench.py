@@ -327,6 +327,16 @@ class Bench(unittest.TestCase):
         self.assertIn("Another CPU", result.stderr)
         self.assertEqual(len(self.rows("SELECT * FROM run")), 1)
 
+    def test_resume_leaves_a_live_run_alone(self):
+        process = self.start("--model-path", self.model, "--framework", "slow")
+        process.stderr.readline()
+        result = self.bench("--resume", status=1)
+        self.assertIn("being measured by another process", result.stderr)
+        process.send_signal(signal.SIGINT)
+        process.stderr.read()
+        process.stderr.close()
+        self.assertEqual(process.wait(timeout=60), 130)
+
     def test_two_at_once(self):
         runs = [
             self.start("--model-path", self.model, "--framework", "quick", "slow", "--blocks", "2")
@@ -472,6 +482,7 @@ class Bench(unittest.TestCase):
             (["--model-path", self.model, "--prompt-tokens", "300"], "256"),
             (["--model-path", self.model, "--quick", "--blocks", "3"], "--quick"),
             (["--model-path", self.model, "--output", "x.pdf"], ".json"),
+            (["--model-path", self.model, "--output", "/proc/x.json"], "/proc/x.json"),
         ):
             result = self.bench(*words, status=1)
             self.assertIn(part, result.stderr)

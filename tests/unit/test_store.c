@@ -152,7 +152,14 @@ static void states(void **state)
     struct record_process orphan = sample(0);
     orphan.variant = 9;
     assert_int_equal(store_process_add(store, first, &orphan, &err), STATUS_IO);
+    /* A run belongs to who measures it, until they are gone. */
+    struct store *other;
+    assert_int_equal(store_open(&other, path_in("states.db"), &err), 0);
+    assert_int_equal(store_run_lock(other, first, &err), STATUS_USAGE);
+    assert_int_equal(store_run_lock(store, first, &err), 0);
     store_close(store);
+    assert_int_equal(store_run_lock(other, first, &err), 0);
+    store_close(other);
 }
 
 /* A writer killed at any moment leaves whole records only. */

@@ -43,7 +43,7 @@ static struct worker *start_loaded(const char *variant, int cancel_fd)
     struct error err;
     struct worker_load request = {.model = "/proc/self/exe", .variant = variant, .context = 1000};
     assert_int_equal(worker_load(worker, &request, &loaded, &err), STATUS_OK);
-    assert_int_equal(loaded.vocabulary, 1000);
+    assert_int_equal(loaded.vocabulary, 131072);
     assert_int_equal(loaded.phases, 1);
     assert_true(loaded.phase[0].start_ns >= loaded.asked_ns);
     assert_true(loaded.phase[0].end_ns <= loaded.ready_ns);
