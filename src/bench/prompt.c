@@ -36,7 +36,7 @@ static enum status from_text(const struct tokenizer *tokenizer, int32_t *ids, ui
         status = error_set(err, STATUS_UNSUPPORTED, "the tokenizer makes no token of English text");
     if (!status && tokenizer_adds_bos(tokenizer) && tokenizer_bos(tokenizer) >= 0)
         ids[used++] = tokenizer_bos(tokenizer);
-    for (size_t i = 0; !status && length > 0 && used < count; i = (i + 1) % length)
+    for (size_t i = 0; !status && used < count; i = i + 1 < length ? i + 1 : 0)
         ids[used++] = encoded[i];
     free(encoded);
     return status;
