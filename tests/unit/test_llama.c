@@ -1,0 +1,202 @@
+/* The native engine on a tiny model: what must hold whatever the numbers are. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "llama/cpu/kernels.h"
+#include "llama/llama.h"
+#include "model/synthetic.h"
+
+enum { IDS = 150, CONTEXT = 160 }; /* more than two blocks of a prompt */
+
+struct fixture {
+    char path[64];
+    struct model model;
+    uint32_t vocabulary;
+    int32_t ids[IDS];
+};
+
+static int setup(void **state)
+{
+    struct error err;
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    struct model_config config;
+    uint64_t bytes;
+    assert_non_null(fixture);
+    assert_true(synthetic_shape("tiny", &config));
+    snprintf(fixture->path, sizeof fixture->path, "/tmp/test_llama.%d.gguf", (int)getpid());
+    struct model_output output = {
+        .path = fixture->path, .format = MODEL_GGUF, .precision = TENSOR_F16, .threads = 1};
+    if (synthetic_write(&config, "tiny", 3, &output, &bytes, &err) != STATUS_OK ||
+        model_open(&fixture->model, fixture->path, &err) != STATUS_OK) {
+        error_print(&err, stderr);
+        return -1;
+    }
+    fixture->vocabulary = fixture->model.config.vocabulary;
+    for (uint32_t i = 0; i < IDS; i++)
+        fixture->ids[i] = (int32_t)((i * 37 + 11) % fixture->vocabulary);
+    *state = fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+    model_close(&fixture->model);
+    unlink(fixture->path);
+    free(fixture);
+    return 0;
+}
+
+static struct llama *load(const struct fixture *fixture, enum llama_precision precision,
+                          uint32_t threads, const char *kernels)
+{
+    struct llama *llama;
+    struct error err;
+    struct llama_options options = {
+        .precision = precision, .context = CONTEXT, .threads = threads, .kernels = kernels};
+    if (llama_load(&llama, &fixture->model, &options, &err) != STATUS_OK)
+        fail_msg("%s", err.what);
+    return llama;
+}
+
+/* All logits of the fixture's ids, step ids at a time; the caller frees. */
+static float *logits_of(const struct fixture *fixture, struct llama *llama, uint32_t step)
+{
+    struct error err;
+    float *logits = calloc((size_t)IDS * fixture->vocabulary, sizeof *logits);
+    assert_non_null(logits);
+    for (uint32_t done = 0; done < IDS; done += step) {
+        uint32_t now = IDS - done < step ? IDS - done : step;
+        assert_int_equal(llama_forward(llama, fixture->ids + done, now,
+                                       logits + (size_t)done * fixture->vocabulary, 1, &err),
+                         STATUS_OK);
+    }
+    return logits;
+}
+
+static void test_bits_do_not_depend_on_threads_or_steps(void **state)
+{
+    static const struct {
+        uint32_t threads, step;
+    } ways[] = {{1, 1}, {2, IDS}, {3, 7}, {8, 70}};
+    const struct fixture *fixture = *state;
+    size_t bytes = (size_t)IDS * fixture->vocabulary * sizeof(float);
+    const struct kernels *kernels;
+    for (size_t k = 0; (kernels = kernels_at(k)); k++) {
+        for (int type = LLAMA_F32; type <= LLAMA_BF16; type++) {
+            struct llama *llama = load(fixture, type, 1, kernels->name);
+            float *expected = logits_of(fixture, llama, IDS);
+            llama_free(llama);
+            for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+                llama = load(fixture, type, ways[i].threads, kernels->name);
+                assert_int_equal(llama_threads(llama), ways[i].threads);
+                assert_string_equal(llama_kernels(llama), kernels->name);
+                float *again = logits_of(fixture, llama, ways[i].step);
+                assert_memory_equal(again, expected, bytes);
+                free(again);
+                llama_free(llama);
+            }
+            free(expected);
+        }
+    }
+}
+
+static void test_reset_starts_over(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct llama *llama = load(fixture, LLAMA_F16, 2, NULL);
+    float *first = logits_of(fixture, llama, IDS);
+    assert_int_equal(llama_position(llama), IDS);
+    llama_reset(llama);
+    assert_int_equal(llama_position(llama), 0);
+    float *second = logits_of(fixture, llama, 1);
+    assert_memory_equal(first, second, (size_t)IDS * fixture->vocabulary * sizeof *first);
+    free(first);
+    free(second);
+    llama_free(llama);
+}
+
+static void test_next_is_the_largest_logit(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct error err;
+    struct llama *llama = load(fixture, LLAMA_F32, 2, NULL);
+    float *logits = logits_of(fixture, llama, IDS);
+    const float *last = logits + (size_t)(IDS - 1) * fixture->vocabulary;
+    int32_t next = -1;
+    llama_reset(llama);
+    assert_int_equal(llama_next(llama, fixture->ids, IDS, &next, &err), STATUS_OK);
+    assert_in_range(next, 0, fixture->vocabulary - 1);
+    for (int32_t i = 0; i < (int32_t)fixture->vocabulary; i++)
+        assert_true(i < next ? last[i] < last[next] : last[i] <= last[next]);
+    free(logits);
+    llama_free(llama);
+}
+
+static void test_refusals(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct error err;
+    int32_t next, bad = (int32_t)fixture->vocabulary;
+    struct llama *llama = load(fixture, LLAMA_F16, 1, NULL);
+    assert_int_equal(llama_next(llama, &bad, 1, &next, &err), STATUS_USAGE);
+    bad = -1;
+    assert_int_equal(llama_next(llama, &bad, 1, &next, &err), STATUS_USAGE);
+    assert_int_equal(llama_next(llama, fixture->ids, 0, &next, &err), STATUS_USAGE);
+    assert_int_equal(llama_position(llama), 0);
+    assert_int_equal(llama_next(llama, fixture->ids, IDS, &next, &err), STATUS_OK);
+    assert_int_equal(llama_next(llama, fixture->ids, CONTEXT - IDS + 1, &next, &err), STATUS_USAGE);
+    assert_int_equal(llama_position(llama), IDS);
+    assert_int_equal(llama_next(llama, fixture->ids, CONTEXT - IDS, &next, &err), STATUS_OK);
+    llama_free(llama);
+
+    struct llama_options options = {.precision = LLAMA_F16};
+    assert_int_equal(llama_load(&llama, &fixture->model, &options, &err), STATUS_USAGE);
+    options = (struct llama_options){.context = 8, .kernels = "none such"};
+    assert_int_equal(llama_load(&llama, &fixture->model, &options, &err), STATUS_USAGE);
+    options = (struct llama_options){.context = 8, .threads = 1u << 30};
+    assert_int_equal(llama_load(&llama, &fixture->model, &options, &err), STATUS_USAGE);
+    options = (struct llama_options){.context = UINT32_MAX};
+    struct model huge = fixture->model;
+    huge.config.kv_heads = huge.config.heads = 1 << 16;
+    assert_int_equal(llama_load(&llama, &huge, &options, &err), STATUS_NO_MEMORY);
+    assert_null(llama);
+}
+
+static void test_bytes_are_counted(void **state)
+{
+    const struct fixture *fixture = *state;
+    const struct model_config *config = &fixture->model.config;
+    struct llama *wide = load(fixture, LLAMA_F32, 1, NULL);
+    struct llama *half = load(fixture, LLAMA_F16, 1, NULL);
+    uint64_t norms = (uint64_t)config->hidden_size * (2 * config->layers + 1);
+    uint64_t matrices = llama_weight_bytes(wide) / 4 - norms;
+    uint64_t values = 2ull * config->layers * config->kv_heads * config->head_size;
+    assert_int_equal(llama_weight_bytes(half), 2 * matrices + 4 * norms);
+    assert_int_equal(llama_cache_bytes(wide), 4 * values * CONTEXT);
+    assert_int_equal(llama_cache_bytes(half), 2 * values * CONTEXT);
+    assert_int_equal(llama_bytes_per_token(half, 9) - llama_bytes_per_token(half, 0),
+                     9 * 2 * values);
+    llama_free(wide);
+    llama_free(half);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bits_do_not_depend_on_threads_or_steps),
+        cmocka_unit_test(test_reset_starts_over),
+        cmocka_unit_test(test_next_is_the_largest_logit),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_bytes_are_counted),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
