@@ -321,6 +321,24 @@ static void test_full_stream(void **state)
     }
 }
 
+/* docs/reports.md lists every metric in the words of the metrics' own table. */
+static void test_metrics_are_documented(void **state)
+{
+    (void)state;
+    char *page, row[512];
+    size_t bytes;
+    struct error err;
+    assert_int_equal(file_read(TEST_DATA "/../docs/reports.md", 1 << 20, &page, &bytes, &err),
+                     STATUS_OK);
+    for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
+        const struct metric_info *info = &metric_infos[metric];
+        snprintf(row, sizeof row, "| %s | `%s` | %s |\n", info->title, info->key, info->meaning);
+        if (!strstr(page, row))
+            fail_msg("docs/reports.md lacks this row: %s", row);
+    }
+    free(page);
+}
+
 static int setup(void **state)
 {
     *state = malloc(sizeof(struct fixture));
@@ -352,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_form_by_extension),
         cmocka_unit_test(test_written_whole_or_not_at_all),
         cmocka_unit_test(test_full_stream),
+        cmocka_unit_test(test_metrics_are_documented),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
