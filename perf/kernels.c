@@ -40,7 +40,7 @@ static int compare(const void *a, const void *b)
 static double pass(const struct bench *bench, const struct kernels *kernels,
                    enum llama_precision type, size_t columns, size_t tokens, size_t pieces)
 {
-    double ns[PIECES];
+    double ns[PIECES] = {0};
     size_t rows = PIECE_BYTES / (columns * llama_precision_bytes(type));
     for (size_t i = 0; i < pieces; i++) {
         int64_t begin = clock_now_ns();
@@ -76,6 +76,7 @@ int main(void)
     struct pages pages;
     struct error err;
     struct cores cores;
+    int status = 1;
     if (pages_map(&pages, WEIGHT_BYTES, &err) != STATUS_OK) {
         error_print(&err, stderr);
         return 1;
@@ -84,8 +85,10 @@ int main(void)
     struct bench bench = {.weights = pages.data,
                           .x = calloc((size_t)TOKENS * 8192, sizeof(float)),
                           .out = calloc((size_t)TOKENS * PIECE_BYTES / 576, sizeof(float))};
-    if (!bench.x || !bench.out)
-        return 1;
+    if (!bench.x || !bench.out) {
+        error_print(&(struct error){.what = "out of memory"}, stderr);
+        goto cleanup;
+    }
     cores_read(&cores);
     cores_pin(&cores, 0);
     printf("kernels type  columns     GB/s    probe    share   GFLOP/s of %d tokens\n", TOKENS);
@@ -96,8 +99,11 @@ int main(void)
                 measure(&bench, kernels, (enum llama_precision)type, widths[i]);
         }
     }
+    status = 0;
+
+cleanup:
     free(bench.x);
     free(bench.out);
     pages_free(&pages);
-    return 0;
+    return status;
 }
