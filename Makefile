@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 BENCH ?=
 TESTS ?=
 
-.PHONY: release test bench lint format fuzz install clean help
+.PHONY: release test aarch64 bench lint format fuzz install clean help
 
 release: ## build build/release/prony (what plain `make` does)
 	@scripts/bootstrap build
@@ -15,6 +15,9 @@ test: ## build with sanitizers and run every test; TESTS=PATTERN for some of the
 	@scripts/bootstrap test
 	@scripts/build test $(JOBS)
 	ctest --test-dir build/test --output-on-failure -j2 $(if $(TESTS),-R '$(TESTS)')
+
+aarch64: ## test the kernels for 64-bit Arm, under emulation
+	@scripts/test-aarch64
 
 bench: ## fetch a real model and compare the engines that run here; BENCH='OPTIONS' for prony bench
 	@scripts/bootstrap bench
@@ -43,5 +46,5 @@ clean: ## remove the build folder
 	rm -rf build
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\): ## /\1|/p' $(firstword $(MAKEFILE_LIST)) | \
+	@sed -n 's/^\([a-z0-9]*\): ## /\1|/p' $(firstword $(MAKEFILE_LIST)) | \
 		while IFS='|' read -r target text; do printf '  make %-9s %s\n' "$$target" "$$text"; done
