@@ -331,7 +331,8 @@ static int execute(struct session *session, struct error *err)
     status = run_execute(&session->plan, &how, err);
     if (status == STATUS_INTERRUPTED) {
         fprintf(stderr,
-                "Interrupted. What was measured is kept in %s. Go on with: prony bench --resume\n",
+                "Interrupted. What was measured is kept in %s.\n"
+                "See it with: prony report. Go on with: prony bench --resume\n",
                 store_path(session->store));
         return EXIT_INTERRUPTED;
     }
