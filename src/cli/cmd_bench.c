@@ -364,10 +364,10 @@ static int run(const void *given, const struct option_list *args)
         } else {
             result = execute(&session, &err);
         }
-        plan_free(&session.plan);
     }
     if (result == EXIT_ERROR)
         error_print(&err, stderr);
+    plan_free(&session.plan);
     json_decref(session.stored_plan);
     json_decref(session.stored_manifest);
     store_close(session.store);

@@ -64,6 +64,19 @@ static enum status room_check(sqlite3 *db, struct error *err)
     return sql_run(db, "DELETE FROM room", err);
 }
 
+/* WAL, so that readers and a writer do not wait for each other. SQLite does not wait for the lock
+ * that entering it takes (its busy timeout leaves that one out), so this does. */
+static enum status wal_enter(sqlite3 *db, struct error *err)
+{
+    const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+    for (int waited_ms = 0;; waited_ms += 10) {
+        enum status status = sql_run(db, "PRAGMA journal_mode = WAL", err);
+        if (!status || (sqlite3_errcode(db) & 0xff) != SQLITE_BUSY || waited_ms >= BUSY_MS)
+            return status;
+        nanosleep(&pause, NULL);
+    }
+}
+
 enum status store_open(struct store **store, const char *path, struct error *err)
 {
     char chosen[PATH_MAX];
@@ -89,11 +102,10 @@ enum status store_open(struct store **store, const char *path, struct error *err
     }
     if (!status) {
         sqlite3_busy_timeout(opened->db, BUSY_MS);
-        status = sql_run(opened->db,
-                         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                         "PRAGMA foreign_keys = ON",
-                         err);
+        status = wal_enter(opened->db, err);
     }
+    if (!status)
+        status = sql_run(opened->db, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", err);
     if (!status)
         status = schema_migrate(opened->db, path, err);
     if (!status)
