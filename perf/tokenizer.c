@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "model/tokenizer.h"
+#include "model/tokenizer/tokenizer.h"
 
 enum { ROUNDS = 7, TEXT_LIMIT_BYTES = 1 << 30 };
 

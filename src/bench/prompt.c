@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/tokenizer.h"
+#include "model/tokenizer/tokenizer.h"
 
 /* Repeated until it is long enough. It never changes: stored runs are compared with later ones. */
 static const char text[] =

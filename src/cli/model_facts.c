@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/json_write.h"
 #include "model/printable.h"
 #include "model/rope_factors.h"
+#include "model/safetensors/json_write.h"
 #include "model/tensor_walk.h"
 
 enum { KV_ELEMENT_BYTES = 2 };

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "model/model.h"
-#include "model/token_list.h"
+#include "model/tokenizer/token_list.h"
 
 struct model_facts {
     const struct model *model;

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "model/gguf_config.h"
+#include "model/gguf/gguf_config.h"
 
 /* A dimension, by what it stands for. */
 enum extent { ABSENT, HIDDEN, QUERIES, KEYS, FFN, VOCABULARY, PAIRS, EXTENTS };

@@ -3,9 +3,9 @@
 #define PRONY_MODEL_BUILD_H
 
 #include "base/error.h"
-#include "model/gguf.h"
+#include "model/gguf/gguf.h"
 #include "model/model.h"
-#include "model/safetensors.h"
+#include "model/safetensors/safetensors.h"
 
 /* Both fill a zeroed model's config (safetensors: already there, of config.json), layers and
  * tensors, and borrow from the files. Every tensor that the architecture needs must be there once

@@ -8,10 +8,10 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "model/gguf.h"
-#include "model/hf_config.h"
+#include "model/gguf/gguf.h"
 #include "model/model.h"
 #include "model/printable.h"
+#include "model/safetensors/hf_config.h"
 
 enum { FAMILY_BYTES = 64 };
 

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-#include "model/gguf.h"
-#include "model/safetensors.h"
+#include "model/gguf/gguf.h"
+#include "model/safetensors/safetensors.h"
 
 struct model_files {
     uint64_t count;

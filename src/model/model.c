@@ -8,9 +8,9 @@
 #include "base/file.h"
 #include "model/build.h"
 #include "model/files.h"
-#include "model/hf_config.h"
 #include "model/printable.h"
-#include "model/safetensors_index.h"
+#include "model/safetensors/hf_config.h"
+#include "model/safetensors/safetensors_index.h"
 
 /* The name shown for a model: text, safe to print. */
 static enum status set_name(struct model *model, const char *text, size_t bytes, struct error *err)

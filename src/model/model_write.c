@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "model/config_write.h"
-#include "model/gguf_write.h"
-#include "model/safetensors_write.h"
+#include "model/gguf/gguf_write.h"
+#include "model/safetensors/config_write.h"
+#include "model/safetensors/safetensors_write.h"
 
 static bool ends_with(const char *text, const char *end)
 {

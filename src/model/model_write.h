@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "model/config.h"
 #include "model/model.h"
-#include "model/token_list.h"
+#include "model/tokenizer/token_list.h"
 #include "model/weights_write.h"
 
 struct model_content {

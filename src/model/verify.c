@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "model/tensor_walk.h"
-#include "model/token_list.h"
-#include "model/tokenizer.h"
+#include "model/tokenizer/token_list.h"
+#include "model/tokenizer/tokenizer.h"
 
 enum { SAMPLED_ROWS = 64 };
 

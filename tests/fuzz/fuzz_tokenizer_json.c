@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
-#include "model/token_list.h"
+#include "model/tokenizer/token_list.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

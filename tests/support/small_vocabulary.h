@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "model/byte_alphabet.h"
-#include "model/tokenizer_parts.h"
+#include "model/tokenizer/byte_alphabet.h"
+#include "model/tokenizer/tokenizer_parts.h"
 
 /* Ids: a byte is itself; merges follow in order; then "Ġwhole", which no merge makes; then the
  * special tokens. */

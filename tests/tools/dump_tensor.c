@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/gguf.h"
-#include "model/safetensors.h"
+#include "model/gguf/gguf.h"
+#include "model/safetensors/safetensors.h"
 
 static bool is_gguf(const char *path)
 {

@@ -7,7 +7,7 @@
 #include <math.h>
 
 #include "../support/model_bytes.h"
-#include "model/gguf.h"
+#include "model/gguf/gguf.h"
 
 /* Parses and frees the bytes; expects an error that names the file, says what and what to do. */
 static void expect_error(struct bytes file, enum status status, const char *what)

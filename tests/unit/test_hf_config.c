@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/hf_config.h"
 #include "model/model.h"
+#include "model/safetensors/hf_config.h"
 
 #define CORE                                                                                       \
     "\"hidden_size\": 64, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, "                  \

@@ -11,10 +11,10 @@
 #include "model/layout.h"
 #include "model/model_write.h"
 #include "model/narrow.h"
-#include "model/pretokenizer_json.h"
 #include "model/rope_factors.h"
 #include "model/synthetic.h"
-#include "model/token_list.h"
+#include "model/tokenizer/pretokenizer_json.h"
+#include "model/tokenizer/token_list.h"
 
 static void narrowing_says_what_does_not_fit(void **state)
 {

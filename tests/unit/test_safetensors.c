@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "../support/model_bytes.h"
-#include "model/safetensors.h"
+#include "model/safetensors/safetensors.h"
 
 /* A file: the header (padded with spaces to 8) and so many bytes 0, 1, 2, ... */
 static struct bytes make(const char *header, size_t data_bytes)

@@ -1,0 +1,236 @@
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "model/tokenizer/pretokenizer_json.h"
+#include "model/tokenizer/token_list.h"
+
+enum { TOKENIZER_LIMIT_BYTES = 256 << 20 };
+
+struct reader {
+    struct token_list *list;
+    struct arena *arena;
+    const char *path;
+    struct error *err;
+};
+
+static enum status broken(const struct reader *r, const char *what)
+{
+    error_set(r->err, STATUS_FORMAT, "%s", what);
+    error_where(r->err, "%s", r->path);
+    return error_remedy(r->err, "Fetch the model's tokenizer again.");
+}
+
+static enum status unsupported(const struct reader *r, const char *what)
+{
+    error_set(r->err, STATUS_UNSUPPORTED, "%s", what);
+    return error_where(r->err, "%s", r->path);
+}
+
+static enum status token_add(const struct reader *r, const json_t *id, const char *text,
+                             enum token_type type)
+{
+    json_int_t index = json_is_integer(id) ? json_integer_value(id) : -1;
+    if (!text || index < 0 || index >= r->list->count)
+        return broken(r, "a token has no text, or an id outside the model's vocabulary");
+    if (r->list->tokens[index] && strcmp(r->list->tokens[index], text) != 0)
+        return broken(r, "two tokens have the same id");
+    r->list->tokens[index] = arena_strdup(r->arena, text);
+    r->list->types[index] = type;
+    return r->list->tokens[index] ? STATUS_OK : error_no_memory(r->err, strlen(text));
+}
+
+static enum status read_tokens(const struct reader *r, json_t *tokenizer)
+{
+    json_t *vocabulary = json_object_get(json_object_get(tokenizer, "model"), "vocab");
+    json_t *added = json_object_get(tokenizer, "added_tokens"), *token, *id;
+    const char *text;
+    size_t index;
+    enum status status = STATUS_OK;
+    if (!json_is_object(vocabulary))
+        return broken(r, "there is no vocabulary");
+    json_object_foreach(vocabulary, text, id)
+    {
+        status = token_add(r, id, text, TOKEN_NORMAL);
+        if (status)
+            return status;
+    }
+    json_array_foreach(added, index, token)
+    {
+        bool special = json_is_true(json_object_get(token, "special"));
+        status = token_add(r, json_object_get(token, "id"),
+                           json_string_value(json_object_get(token, "content")),
+                           special ? TOKEN_CONTROL : TOKEN_USER_DEFINED);
+        if (status)
+            return status;
+    }
+    for (uint32_t i = 0; i < r->list->count; i++) {
+        if (r->list->tokens[i])
+            continue;
+        r->list->tokens[i] = arena_printf(r->arena, "[PAD%u]", i);
+        r->list->types[i] = TOKEN_UNUSED;
+        if (!r->list->tokens[i])
+            return error_no_memory(r->err, 16);
+    }
+    return STATUS_OK;
+}
+
+/* Merges are "left right" or, in newer files, ["left", "right"]. */
+static enum status read_merges(const struct reader *r, const json_t *tokenizer)
+{
+    const json_t *merges = json_object_get(json_object_get(tokenizer, "model"), "merges");
+    size_t count = json_array_size(merges);
+    if (count > INT32_MAX)
+        return broken(r, "there are too many merges");
+    r->list->merges = arena_array(r->arena, count + 1, sizeof *r->list->merges);
+    if (!r->list->merges)
+        return error_no_memory(r->err, count * sizeof *r->list->merges);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *merge = json_array_get(merges, i);
+        const char *left = json_string_value(json_array_get(merge, 0));
+        const char *right = json_string_value(json_array_get(merge, 1));
+        const char *whole = json_string_value(merge);
+        if (!whole && (!left || !right))
+            return broken(r, "a merge is neither a text nor a pair of texts");
+        const char *copy =
+            whole ? arena_strdup(r->arena, whole) : arena_printf(r->arena, "%s %s", left, right);
+        if (!copy)
+            return error_no_memory(r->err, 64);
+        r->list->merges[r->list->merge_count++] = copy;
+    }
+    return STATUS_OK;
+}
+
+static enum status read_kind(const struct reader *r, const json_t *tokenizer)
+{
+    const json_t *model = json_object_get(tokenizer, "model");
+    const char *type = json_string_value(json_object_get(model, "type"));
+    if (type && strcmp(type, "BPE") != 0)
+        return unsupported(r, "the tokenizer is not byte-level BPE");
+    r->list->pre = pretokenizer_from_json(json_object_get(tokenizer, "pre_tokenizer"));
+    if (!r->list->pre || json_is_true(json_object_get(model, "byte_fallback")))
+        return unsupported(r, "the tokenizer splits text in a way that is not known");
+    return STATUS_OK;
+}
+
+static bool starts_with_special(const json_t *processor)
+{
+    const json_t *first = json_array_get(json_object_get(processor, "single"), 0);
+    return json_object_get(first, "SpecialToken") != NULL;
+}
+
+/* Whether the post-processor puts a token first: a template, alone or in a sequence. */
+static bool adds_bos(const json_t *tokenizer)
+{
+    const json_t *processor = json_object_get(tokenizer, "post_processor");
+    const json_t *steps = json_object_get(processor, "processors");
+    bool adds = starts_with_special(processor);
+    for (size_t i = 0; i < json_array_size(steps); i++)
+        adds |= starts_with_special(json_array_get(steps, i));
+    return adds;
+}
+
+static int32_t find_token(const struct token_list *list, const char *text)
+{
+    for (uint32_t id = 0; text && id < list->count; id++)
+        if (strcmp(list->tokens[id], text) == 0)
+            return (int32_t)id;
+    return -1;
+}
+
+/* "bos_token": "<s>", or {"content": "<s>", ...}. */
+static int32_t find_named(const struct token_list *list, const json_t *config, const char *key)
+{
+    const json_t *value = json_object_get(config, key);
+    const char *text = json_string_value(value);
+    return find_token(list, text ? text : json_string_value(json_object_get(value, "content")));
+}
+
+static const char *template_text(const json_t *config)
+{
+    const json_t *value = json_object_get(config, "chat_template");
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const json_t *entry = json_array_get(value, i);
+        const char *name = json_string_value(json_object_get(entry, "name"));
+        if (name && strcmp(name, "default") == 0)
+            return json_string_value(json_object_get(entry, "template"));
+    }
+    return json_string_value(value);
+}
+
+static void read_specials(const struct reader *r, const json_t *config)
+{
+    struct token_list *list = r->list;
+    const char *template = template_text(config);
+    list->eot = find_token(list, "<|eot_id|>");
+    list->eom = find_token(list, "<|eom_id|>");
+    list->bos = find_named(list, config, "bos_token");
+    list->eos = find_named(list, config, "eos_token");
+    list->chat_template = template ? arena_strdup(r->arena, template) : NULL;
+}
+
+enum status token_list_from_json(struct token_list *list, struct arena *arena, json_t *tokenizer,
+                                 const json_t *config, const char *path, uint32_t count,
+                                 struct error *err)
+{
+    struct reader r = {list, arena, path, err};
+    *list = (struct token_list){
+        .count = count,
+        .tokens = arena_array(arena, count, sizeof *list->tokens),
+        .types = arena_array(arena, count, sizeof *list->types),
+    };
+    if (!list->tokens || !list->types)
+        return error_no_memory(err, count * sizeof *list->tokens);
+    enum status status = read_kind(&r, tokenizer);
+    if (!status)
+        status = read_tokens(&r, tokenizer);
+    if (!status)
+        status = read_merges(&r, tokenizer);
+    if (status)
+        return status;
+    list->add_bos = adds_bos(tokenizer);
+    read_specials(&r, config);
+    return STATUS_OK;
+}
+
+/* In newer folders the template is a file of its own. */
+static enum status read_template(struct token_list *list, struct arena *arena, const char *folder,
+                                 struct error *err)
+{
+    char path[PATH_MAX], *text;
+    size_t bytes;
+    snprintf(path, sizeof path, "%s/chat_template.jinja", folder);
+    if (list->chat_template || !path_is_file(path))
+        return STATUS_OK;
+    enum status status = file_read(path, TOKENIZER_LIMIT_BYTES, &text, &bytes, err);
+    if (!status)
+        list->chat_template = arena_strdup(arena, text);
+    free(text);
+    return status;
+}
+
+enum status token_list_from_folder(struct token_list *list, struct arena *arena, const char *folder,
+                                   uint32_t count, struct error *err)
+{
+    char path[PATH_MAX], config_path[PATH_MAX];
+    json_t *config = NULL;
+    snprintf(path, sizeof path, "%s/tokenizer.json", folder);
+    snprintf(config_path, sizeof config_path, "%s/tokenizer_config.json", folder);
+    if (!path_is_file(path)) {
+        error_set(err, STATUS_NOT_FOUND, "there is no tokenizer.json");
+        return error_where(err, "%s", folder);
+    }
+    /* It names the special tokens; it need not be there. */
+    if (path_is_file(config_path) && !(config = json_read(config_path, TOKENIZER_LIMIT_BYTES, err)))
+        return err->status;
+    json_t *tokenizer = json_read(path, TOKENIZER_LIMIT_BYTES, err);
+    enum status status =
+        tokenizer ? token_list_from_json(list, arena, tokenizer, config, path, count, err)
+                  : err->status;
+    json_decref(tokenizer);
+    json_decref(config);
+    return status ? status : read_template(list, arena, folder, err);
+}
