@@ -256,17 +256,12 @@ static enum status cancel_open(struct session *session, struct error *err)
     return session->cancel_fd < 0 ? error_errno(err, "wait for signals") : STATUS_OK;
 }
 
+/* A place that cannot be written is found now, not after the run. */
 static enum status outputs_check(const struct bench_options *o, struct error *err)
 {
-    const struct report_form *form;
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < o->output.count && !status; i++) {
-        struct file_writer writer = {0};
-        status = report_form_for(o->output.items[i], &form, err);
-        if (!status) /* a place that cannot be written is found now, not after the run */
-            status = file_writer_open(&writer, o->output.items[i], err);
-        file_writer_abort(&writer);
-    }
+    for (size_t i = 0; i < o->output.count && !status; i++)
+        status = report_check_file(o->output.items[i], err);
     return status;
 }
 
@@ -286,12 +281,8 @@ static enum status report(struct session *session, bool *measured, struct error 
     for (size_t i = 0; i < summary.variant_count; i++)
         *measured = *measured || summary.variants[i].metrics[METRIC_TPOT].known;
     status = report_print(&summary, &look, stdout, err);
-    for (size_t i = 0; i < o->output.count && !status; i++) {
-        const struct report_form *form;
-        status = report_form_for(o->output.items[i], &form, err);
-        if (!status)
-            status = report_write_file(form, &summary, o->output.items[i], err);
-    }
+    for (size_t i = 0; i < o->output.count && !status; i++)
+        status = report_write_file(o->output.items[i], &summary, err);
     summary_free(&summary);
     return status;
 }

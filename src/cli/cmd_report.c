@@ -53,29 +53,6 @@ static enum status run_parse(const struct option_list *args, int64_t *run, struc
     return STATUS_OK;
 }
 
-static enum status outputs_check(const struct option_list *outputs, struct error *err)
-{
-    const struct report_form *form;
-    for (size_t i = 0; i < outputs->count; i++)
-        if (report_form_for(outputs->items[i], &form, err))
-            return err->status;
-    return STATUS_OK;
-}
-
-static enum status outputs_write(const struct option_list *outputs, const struct summary *summary,
-                                 struct error *err)
-{
-    for (size_t i = 0; i < outputs->count; i++) {
-        const struct report_form *form;
-        enum status status = report_form_for(outputs->items[i], &form, err);
-        if (!status)
-            status = report_write_file(form, summary, outputs->items[i], err);
-        if (status)
-            return status;
-    }
-    return STATUS_OK;
-}
-
 static enum status print(const struct summary *summary, bool wide, struct error *err)
 {
     struct report_options options = report_options_for(stdout, wide);
@@ -94,21 +71,16 @@ static enum status report(const struct report_command *options, const struct opt
     struct summary summary = {0};
     int64_t number;
     enum status status = run_parse(args, &number, err);
+    for (size_t i = 0; i < options->outputs.count && !status; i++)
+        status = report_check_file(options->outputs.items[i], err);
     if (!status)
-        status = outputs_check(&options->outputs, err);
-    if (!status && options->store && !path_is_file(options->store)) {
-        /* Opening a store makes it, which is not what a reader wants. */
-        status = error_set(err, STATUS_NOT_FOUND, "there is no store");
-        error_where(err, "%s", options->store);
-    }
-    if (!status)
-        status = store_open(&store, options->store, err);
+        status = store_open_read(&store, options->store, err);
     if (!status)
         status = store_run_load(store, number, &record, &arena, err);
     if (!status)
         status = summary_make(&summary, &record, err);
-    if (!status)
-        status = outputs_write(&options->outputs, &summary, err);
+    for (size_t i = 0; i < options->outputs.count && !status; i++)
+        status = report_write_file(options->outputs.items[i], &summary, err);
     if (!status)
         status = print(&summary, options->wide, err);
     summary_free(&summary);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #if defined(__x86_64__)
@@ -15,6 +14,7 @@
 #include "base/clock.h"
 #include "base/cores.h"
 #include "base/pages.h"
+#include "machine/cpu.h"
 
 enum {
     STEP_BYTES = 512,      /* what a kernel reads per iteration; shares are multiples of it */
@@ -134,23 +134,10 @@ struct reader {
     uint64_t mixed;
 };
 
-/* The last-level cache as the first core sees it; 0 when the system does not say. */
-static uint64_t cache_bytes(void)
-{
-    unsigned long long kib = 0;
-    FILE *stream = fopen("/sys/devices/system/cpu/cpu0/cache/index3/size", "re");
-    if (!stream)
-        return 0;
-    if (fscanf(stream, "%lluK", &kib) != 1)
-        kib = 0;
-    fclose(stream);
-    return kib * 1024;
-}
-
 /* Four times the caches, were each thread to have one to itself; at most half the free memory. */
 static uint64_t buffer_bytes(uint32_t threads)
 {
-    uint64_t bytes = 4 * cache_bytes() * threads;
+    uint64_t bytes = 4 * cpu_cache_bytes(3) * threads;
     bytes = bytes < MIN_BUFFER_BYTES ? MIN_BUFFER_BYTES : bytes;
     bytes = bytes > MAX_BUFFER_BYTES ? MAX_BUFFER_BYTES : bytes;
     while (bytes > memory_available_bytes() / 2)

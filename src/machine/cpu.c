@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include "base/cores.h"
 #include "machine/text.h"
@@ -46,10 +45,21 @@ static void hypervisor_read(struct cpu *cpu)
         snprintf(cpu->hypervisor, sizeof cpu->hypervisor, "%s", *vendor ? vendor : "yes");
 }
 
-static uint64_t cache_bytes(int name)
+uint64_t cpu_cache_bytes(unsigned level)
 {
-    long bytes = sysconf(name);
-    return bytes > 0 ? (uint64_t)bytes : 0;
+    for (unsigned index = 0;; index++) {
+        char path[96], text[32];
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%u/level", index);
+        if (!text_line(path, text, sizeof text))
+            return 0;
+        if (strtoul(text, NULL, 10) != level)
+            continue;
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%u/type", index);
+        if (!text_line(path, text, sizeof text) || strcmp(text, "Instruction") == 0)
+            continue;
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%u/size", index);
+        return text_line(path, text, sizeof text) ? strtoull(text, NULL, 10) * 1024 : 0;
+    }
 }
 
 void cpu_read(struct cpu *cpu)
@@ -71,7 +81,7 @@ void cpu_read(struct cpu *cpu)
               sizeof cpu->governor);
     features_read(cpu);
     hypervisor_read(cpu);
-    cpu->l1d_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE);
-    cpu->l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE);
-    cpu->l3_bytes = cache_bytes(_SC_LEVEL3_CACHE_SIZE);
+    cpu->l1d_bytes = cpu_cache_bytes(1);
+    cpu->l2_bytes = cpu_cache_bytes(2);
+    cpu->l3_bytes = cpu_cache_bytes(3);
 }

@@ -18,4 +18,8 @@ struct cpu {
 
 void cpu_read(struct cpu *cpu);
 
+/* The data cache of that level that the first processor sees; 0 when the system does not say. In
+ * a virtual machine sysconf() tells the host's, all of them together. */
+uint64_t cpu_cache_bytes(unsigned level);
+
 #endif

@@ -106,18 +106,29 @@ enum status report_print(const struct summary *summary, const struct report_opti
     return report_analysis.write(summary, options, stream, err);
 }
 
-enum status report_write_file(const struct report_form *form, const struct summary *summary,
-                              const char *path, struct error *err)
+enum status report_check_file(const char *path, struct error *err)
+{
+    const struct report_form *form;
+    struct file_writer writer = {0};
+    enum status status = report_form_for(path, &form, err);
+    if (!status)
+        status = file_writer_open(&writer, path, err);
+    file_writer_abort(&writer);
+    return status;
+}
+
+enum status report_write_file(const char *path, const struct summary *summary, struct error *err)
 {
     const struct report_options options = {.width = DEFAULT_WIDTH, .wide = true};
-    struct file_writer writer;
-    enum status status = file_writer_open(&writer, path, err);
-    if (status)
-        return status;
-    status = form->write(summary, &options, writer.stream, err);
-    if (status) {
-        file_writer_abort(&writer);
-        return status;
-    }
-    return file_writer_commit(&writer, err);
+    const struct report_form *form;
+    struct file_writer writer = {0};
+    enum status status = report_form_for(path, &form, err);
+    if (!status)
+        status = file_writer_open(&writer, path, err);
+    if (!status)
+        status = form->write(summary, &options, writer.stream, err);
+    if (!status)
+        status = file_writer_commit(&writer, err);
+    file_writer_abort(&writer);
+    return status;
 }

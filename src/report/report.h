@@ -33,8 +33,9 @@ struct report_options report_options_for(FILE *stream, bool wide);
 /* What a person reads: the table, then the analysis. */
 enum status report_print(const struct summary *summary, const struct report_options *options,
                          FILE *stream, struct error *err);
-/* Writes beside and renames. */
-enum status report_write_file(const struct report_form *form, const struct summary *summary,
-                              const char *path, struct error *err);
+/* Whether a file can be written: its form is known, and its place can be written to. */
+enum status report_check_file(const char *path, struct error *err);
+/* Writes beside and renames; the form is that of the name. */
+enum status report_write_file(const char *path, const struct summary *summary, struct error *err);
 
 #endif

@@ -57,14 +57,9 @@ static enum status version_read(sqlite3 *db, int64_t *version, bool *empty, stru
     return status;
 }
 
-enum status schema_migrate(sqlite3 *db, const char *path, struct error *err)
+/* What stands in the way of using a file of that version; an empty one is fine. */
+static enum status refuse(int64_t version, bool empty, const char *path, struct error *err)
 {
-    int64_t version = 0;
-    bool empty = false;
-    char pragma[64];
-    enum status status = version_read(db, &version, &empty, err);
-    if (status || version == VERSION)
-        return status;
     if (version > VERSION) {
         error_set(err, STATUS_UNSUPPORTED, "the results were written by a newer version of Prony");
         error_where(err, "%s", path);
@@ -75,10 +70,39 @@ enum status schema_migrate(sqlite3 *db, const char *path, struct error *err)
         error_where(err, "%s", path);
         return error_remedy(err, "Name another file with PRONY_STORE=FILE.");
     }
-    status = sql_run(db, "BEGIN IMMEDIATE", err);
-    /* Another process may have migrated while this one waited for the lock. */
+    return STATUS_OK;
+}
+
+enum status schema_check(sqlite3 *db, const char *path, struct error *err)
+{
+    int64_t version = 0;
+    bool empty = false;
+    enum status status = version_read(db, &version, &empty, err);
     if (!status)
-        status = version_read(db, &version, &empty, err);
+        status = refuse(version, empty, path, err);
+    if (!status && version < VERSION) {
+        error_set(err, STATUS_UNSUPPORTED, "the results are of an older version of Prony, or none");
+        error_where(err, "%s", path);
+        return error_remedy(err, "The next 'prony bench' brings them up to date.");
+    }
+    return status;
+}
+
+enum status schema_migrate(sqlite3 *db, const char *path, struct error *err)
+{
+    int64_t version = 0;
+    bool empty = false;
+    char pragma[64];
+    enum status status = version_read(db, &version, &empty, err);
+    if (status || version == VERSION)
+        return status;
+    status = refuse(version, empty, path, err);
+    if (!status)
+        status = sql_run(db, "BEGIN IMMEDIATE", err);
+    if (status)
+        return status;
+    /* Another process may have migrated while this one waited for the lock. */
+    status = version_read(db, &version, &empty, err);
     for (; !status && version < VERSION; version++)
         status = sql_run(db, scripts[version], err);
     snprintf(pragma, sizeof pragma, "PRAGMA user_version = %d", VERSION);

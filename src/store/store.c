@@ -34,6 +34,15 @@ static enum status default_path(char *path, size_t size, struct error *err)
     return STATUS_OK;
 }
 
+/* The default, written to chosen, unless *path names a file. */
+static enum status path_choose(const char **path, char *chosen, size_t size, struct error *err)
+{
+    if (*path)
+        return STATUS_OK;
+    *path = chosen;
+    return default_path(chosen, size, err);
+}
+
 static enum status parent_make(const char *path, struct error *err)
 {
     char folder[PATH_MAX];
@@ -77,45 +86,69 @@ static enum status wal_enter(sqlite3 *db, struct error *err)
     }
 }
 
-enum status store_open(struct store **store, const char *path, struct error *err)
+static enum status connect(struct store **store, const char *path, int flags, struct error *err)
 {
-    char chosen[PATH_MAX];
-    *store = NULL;
-    if (!path) {
-        if (default_path(chosen, sizeof chosen, err))
-            return err->status;
-        path = chosen;
-    }
-    if (parent_make(path, err))
-        return err->status;
     struct store *opened = calloc(1, sizeof *opened);
     if (!opened)
         return error_no_memory(err, sizeof *opened);
     opened->lock_fd = -1;
-    enum status status = STATUS_OK;
-    if (sqlite3_open_v2(path, &opened->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL)) {
+    if (sqlite3_open_v2(path, &opened->db, flags, NULL)) {
         error_set(err, STATUS_IO, "the results cannot be opened: %s",
                   opened->db ? sqlite3_errmsg(opened->db) : "no memory");
         error_where(err, "%s", path);
-        status = error_remedy(err, "Make the file and its folder writable, or name another file "
-                                   "with PRONY_STORE=FILE.");
+        error_remedy(err, "Make the file and its folder writable, or name another file with "
+                          "PRONY_STORE=FILE.");
+        store_close(opened);
+        return err->status;
     }
-    if (!status) {
-        sqlite3_busy_timeout(opened->db, BUSY_MS);
+    sqlite3_busy_timeout(opened->db, BUSY_MS);
+    *store = opened;
+    return STATUS_OK;
+}
+
+enum status store_open(struct store **store, const char *path, struct error *err)
+{
+    char chosen[PATH_MAX];
+    struct store *opened = NULL;
+    *store = NULL;
+    if (path_choose(&path, chosen, sizeof chosen, err) || parent_make(path, err))
+        return err->status;
+    enum status status = connect(&opened, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
+    if (!status)
         status = wal_enter(opened->db, err);
-    }
     if (!status)
         status = sql_run(opened->db, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", err);
     if (!status)
         status = schema_migrate(opened->db, path, err);
     if (!status)
         status = room_check(opened->db, err);
-    if (status) {
+    if (status)
         store_close(opened);
-        return status;
+    else
+        *store = opened;
+    return status;
+}
+
+enum status store_open_read(struct store **store, const char *path, struct error *err)
+{
+    char chosen[PATH_MAX];
+    struct store *opened = NULL;
+    *store = NULL;
+    if (path_choose(&path, chosen, sizeof chosen, err))
+        return err->status;
+    if (!path_is_file(path)) {
+        error_set(err, STATUS_NOT_FOUND, "no run is stored yet: there is no such file");
+        error_where(err, "%s", path);
+        return error_remedy(err, "'prony bench' makes it; PRONY_STORE=FILE names another.");
     }
-    *store = opened;
-    return STATUS_OK;
+    enum status status = connect(&opened, path, SQLITE_OPEN_READONLY, err);
+    if (!status)
+        status = schema_check(opened->db, path, err);
+    if (status)
+        store_close(opened);
+    else
+        *store = opened;
+    return status;
 }
 
 void store_close(struct store *store)

@@ -16,6 +16,8 @@ struct store;
  * Creates it when missing. A full or read-only disk is an error here, before anything is
  * measured. */
 enum status store_open(struct store **store, const char *path, struct error *err);
+/* The same to read only, and make nothing: STATUS_NOT_FOUND when there is no store. */
+enum status store_open_read(struct store **store, const char *path, struct error *err);
 void store_close(struct store *store);
 const char *store_path(const struct store *store);
 

@@ -233,6 +233,29 @@ static void refuses_other_files(void **state)
     assert_non_null(strstr(err.remedy, "PRONY_STORE"));
 }
 
+static void reads_without_writing(void **state)
+{
+    (void)state;
+    struct error err;
+    struct store *store;
+    struct record_run run;
+    struct arena arena = {0};
+    const char *path = path_in("read.db");
+    assert_int_equal(store_open_read(&store, path, &err), STATUS_NOT_FOUND);
+    assert_null(store);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(store_open(&store, path, &err), 0);
+    store_close(store);
+    assert_int_equal(store_open_read(&store, path, &err), 0);
+    assert_int_equal(store_run_load(store, 0, &run, &arena, &err), STATUS_NOT_FOUND);
+    assert_int_equal(store_run_state(store, 1, "complete", &err), STATUS_IO);
+    store_close(store);
+    arena_free(&arena);
+    assert_int_equal(store_open_read(&store, path_in("other.db"), &err), STATUS_FORMAT);
+    assert_int_equal(store_open_read(&store, path_in("newer.db"), &err), STATUS_UNSUPPORTED);
+    assert_int_equal(store_open_read(&store, path_in("text.db"), &err), STATUS_FORMAT);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -254,6 +277,7 @@ int main(void)
         cmocka_unit_test(states),
         cmocka_unit_test(survives_kill),
         cmocka_unit_test(refuses_other_files),
+        cmocka_unit_test(reads_without_writing),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
