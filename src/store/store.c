@@ -86,11 +86,14 @@ static enum status wal_enter(sqlite3 *db, struct error *err)
     }
 }
 
-static enum status connect(struct store **store, const char *path, int flags, struct error *err)
+/* NULL, with the error set, when the file cannot be opened. */
+static struct store *connect(const char *path, int flags, struct error *err)
 {
     struct store *opened = calloc(1, sizeof *opened);
-    if (!opened)
-        return error_no_memory(err, sizeof *opened);
+    if (!opened) {
+        error_no_memory(err, sizeof *opened);
+        return NULL;
+    }
     opened->lock_fd = -1;
     if (sqlite3_open_v2(path, &opened->db, flags, NULL)) {
         error_set(err, STATUS_IO, "the results cannot be opened: %s",
@@ -99,23 +102,22 @@ static enum status connect(struct store **store, const char *path, int flags, st
         error_remedy(err, "Make the file and its folder writable, or name another file with "
                           "PRONY_STORE=FILE.");
         store_close(opened);
-        return err->status;
+        return NULL;
     }
     sqlite3_busy_timeout(opened->db, BUSY_MS);
-    *store = opened;
-    return STATUS_OK;
+    return opened;
 }
 
 enum status store_open(struct store **store, const char *path, struct error *err)
 {
     char chosen[PATH_MAX];
-    struct store *opened = NULL;
     *store = NULL;
     if (path_choose(&path, chosen, sizeof chosen, err) || parent_make(path, err))
         return err->status;
-    enum status status = connect(&opened, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
-    if (!status)
-        status = wal_enter(opened->db, err);
+    struct store *opened = connect(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
+    if (!opened)
+        return err->status;
+    enum status status = wal_enter(opened->db, err);
     if (!status)
         status = sql_run(opened->db, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", err);
     if (!status)
@@ -132,7 +134,6 @@ enum status store_open(struct store **store, const char *path, struct error *err
 enum status store_open_read(struct store **store, const char *path, struct error *err)
 {
     char chosen[PATH_MAX];
-    struct store *opened = NULL;
     *store = NULL;
     if (path_choose(&path, chosen, sizeof chosen, err))
         return err->status;
@@ -141,9 +142,10 @@ enum status store_open_read(struct store **store, const char *path, struct error
         error_where(err, "%s", path);
         return error_remedy(err, "'prony bench' makes it; PRONY_STORE=FILE names another.");
     }
-    enum status status = connect(&opened, path, SQLITE_OPEN_READONLY, err);
-    if (!status)
-        status = schema_check(opened->db, path, err);
+    struct store *opened = connect(path, SQLITE_OPEN_READONLY, err);
+    if (!opened)
+        return err->status;
+    enum status status = schema_check(opened->db, path, err);
     if (status)
         store_close(opened);
     else

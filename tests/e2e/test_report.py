@@ -143,7 +143,9 @@ class Report(unittest.TestCase):
 
     def test_store_that_is_not_there(self):
         store = self.folder / "typo.db"
-        self.assert_error(self.prony("report", "--store", store), "no run is stored yet", str(store))
+        self.assert_error(
+            self.prony("report", "--store", store), "no run is stored yet", str(store)
+        )
         self.assertFalse(store.exists())
 
     def test_store_that_is_something_else(self):
