@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 BENCH ?=
 TESTS ?=
 
-.PHONY: release test aarch64 bench lint format fuzz install clean help
+.PHONY: release test aarch64 bench lint format fuzz install clean help simulation
 
 release: ## build build/release/prony (what plain `make` does)
 	@scripts/bootstrap build
@@ -38,6 +38,11 @@ fuzz: ## run every fuzzer for FUZZ_SECONDS (600); FUZZERS='gguf protocol' for so
 	@scripts/build fuzz $(JOBS)
 	@scripts/fuzz $(FUZZ_SECONDS) $(FUZZERS)
 
+simulation: ## measure how far verdicts can be trusted, and write the table of docs/method.md
+	@scripts/bootstrap test
+	@scripts/build test $(JOBS)
+	build/test/tests/test_simulation --write
+
 install: ## install into PREFIX (/usr/local); honours DESTDIR
 	@test -x build/release/prony || { echo "Error: nothing to install yet. Run: make" >&2; exit 1; }
 	cmake --install build/release --prefix "$(PREFIX)"
@@ -47,4 +52,4 @@ clean: ## remove the build folder
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\): ## /\1|/p' $(firstword $(MAKEFILE_LIST)) | \
-		while IFS='|' read -r target text; do printf '  make %-9s %s\n' "$$target" "$$text"; done
+		while IFS='|' read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
