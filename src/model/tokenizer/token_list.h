@@ -49,6 +49,9 @@ enum status token_list_from_json(struct token_list *list, struct arena *arena, j
 /* From the files in a folder. */
 enum status token_list_from_folder(struct token_list *list, struct arena *arena, const char *folder,
                                    uint32_t count, struct error *err);
+/* The chat template (Jinja) of a folder alone; NULL when it has none. It lives in arena. */
+enum status token_list_read_template(const char **text, struct arena *arena, const char *folder,
+                                     struct error *err);
 /* Writes both files; context is the model's longest text, in tokens. */
 enum status token_list_to_folder(const struct token_list *list, const char *folder,
                                  uint32_t context, struct error *err);

@@ -197,34 +197,56 @@ enum status token_list_from_json(struct token_list *list, struct arena *arena, j
 }
 
 /* In newer folders the template is a file of its own. */
-static enum status read_template(struct token_list *list, struct arena *arena, const char *folder,
-                                 struct error *err)
+static enum status template_from_file(const char **text, struct arena *arena, const char *folder,
+                                      struct error *err)
 {
-    char path[PATH_MAX], *text;
+    char path[PATH_MAX], *read;
     size_t bytes;
     snprintf(path, sizeof path, "%s/chat_template.jinja", folder);
-    if (list->chat_template || !path_is_file(path))
+    if (*text || !path_is_file(path))
         return STATUS_OK;
-    enum status status = file_read(path, TOKENIZER_LIMIT_BYTES, &text, &bytes, err);
-    if (!status)
-        list->chat_template = arena_strdup(arena, text);
-    free(text);
+    enum status status = file_read(path, TOKENIZER_LIMIT_BYTES, &read, &bytes, err);
+    if (!status && !(*text = arena_strdup(arena, read)))
+        status = error_no_memory(err, bytes);
+    free(read);
     return status;
+}
+
+/* tokenizer_config.json, which names the special tokens; NULL when it is not there. */
+static enum status config_read(json_t **config, const char *folder, struct error *err)
+{
+    char path[PATH_MAX];
+    *config = NULL;
+    snprintf(path, sizeof path, "%s/tokenizer_config.json", folder);
+    if (path_is_file(path) && !(*config = json_read(path, TOKENIZER_LIMIT_BYTES, err)))
+        return err->status;
+    return STATUS_OK;
+}
+
+enum status token_list_read_template(const char **text, struct arena *arena, const char *folder,
+                                     struct error *err)
+{
+    json_t *config;
+    *text = NULL;
+    enum status status = config_read(&config, folder, err);
+    const char *found = config ? template_text(config) : NULL;
+    if (found && !(*text = arena_strdup(arena, found)))
+        status = error_no_memory(err, strlen(found));
+    json_decref(config);
+    return status ? status : template_from_file(text, arena, folder, err);
 }
 
 enum status token_list_from_folder(struct token_list *list, struct arena *arena, const char *folder,
                                    uint32_t count, struct error *err)
 {
-    char path[PATH_MAX], config_path[PATH_MAX];
-    json_t *config = NULL;
+    char path[PATH_MAX];
+    json_t *config;
     snprintf(path, sizeof path, "%s/tokenizer.json", folder);
-    snprintf(config_path, sizeof config_path, "%s/tokenizer_config.json", folder);
     if (!path_is_file(path)) {
         error_set(err, STATUS_NOT_FOUND, "there is no tokenizer.json");
         return error_where(err, "%s", folder);
     }
-    /* It names the special tokens; it need not be there. */
-    if (path_is_file(config_path) && !(config = json_read(config_path, TOKENIZER_LIMIT_BYTES, err)))
+    if (config_read(&config, folder, err))
         return err->status;
     json_t *tokenizer = json_read(path, TOKENIZER_LIMIT_BYTES, err);
     enum status status =
@@ -232,5 +254,5 @@ enum status token_list_from_folder(struct token_list *list, struct arena *arena,
                   : err->status;
     json_decref(tokenizer);
     json_decref(config);
-    return status ? status : read_template(list, arena, folder, err);
+    return status ? status : template_from_file(&list->chat_template, arena, folder, err);
 }

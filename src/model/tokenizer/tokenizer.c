@@ -177,7 +177,10 @@ enum status tokenizer_encode(const struct tokenizer *tokenizer, const char *text
     }
     if ((flags & TOKENIZER_ADD_BOS) && tokenizer->bos >= 0)
         encoding.ids[encoding.count++] = tokenizer->bos;
-    status = encode_text(&encoding, text, bytes, flags & TOKENIZER_PARSE_SPECIAL, err);
+    if (flags & TOKENIZER_TEXT_ONLY)
+        status = encode_plain(&encoding, text, bytes, err);
+    else
+        status = encode_text(&encoding, text, bytes, flags & TOKENIZER_PARSE_SPECIAL, err);
     if (status != STATUS_OK)
         goto cleanup;
     int32_t *fitting = realloc(encoding.ids, (encoding.count + 1) * sizeof *fitting);

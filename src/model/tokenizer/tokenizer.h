@@ -15,6 +15,8 @@ struct tokenizer;
  * close. STATUS_NOT_FOUND when the file has none, STATUS_UNSUPPORTED when it is of another
  * kind. */
 enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struct error *err);
+/* Whether a model file has its tokenizer in files beside it: safetensors do, GGUF files do not. */
+bool tokenizer_is_beside(const char *file);
 void tokenizer_close(struct tokenizer *tokenizer);
 
 uint32_t tokenizer_vocabulary(const struct tokenizer *tokenizer);
@@ -25,8 +27,9 @@ int32_t tokenizer_eos(const struct tokenizer *tokenizer);
 bool tokenizer_adds_bos(const struct tokenizer *tokenizer);
 
 enum tokenizer_flags {
-    TOKENIZER_ADD_BOS = 1,      /* put bos first, if there is one */
-    TOKENIZER_PARSE_SPECIAL = 2 /* "<|eot_id|>" in the text is the control token, not letters */
+    TOKENIZER_ADD_BOS = 1,       /* put bos first, if there is one */
+    TOKENIZER_PARSE_SPECIAL = 2, /* "<|eot_id|>" in the text is the control token, not letters */
+    TOKENIZER_TEXT_ONLY = 4      /* not even added tokens are looked for: BPE has all of the text */
 };
 
 /* Encodes bytes of text (any bytes: invalid UTF-8 is encoded byte by byte). *ids is malloc'd; the

@@ -53,9 +53,15 @@ enum status tokenizer_open_folder(struct tokenizer **tokenizer, const char *fold
     return status;
 }
 
-enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struct error *err)
+bool tokenizer_is_beside(const char *file)
 {
     static const char suffix[] = ".safetensors";
+    size_t bytes = strlen(file);
+    return bytes >= sizeof suffix && strcmp(file + bytes - strlen(suffix), suffix) == 0;
+}
+
+enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struct error *err)
+{
     char found[PATH_MAX], folder[PATH_MAX];
     *tokenizer = NULL;
     enum status status = model_locate(path, found, sizeof found, err);
@@ -63,8 +69,7 @@ enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struc
         return status;
     if (path_is_folder(found))
         return tokenizer_open_folder(tokenizer, found, err);
-    size_t bytes = strlen(found);
-    if (bytes < sizeof suffix || strcmp(found + bytes - strlen(suffix), suffix) != 0)
+    if (!tokenizer_is_beside(found))
         return tokenizer_open_gguf(tokenizer, found, err);
     folder_of(found, folder);
     return tokenizer_open_folder(tokenizer, folder, err);
