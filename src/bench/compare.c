@@ -15,9 +15,8 @@ static const enum metric compared[] = {METRIC_TPOT,
 enum { COMPARED = sizeof compared / sizeof compared[0] };
 
 /* Both intervals must lie clear of the zone's edge, or inside it: what straddles is undecided. */
-static enum verdict verdict_of(const struct estimate *ratio, double adjusted_p)
+static enum verdict verdict_of(const struct estimate *ratio, double zone, double adjusted_p)
 {
-    double zone = log1p(indifference);
     if (ratio->blocks < VERDICT_BLOCKS)
         return VERDICT_NONE;
     if (adjusted_p < significance)
@@ -27,33 +26,63 @@ static enum verdict verdict_of(const struct estimate *ratio, double adjusted_p)
     return VERDICT_UNDECIDED;
 }
 
+/* Log ratios of the blocks in which both were measured; returns how many. */
+static size_t paired_logs(const struct cells *cells, size_t a, size_t b, enum metric metric,
+                          double *logs)
+{
+    size_t known = 0;
+    for (size_t block = 0; block < cells->blocks; block++) {
+        double log_ratio = cells_log_ratio(cells, a, b, metric, block);
+        if (isfinite(log_ratio))
+            logs[known++] = log_ratio;
+    }
+    return known;
+}
+
+static struct estimate ratio_make(double *logs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        logs[i] = exp(logs[i]);
+    return estimate_make(logs, count, true);
+}
+
+/* What a variant differs from itself by is no difference: the zone is no smaller than that. */
+static struct control control_make(const struct summary *summary, const struct cells *cells,
+                                   enum metric metric, double *logs)
+{
+    struct control control = {.zone = log1p(indifference)};
+    if (!summary->control)
+        return control;
+    size_t known = paired_logs(cells, summary->control_of, summary->control, metric, logs);
+    control.ratio = ratio_make(logs, known);
+    if (known > 1)
+        control.zone = fmax(control.zone, log(control.ratio.high / control.ratio.low) / 2);
+    return control;
+}
+
 /* All pairs by one metric: a family of hypotheses, whose p values Holm adjusts together. */
 static size_t compare_metric(struct summary *summary, const struct cells *cells, enum metric metric,
                              double *logs, double *p)
 {
     struct comparison *family = &summary->comparisons[summary->comparison_count];
     size_t pairs = 0;
+    double zone = (summary->controls[metric] = control_make(summary, cells, metric, logs)).zone;
     for (size_t a = 0; a < cells->variants; a++) {
         for (size_t b = a + 1; b < cells->variants; b++) {
-            size_t known = 0;
-            for (size_t block = 0; block < cells->blocks; block++) {
-                double log_ratio = cells_log_ratio(cells, a, b, metric, block);
-                if (isfinite(log_ratio))
-                    logs[known++] = log_ratio;
-            }
+            if (summary->variants[a].control || summary->variants[b].control)
+                continue;
+            size_t known = paired_logs(cells, a, b, metric, logs);
             if (!known)
                 continue;
-            p[pairs] = stats_zone_p(logs, known, log1p(indifference));
-            for (size_t i = 0; i < known; i++)
-                logs[i] = exp(logs[i]);
+            p[pairs] = stats_zone_p(logs, known, zone);
             family[pairs++] = (struct comparison){
-                .a = a, .b = b, .metric = metric, .ratio = estimate_make(logs, known, true)};
+                .a = a, .b = b, .metric = metric, .ratio = ratio_make(logs, known)};
         }
     }
     double *adjusted = p + pairs;
     stats_holm(p, pairs, adjusted);
     for (size_t i = 0; i < pairs; i++)
-        family[i].verdict = verdict_of(&family[i].ratio, adjusted[i]);
+        family[i].verdict = verdict_of(&family[i].ratio, zone, adjusted[i]);
     return pairs;
 }
 

@@ -34,9 +34,34 @@ static void note_blocks(struct notes *notes, struct arena *arena)
                          "No verdict is claimed: that takes %d complete blocks, and there "
                          "%s %zu.",
                          VERDICT_BLOCKS, summary->blocks == 1 ? "is" : "are", summary->blocks));
-    else
+    else if (!summary->control)
         add(notes, "Verdicts: differences beyond 2 % at the 5 % level, adjusted for the number of "
                    "pairs; no variant was run against itself as a control.");
+}
+
+/* What one variant differed from itself by, and what that did to the zone of indifference. */
+static void note_control(struct notes *notes, struct arena *arena)
+{
+    const struct summary *summary = notes->summary;
+    const struct control *speed = &summary->controls[METRIC_TPOT];
+    if (!summary->control)
+        return;
+    const char *name = summary->variants[summary->control_of].variant->name;
+    if (!speed->ratio.known) {
+        add(notes, arena_printf(arena, "The A/A control failed: %s was not measured twice.", name));
+        return;
+    }
+    add(notes,
+        arena_printf(arena,
+                     "A/A control: %s ran twice in each block, and the ratio of its speed to its "
+                     "own is %.3f (%.3f–%.3f).",
+                     name, speed->ratio.value, speed->ratio.low, speed->ratio.high));
+    if (summary->blocks >= VERDICT_BLOCKS)
+        add(notes, arena_printf(arena,
+                                "Verdicts: differences beyond 2 %% at the 5 %% level, or beyond "
+                                "half the width of the control's interval where that is more "
+                                "(speed: beyond %.1f %%), adjusted for the number of pairs.",
+                                expm1(speed->zone) * 100));
 }
 
 static void note_failures(struct notes *notes, struct arena *arena)
@@ -118,6 +143,7 @@ enum status notes_make(struct summary *summary, const struct cells *cells, struc
     if (!notes.lines)
         return error_no_memory(err, MAX_NOTES * sizeof(const char *));
     note_blocks(&notes, &summary->arena);
+    note_control(&notes, &summary->arena);
     note_failures(&notes, &summary->arena);
     note_load(&notes, &summary->arena);
     note_disturbed(&notes, &summary->arena);

@@ -20,12 +20,15 @@ struct plan_request {
     size_t framework_count;
     const char *model_path, *model_type, *device;
     uint32_t iterations, blocks, prompt_tokens, context, threads;
+    bool control; /* run the yardstick twice, as two variants */
 };
 
 struct plan_variant {
     const struct engine *engine;
     const struct engine_variant *variant;
-    const char *unavailable; /* why it cannot run here, and what mends it; NULL: it can */
+    const char *name, *title; /* the variant's own, but for a control */
+    const char *control_of;   /* name of the variant that this one repeats; NULL: none */
+    const char *unavailable;  /* why it cannot run here, and what mends it; NULL: it can */
 };
 
 struct plan {

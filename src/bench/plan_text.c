@@ -11,9 +11,10 @@ static json_t *variants_json(const struct plan *plan)
     json_t *list = json_array();
     for (size_t i = 0; i < plan->variant_count; i++) {
         const struct plan_variant *variant = &plan->variants[i];
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s*}", "name", variant->variant->name,
-                                              "engine", variant->engine->name, "unavailable",
-                                              variant->unavailable));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:s*, s:s*}", "name", variant->name, "engine",
+                                        variant->engine->name, "unavailable", variant->unavailable,
+                                        "control_of", variant->control_of));
     }
     return list;
 }
@@ -65,10 +66,14 @@ static enum status frameworks(struct plan_request *request, const json_t *stored
     if (!names)
         return error_no_memory(err, count * sizeof *names);
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < count && !status; i++)
-        status = text(json_array_get(list, i), "name", &names[i], arena, err);
     request->frameworks = names;
-    request->framework_count = count;
+    for (size_t i = 0; i < count && !status; i++) {
+        const json_t *variant = json_array_get(list, i);
+        if (json_object_get(variant, "control_of"))
+            request->control = true;
+        else
+            status = text(variant, "name", &names[request->framework_count++], arena, err);
+    }
     return status;
 }
 
@@ -124,7 +129,7 @@ static void order_print(const struct plan *plan, FILE *stream)
         fprintf(stream, "  block %-3u", block + 1);
         for (size_t i = 0; i < plan->variant_count; i++)
             if (!plan->variants[order[i]].unavailable)
-                fprintf(stream, " %s", plan->variants[order[i]].variant->name);
+                fprintf(stream, " %s", plan->variants[order[i]].name);
         fputc('\n', stream);
     }
     if (plan->blocks > 24)
@@ -146,11 +151,10 @@ void plan_print(const struct plan *plan, FILE *stream)
     for (size_t i = 0; i < plan->variant_count; i++) {
         const struct plan_variant *variant = &plan->variants[i];
         if (variant->unavailable)
-            fprintf(stream, "  %-16s not available: %s\n", variant->variant->name,
-                    variant->unavailable);
+            fprintf(stream, "  %-16s not available: %s\n", variant->name, variant->unavailable);
         else
-            fprintf(stream, "  %-16s %-9s %s\n", variant->variant->name,
-                    variant->variant->precision, variant->variant->about);
+            fprintf(stream, "  %-16s %-9s %s\n", variant->name, variant->variant->precision,
+                    variant->variant->about);
     }
     fprintf(stream, "Order     %u block%s, each variant in a fresh process\n", plan->blocks,
             plan->blocks == 1 ? "" : "s");

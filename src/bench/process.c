@@ -19,7 +19,7 @@ struct life {
 static void phase(const struct life *life, const char *name)
 {
     const struct plan *plan = life->task->plan;
-    progress_phase(life->task->progress, plan->variants[life->task->variant].variant->name, name);
+    progress_phase(life->task->progress, plan->variants[life->task->variant].name, name);
 }
 
 static const char *keep(struct arena *arena, const char *text)

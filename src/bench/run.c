@@ -27,8 +27,8 @@ void run_variants(const struct plan *plan, struct record_variant *variants)
 {
     for (size_t i = 0; i < plan->variant_count; i++) {
         const struct engine_variant *variant = plan->variants[i].variant;
-        variants[i] = (struct record_variant){.name = variant->name,
-                                              .title = variant->title,
+        variants[i] = (struct record_variant){.name = plan->variants[i].name,
+                                              .title = plan->variants[i].title,
                                               .engine = plan->variants[i].engine->name,
                                               .precision = variant->precision,
                                               .about = variant->about,
@@ -94,7 +94,7 @@ static void outcome_tell(struct execution *execution, const struct record_proces
         snprintf(outcome, sizeof outcome, "FAILED: %.200s", record->failure);
     else
         snprintf(outcome, sizeof outcome, "%.2f ms/token", values[METRIC_TPOT] * 1e3);
-    progress_process(&execution->progress, execution->plan->variants[record->variant].variant->name,
+    progress_process(&execution->progress, execution->plan->variants[record->variant].name,
                      outcome);
 }
 

@@ -171,6 +171,22 @@ static void count_blocks(struct summary *summary, const struct cells *cells)
     }
 }
 
+/* Which variant repeats which: a plan that names one that cannot be has no control. */
+static void read_control(struct summary *summary, const json_t *variants)
+{
+    for (size_t i = 0; i < json_array_size(variants) && i < summary->variant_count; i++) {
+        const char *of =
+            json_string_value(json_object_get(json_array_get(variants, i), "control_of"));
+        for (size_t j = 0; of && j < i; j++)
+            if (strcmp(of, summary->run->variants[j].name) == 0) {
+                summary->control = i;
+                summary->control_of = j;
+                summary->variants[i].control = true;
+                return;
+            }
+    }
+}
+
 /* What the plan says of the run's size; a record without a plan says nothing. */
 static enum status read_plan(struct summary *summary, struct error *err)
 {
@@ -187,6 +203,7 @@ static enum status read_plan(struct summary *summary, struct error *err)
     if (!status)
         status = json_get_int_or(plan, "prompt_tokens", 0, INT32_MAX, 0, &prompt, err);
     if (!status) {
+        read_control(summary, json_object_get(plan, "variants"));
         summary->blocks_planned = (size_t)blocks;
         summary->iterations = (size_t)iterations;
         summary->prompt_tokens = (size_t)prompt;
@@ -199,11 +216,12 @@ static enum status fill(struct summary *summary, struct error *err)
 {
     struct cells cells;
     enum status status = cells_make(&cells, summary->run, &summary->arena, err);
-    if (!status)
-        status = read_plan(summary, err);
     if (status)
         return status;
     variant_history(summary);
+    status = read_plan(summary, err);
+    if (status)
+        return status;
     count_blocks(summary, &cells);
     for (size_t i = 0; i < summary->variant_count && !status; i++) {
         status = variant_estimates(summary, &cells, i, err);

@@ -27,6 +27,13 @@ struct summary_variant {
     const char *precision; /* of the weights as held; what the variant declares until known */
     unsigned threads;      /* that it used; 0: not known */
     struct estimate metrics[METRIC_COUNT];
+    bool control; /* the A/A control: compared with what it repeats, and with nothing else */
+};
+
+/* The A/A control of a metric, and the zone of indifference that follows from it. */
+struct control {
+    struct estimate ratio; /* the yardstick against itself; not known without a control */
+    double zone;           /* logarithm of a factor: below it, a difference is none */
 };
 
 enum { VERDICT_BLOCKS = 6 }; /* fewer give no verdict */
@@ -43,6 +50,8 @@ struct comparison {
 
 struct summary {
     const struct record_run *run;
+    size_t control, control_of;            /* variants; both 0: the run has no control */
+    struct control controls[METRIC_COUNT]; /* of the metrics that are compared */
     struct summary_variant *variants;
     size_t variant_count;
     size_t blocks;         /* in which every variant that can run was measured */

@@ -71,22 +71,54 @@ static const char *obstacle(struct plan *plan, const struct engine *engine,
     return NULL;
 }
 
-static enum status append(struct plan *plan, const struct engine *engine,
-                          const struct engine_variant *variant, struct error *err)
+static enum status add(struct plan *plan, const struct plan_variant *added, struct error *err)
 {
-    for (size_t i = 0; i < plan->variant_count; i++)
-        if (plan->variants[i].variant == variant)
-            return STATUS_OK;
     struct plan_variant *grown =
         arena_array(&plan->arena, plan->variant_count + 1, sizeof *plan->variants);
     if (!grown)
         return error_no_memory(err, sizeof *grown);
     if (plan->variant_count)
         memcpy(grown, plan->variants, plan->variant_count * sizeof *grown);
-    grown[plan->variant_count++] =
-        (struct plan_variant){engine, variant, obstacle(plan, engine, variant)};
+    grown[plan->variant_count++] = *added;
     plan->variants = grown;
     return STATUS_OK;
+}
+
+static enum status append(struct plan *plan, const struct engine *engine,
+                          const struct engine_variant *variant, struct error *err)
+{
+    for (size_t i = 0; i < plan->variant_count; i++)
+        if (plan->variants[i].variant == variant)
+            return STATUS_OK;
+    struct plan_variant added = {.engine = engine,
+                                 .variant = variant,
+                                 .name = variant->name,
+                                 .title = variant->title,
+                                 .unavailable = obstacle(plan, engine, variant)};
+    return add(plan, &added, err);
+}
+
+/* The A/A control: the yardstick again, as a variant of its own. The yardstick is the native
+ * engine's first variant that can run here, or else the first of any. */
+static enum status append_control(struct plan *plan, struct error *err)
+{
+    const struct plan_variant *yardstick = NULL;
+    for (size_t i = 0; i < plan->variant_count; i++) {
+        const struct plan_variant *variant = &plan->variants[i];
+        bool native = strcmp(variant->engine->name, "native") == 0;
+        if (!variant->unavailable &&
+            (!yardstick || (native && strcmp(yardstick->engine->name, "native") != 0)))
+            yardstick = variant;
+    }
+    if (!yardstick)
+        return STATUS_OK; /* then nothing runs at all, which is said elsewhere */
+    struct plan_variant control = *yardstick;
+    control.control_of = yardstick->name;
+    control.name = arena_printf(&plan->arena, "%s-control", yardstick->name);
+    control.title = arena_printf(&plan->arena, "%s (control)", yardstick->title);
+    if (!control.name || !control.title)
+        return error_no_memory(err, strlen(yardstick->name));
+    return add(plan, &control, err);
 }
 
 static enum status append_engine(struct plan *plan, const struct engine *engine, struct error *err)
@@ -156,5 +188,7 @@ enum status variants_choose(struct plan *plan, const struct plan_request *reques
         if (!engine->hidden && is_installed(engine))
             status = append_engine(plan, engine, err);
     }
-    return status ? status : none_can_run(plan, err);
+    if (!status)
+        status = none_can_run(plan, err);
+    return status || !request->control ? status : append_control(plan, err);
 }

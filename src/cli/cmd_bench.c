@@ -19,7 +19,8 @@ struct bench_options {
     struct option_list framework, output, context, prompt_tokens;
     const char *model_type, *model_path, *device, *quantize;
     int64_t iterations, blocks, threads, shard;
-    bool quick, resume, dry_run, wide, fair_comparison, pytorch_no_compile, pytorch_no_half;
+    bool quick, resume, dry_run, wide, control, fair_comparison, pytorch_no_compile,
+        pytorch_no_half;
 };
 
 #define FIELD(name) offsetof(struct bench_options, name)
@@ -77,6 +78,10 @@ static const struct option options[] = {
      .kind = OPTION_FLAG,
      .help = "One block: a first look, without verdicts.",
      .offset = FIELD(quick)},
+    {.name = "control",
+     .kind = OPTION_FLAG,
+     .help = "Run one variant twice: what it differs from itself by is no difference (A/A).",
+     .offset = FIELD(control)},
     {.name = "prompt-tokens",
      .kind = OPTION_LIST,
      .metavar = "N",
@@ -179,6 +184,7 @@ static void request_overlay(struct plan_request *request, const struct bench_opt
     request->device = o->device ? o->device : request->device;
     request->iterations = o->iterations ? (uint32_t)o->iterations : request->iterations;
     request->blocks = o->quick ? 1 : o->blocks ? (uint32_t)o->blocks : request->blocks;
+    request->control = o->control || request->control;
     request->threads = o->threads ? (uint32_t)o->threads : request->threads;
     request->context = context ? context : request->context;
     request->prompt_tokens = prompt ? prompt : request->prompt_tokens;

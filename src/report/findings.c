@@ -79,7 +79,7 @@ static size_t ranking(struct findings *findings, enum metric metric, size_t **ra
     for (size_t i = 0; *ranked && i < findings->summary->variant_count; i++) {
         size_t variant = findings->order[i], place = count;
         const struct estimate *own = estimate_of(findings, variant, metric);
-        if (!estimate_usable(own))
+        if (!estimate_usable(own) || findings->summary->variants[variant].control)
             continue;
         for (; place > 0; place--) {
             size_t before = (*ranked)[place - 1];
@@ -234,7 +234,7 @@ static size_t float32_of(const struct summary *summary, size_t variant)
     const struct record_variant *own = summary->variants[variant].variant;
     for (size_t i = 0; i < summary->variant_count; i++) {
         const struct record_variant *other = summary->variants[i].variant;
-        if (i != variant && other->engine && own->engine &&
+        if (i != variant && !summary->variants[i].control && other->engine && own->engine &&
             strcmp(other->engine, own->engine) == 0 && other->precision &&
             strcmp(other->precision, "float32") == 0)
             return i;
@@ -270,7 +270,8 @@ const char *finding_precision(struct findings *findings)
     for (size_t i = 0; i < summary->variant_count; i++) {
         size_t variant = findings->order[i], base = float32_of(summary, variant);
         const char *precision = summary->variants[variant].precision;
-        if (base == summary->variant_count || !precision || strcmp(precision, "float32") == 0)
+        if (base == summary->variant_count || summary->variants[variant].control || !precision ||
+            strcmp(precision, "float32") == 0)
             continue;
         const char *list = changes(findings, variant, base);
         precision = kept(findings, text_clean(findings->arena, precision));

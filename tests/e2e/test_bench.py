@@ -424,6 +424,36 @@ class Bench(unittest.TestCase):
             self.assertIn(part, result.stderr)
             self.assertNotIn("block 1", result.stderr)
 
+    def test_control(self):
+        """The yardstick twice: a column, a note, and in no verdict."""
+        options = ["--model-path", self.model, "--framework", "missing", "quick", "slow"]
+        output = self.root / "control.json"
+        options += ["--control", "--iterations", "8", "--blocks", "2"]
+        plan = self.bench(*options, "--dry-run")
+        self.assertRegex(plan.stdout, r"\n  quick-control +float32 ")
+        result = self.bench(*options, "--output", output)
+        for part in ("Quick (control)", "A/A control: quick ran twice in each block"):
+            self.assertIn(part, " ".join(result.stdout.split()))
+        stored = json.loads(output.read_text())
+        names = [row["framework"] for row in stored["results"]]
+        self.assertEqual(names, ["missing", "quick", "slow", "quick-control"])
+        pairs = {(pair["a"], pair["b"]) for pair in stored["comparisons"]}
+        self.assertEqual(pairs, {("quick", "slow")})
+
+    def test_control_is_resumed(self):
+        process = self.start("--model-path", self.model, "--framework", "slow", "--control")
+        lines = [process.stderr.readline() for _ in range(3)]
+        self.assertTrue(all(line.startswith("block ") for line in lines), lines)
+        process.send_signal(signal.SIGINT)
+        process.stderr.read()
+        process.stderr.close()
+        self.assertEqual(process.wait(timeout=60), 130)
+        result = self.bench("--resume")
+        self.assertIn("A/A control: slow ran twice", " ".join(result.stdout.split()))
+        self.assertIn("half the width of the control", " ".join(result.stdout.split()))
+        names = self.rows("SELECT name FROM variant ORDER BY position")
+        self.assertEqual(names, [("slow",), ("slow-control",)])
+
     def test_dry_run(self):
         result = self.bench(
             "--model-path", self.model, "--framework", "quick", "slow", "missing", "--dry-run"

@@ -308,6 +308,67 @@ static void table_is_complete(void **state)
     }
 }
 
+/* The same figures without and with a control: its own noise widens the zone, and it is in no
+ * comparison itself. */
+static void control_widens_the_zone(void **state)
+{
+    (void)state;
+    for (int controlled = 0; controlled < 2; controlled++) {
+        struct fixture *fixture = fixture_new(3);
+        struct summary summary;
+        struct error err;
+        if (controlled)
+            fixture->run.plan = "{\"blocks\": 6, \"variants\": [{\"name\": \"e-f32\"}, {\"name\": "
+                                "\"e-f16\"}, {\"name\": \"other\", \"control_of\": \"e-f32\"}]}";
+        for (uint32_t block = 0; block < 6; block++) {
+            add(fixture, block, 0, MS);
+            add(fixture, block, 1, MS + MS / 25 + (block % 2) * 10);
+            add(fixture, block, 2, block % 2 ? MS + MS / 10 : MS - MS / 10);
+        }
+        assert_int_equal(summary_make(&summary, &fixture->run, &err), 0);
+        const struct control *control = &summary.controls[METRIC_TPOT];
+        assert_int_equal(find(&summary, 0, 1, METRIC_TPOT)->verdict,
+                         controlled ? VERDICT_SAME : VERDICT_FASTER);
+        assert_int_equal(control->ratio.known, controlled);
+        assert_int_equal(has_note(&summary, "A/A control: e-f32 ran twice"), controlled);
+        assert_int_equal(has_note(&summary, "as a control"), !controlled);
+        assert_int_equal(find(&summary, 0, 2, METRIC_TPOT) == NULL, controlled);
+        assert_int_equal(find(&summary, 1, 2, METRIC_TPOT) == NULL, controlled);
+        close_to(control->zone,
+                 controlled ? log(control->ratio.high / control->ratio.low) / 2 : log(1.02));
+        summary_free(&summary);
+        free(fixture);
+    }
+}
+
+/* A quiet control leaves the zone at 2 %; a plan that names no variant has no control. */
+static void control_is_never_narrower(void **state)
+{
+    (void)state;
+    static const char *const plans[] = {
+        "{\"variants\": [{}, {\"control_of\": \"e-f32\"}]}",
+        "{\"variants\": [{}, {\"control_of\": \"nobody\"}, {\"control_of\": \"e-f32\"}]}",
+        "{\"variants\": [{\"control_of\": \"e-f32\"}, {\"control_of\": 7}]}",
+        "{\"variants\": 7}",
+    };
+    for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
+        struct fixture *fixture = fixture_new(2);
+        struct summary summary;
+        struct error err;
+        fixture->run.plan = plans[i];
+        for (uint32_t block = 0; block < 6; block++) {
+            add(fixture, block, 0, MS);
+            add(fixture, block, 1, MS);
+        }
+        assert_int_equal(summary_make(&summary, &fixture->run, &err), 0);
+        assert_int_equal(summary.control, i == 0);
+        close_to(summary.controls[METRIC_TPOT].zone, log(1.02));
+        assert_int_equal(has_note(&summary, "(speed: beyond 2.0 %)"), i == 0);
+        summary_free(&summary);
+        free(fixture);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +378,8 @@ int main(void)
         cmocka_unit_test(failures_and_gaps),
         cmocka_unit_test(nonsense),
         cmocka_unit_test(table_is_complete),
+        cmocka_unit_test(control_widens_the_zone),
+        cmocka_unit_test(control_is_never_narrower),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
