@@ -1,12 +1,8 @@
 /* prony report: the table, the analysis and the files of a run that the store holds. */
-#include <errno.h>
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/file.h"
 #include "bench/summary.h"
 #include "cli/command.h"
+#include "cli/run_number.h"
 #include "report/report.h"
 #include "store/store.h"
 
@@ -41,16 +37,7 @@ static enum status run_parse(const struct option_list *args, int64_t *run, struc
     *run = 0;
     if (args->count == 0)
         return STATUS_OK;
-    const char *text = args->items[0];
-    char *end;
-    errno = 0;
-    intmax_t number = strtoimax(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno || number < 1) {
-        error_set(err, STATUS_USAGE, "'%s' is not the number of a run", text);
-        return error_remedy(err, "Leave it out for the newest run.");
-    }
-    *run = number;
-    return STATUS_OK;
+    return run_number_parse(args->items[0], run, err);
 }
 
 static enum status print(const struct summary *summary, bool wide, struct error *err)

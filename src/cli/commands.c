@@ -15,11 +15,22 @@ extern const struct command command_model_make;
 extern const struct command command_model_tokenize;
 extern const struct command command_model_verify;
 extern const struct command command_report;
+extern const struct command command_results_export;
+extern const struct command command_results_import;
+extern const struct command command_results_list;
+extern const struct command command_results_rm;
+extern const struct command command_results_show;
 
-/* clang-format off: one a line */
+/* One a line: */
+/* clang-format off */
 const struct command *const commands[] = {
     &command_bench,
     &command_report,
+    &command_results_list,
+    &command_results_show,
+    &command_results_export,
+    &command_results_import,
+    &command_results_rm,
     &command_engines,
     &command_engines_check,
     &command_model_make,

@@ -201,6 +201,8 @@ static void run_row(void *array, struct reader *reader, size_t row)
     record->id = read_integer(reader);
     record->created = read_text(reader);
     record->state = read_text(reader);
+    record->uid = read_text(reader);
+    record->imported = read_integer(reader) != 0;
     record->plan = read_text(reader);
     record->manifest = read_text(reader);
 }
@@ -221,12 +223,12 @@ static enum status missing(struct store *store, int64_t run, struct error *err)
 static enum status run_load(struct store *store, int64_t run, struct record_run *record,
                             struct arena *arena, struct error *err)
 {
-    enum status status =
-        each_row(store->db,
-                 run ? "SELECT id, created, state, plan, manifest FROM run WHERE id = ?"
-                     : "SELECT id, created, state, plan, manifest FROM run WHERE id > ?"
-                       " ORDER BY id DESC LIMIT 1",
-                 run, 1, arena, run_row, record, err);
+    enum status status = each_row(
+        store->db,
+        run ? "SELECT id, created, state, uid, imported, plan, manifest FROM run WHERE id = ?"
+            : "SELECT id, created, state, uid, imported, plan, manifest FROM run WHERE id > ?"
+              " ORDER BY id DESC LIMIT 1",
+        run, 1, arena, run_row, record, err);
     if (!status && record->id == 0)
         status = missing(store, run, err);
     if (!status)
@@ -260,7 +262,9 @@ enum status store_run_load(struct store *store, int64_t run, struct record_run *
 enum status store_run_unfinished(struct store *store, int64_t *run, struct error *err)
 {
     enum status status = sql_integer(
-        store->db, "SELECT coalesce(max(id), 0) FROM run WHERE state <> 'complete'", run, err);
+        store->db,
+        "SELECT coalesce(max(id), 0) FROM run WHERE state <> 'complete' AND NOT imported", run,
+        err);
     if (!status && *run == 0) {
         error_set(err, STATUS_NOT_FOUND, "there is no unfinished run to go on with");
         error_where(err, "%s", store_path(store));

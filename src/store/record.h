@@ -2,6 +2,7 @@
 #ifndef PRONY_STORE_RECORD_H
 #define PRONY_STORE_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,6 +60,8 @@ struct record_run {
     int64_t id;
     const char *created;  /* UTC, ISO 8601 */
     const char *state;    /* "running", "complete", "interrupted" */
+    const char *uid;      /* 32 hexadecimal digits: the same wherever the run is imported */
+    bool imported;        /* measured elsewhere: never gone on with here */
     const char *plan;     /* JSON: bench/plan.h */
     const char *manifest; /* JSON: machine, versions, model hash, command */
     struct record_variant *variants;

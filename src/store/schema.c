@@ -43,8 +43,15 @@ static const char version_1[] =
     /* What store_open writes to and removes from, to find a full disk before a run does. */
     "CREATE TABLE room(filler BLOB);";
 
+/* A run's name for ever, wherever it is imported; runs of version 1 get one here. Imported runs are
+ * told apart because none may be gone on with on another machine. */
+static const char version_2[] = "ALTER TABLE run ADD COLUMN uid TEXT NOT NULL DEFAULT '';"
+                                "ALTER TABLE run ADD COLUMN imported INTEGER NOT NULL DEFAULT 0;"
+                                "UPDATE run SET uid = lower(hex(randomblob(16)));"
+                                "CREATE UNIQUE INDEX run_uid ON run(uid);";
+
 /* scripts[n] leads from version n to n + 1. */
-static const char *const scripts[] = {version_1};
+static const char *const scripts[] = {version_1, version_2};
 enum { VERSION = sizeof scripts / sizeof scripts[0] };
 
 static enum status version_read(sqlite3 *db, int64_t *version, bool *empty, struct error *err)
@@ -73,18 +80,19 @@ static enum status refuse(int64_t version, bool empty, const char *path, struct 
     return STATUS_OK;
 }
 
-enum status schema_check(sqlite3 *db, const char *path, struct error *err)
+enum status schema_check(sqlite3 *db, const char *path, bool *older, struct error *err)
 {
     int64_t version = 0;
     bool empty = false;
     enum status status = version_read(db, &version, &empty, err);
     if (!status)
         status = refuse(version, empty, path, err);
-    if (!status && version < VERSION) {
-        error_set(err, STATUS_UNSUPPORTED, "the results are of an older version of Prony, or none");
+    if (!status && version == 0) {
+        error_set(err, STATUS_NOT_FOUND, "no run is stored yet: the file is empty");
         error_where(err, "%s", path);
-        return error_remedy(err, "The next 'prony bench' brings them up to date.");
+        return error_remedy(err, "'prony bench' fills it; PRONY_STORE=FILE names another.");
     }
+    *older = version < VERSION;
     return status;
 }
 

@@ -6,9 +6,10 @@
 
 struct sqlite3;
 
-/* STATUS_UNSUPPORTED when a file is of another version than this program's, STATUS_FORMAT when it
- * holds something else. */
-enum status schema_check(struct sqlite3 *db, const char *path, struct error *err);
+/* Whether this program reads the file, without writing: *older says that schema_migrate comes
+ * first. STATUS_UNSUPPORTED when a newer program wrote it, STATUS_FORMAT when it holds something
+ * else, STATUS_NOT_FOUND when it is empty. */
+enum status schema_check(struct sqlite3 *db, const char *path, bool *older, struct error *err);
 
 /* Brings the file to this program's version, in one transaction. STATUS_UNSUPPORTED when it was
  * written by a newer one, STATUS_FORMAT when it holds something else. */

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "store/connection.h"
 #include "store/schema.h"
+#include "store/write.h"
 
 enum { BUSY_MS = 10000 };
 
@@ -131,6 +132,14 @@ enum status store_open(struct store **store, const char *path, struct error *err
     return status;
 }
 
+static enum status bring_up_to_date(const char *path, struct error *err)
+{
+    struct store *writer = NULL;
+    enum status status = store_open(&writer, path, err);
+    store_close(writer);
+    return status;
+}
+
 enum status store_open_read(struct store **store, const char *path, struct error *err)
 {
     char chosen[PATH_MAX];
@@ -142,10 +151,19 @@ enum status store_open_read(struct store **store, const char *path, struct error
         error_where(err, "%s", path);
         return error_remedy(err, "'prony bench' makes it; PRONY_STORE=FILE names another.");
     }
+    bool older = false;
     struct store *opened = connect(path, SQLITE_OPEN_READONLY, err);
     if (!opened)
         return err->status;
-    enum status status = schema_check(opened->db, path, err);
+    enum status status = schema_check(opened->db, path, &older, err);
+    if (!status && older) {
+        store_close(opened);
+        if (bring_up_to_date(path, err))
+            return err->status;
+        opened = connect(path, SQLITE_OPEN_READONLY, err);
+        if (!opened)
+            return err->status;
+    }
     if (status)
         store_close(opened);
     else
@@ -189,41 +207,6 @@ enum status store_run_lock(struct store *store, int64_t run, struct error *err)
     return error_remedy(err, "Wait for its end, or interrupt it there.");
 }
 
-/* Ends a transaction: commits when all went well, else takes it back and keeps the first error. */
-static enum status transaction_end(sqlite3 *db, enum status status, struct error *err)
-{
-    if (!status)
-        status = sql_run(db, "COMMIT", err);
-    if (status)
-        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    return status;
-}
-
-static enum status variants_insert(sqlite3 *db, int64_t run, const struct record_variant *variants,
-                                   size_t count, struct error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    enum status status = sql_prepare(
-        db, &statement,
-        "INSERT INTO variant(run, position, name, title, engine, precision, about, unavailable)"
-        " VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-        err);
-    for (size_t i = 0; i < count && !status; i++) {
-        int at = 0;
-        sql_bind_integer(statement, &at, run);
-        sql_bind_integer(statement, &at, (int64_t)i);
-        sql_bind_text(statement, &at, variants[i].name);
-        sql_bind_text(statement, &at, variants[i].title);
-        sql_bind_text(statement, &at, variants[i].engine);
-        sql_bind_text(statement, &at, variants[i].precision);
-        sql_bind_text(statement, &at, variants[i].about);
-        sql_bind_text(statement, &at, variants[i].unavailable);
-        status = sql_execute(statement, err);
-    }
-    sqlite3_finalize(statement);
-    return status;
-}
-
 enum status store_run_begin(struct store *store, const char *plan, const char *manifest,
                             const struct record_variant *variants, size_t variant_count,
                             int64_t *run, struct error *err)
@@ -237,8 +220,8 @@ enum status store_run_begin(struct store *store, const char *plan, const char *m
         return status;
     sqlite3_stmt *statement = NULL;
     status = sql_prepare(store->db, &statement,
-                         "INSERT INTO run(created, state, plan, manifest)"
-                         " VALUES(?, 'running', ?, ?)",
+                         "INSERT INTO run(created, state, uid, plan, manifest)"
+                         " VALUES(?, 'running', lower(hex(randomblob(16))), ?, ?)",
                          err);
     if (!status) {
         int at = 0;
@@ -250,7 +233,7 @@ enum status store_run_begin(struct store *store, const char *plan, const char *m
     sqlite3_finalize(statement);
     *run = sqlite3_last_insert_rowid(store->db);
     if (!status)
-        status = variants_insert(store->db, *run, variants, variant_count, err);
+        status = variants_write(store->db, *run, variants, variant_count, err);
     if (!status)
         status = store_run_lock(store, *run, err);
     return transaction_end(store->db, status, err);
@@ -278,101 +261,13 @@ enum status store_variant_versions(struct store *store, int64_t run, size_t vari
     return status;
 }
 
-static enum status process_insert(sqlite3 *db, int64_t run, const struct record_process *process,
-                                  struct error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    enum status status = sql_prepare(db, &statement,
-                                     "INSERT INTO process(run," PROCESS_COLUMNS
-                                     ") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-                                     " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                                     err);
-    if (status)
-        return status;
-    int at = 0;
-    sql_bind_integer(statement, &at, run);
-    sql_bind_integer(statement, &at, process->block);
-    sql_bind_integer(statement, &at, process->position);
-    sql_bind_integer(statement, &at, process->variant);
-    sql_bind_text(statement, &at, process->failure);
-    sql_bind_text(statement, &at, process->log_tail);
-    sql_bind_integer(statement, &at, process->spawned_ns);
-    sql_bind_integer(statement, &at, process->hello_ns);
-    sql_bind_integer(statement, &at, process->load_asked_ns);
-    sql_bind_integer(statement, &at, process->load_ready_ns);
-    sql_bind_integer(statement, &at, (int64_t)process->weight_bytes);
-    sql_bind_integer(statement, &at, (int64_t)process->kv_token_bytes);
-    sql_bind_integer(statement, &at, (int64_t)process->embedding_bytes);
-    sql_bind_integer(statement, &at, process->threads);
-    sql_bind_text(statement, &at, process->precision ? process->precision : "");
-    sql_bind_integer(statement, &at, process->cold_asked_ns);
-    sql_bind_integer(statement, &at, process->cold_prompt_ns);
-    sql_bind_integer(statement, &at, process->cold_first_ns);
-    sql_bind_integer(statement, &at, process->prompt_tokens);
-    sql_bind_integer(statement, &at, process->prompt_ns);
-    sql_bind_integer(statement, &at, process->warmup_steps);
-    sql_bind_integer(statement, &at, process->memory_before);
-    sql_bind_integer(statement, &at, process->memory_loaded);
-    sql_bind_integer(statement, &at, process->memory_peak);
-    sql_bind_integer(statement, &at, process->device_before);
-    sql_bind_integer(statement, &at, process->device_loaded);
-    sql_bind_integer(statement, &at, process->device_peak);
-    sql_bind_text(statement, &at, process->memory_method ? process->memory_method : "");
-    sql_bind_real(statement, &at, process->bandwidth);
-    sql_bind_real(statement, &at, process->load_average);
-    status = sql_execute(statement, err);
-    sqlite3_finalize(statement);
-    return status;
-}
-
-static enum status phases_insert(sqlite3 *db, int64_t id, const struct record_process *process,
-                                 struct error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    enum status status =
-        sql_prepare(db, &statement, "INSERT INTO phase VALUES(?, ?, ?, ?, ?)", err);
-    for (size_t i = 0; i < process->phase_count && !status; i++) {
-        int at = 0;
-        sql_bind_integer(statement, &at, id);
-        sql_bind_integer(statement, &at, (int64_t)i);
-        sql_bind_text(statement, &at, process->phases[i].name);
-        sql_bind_integer(statement, &at, process->phases[i].start_ns);
-        sql_bind_integer(statement, &at, process->phases[i].end_ns);
-        status = sql_execute(statement, err);
-    }
-    sqlite3_finalize(statement);
-    return status;
-}
-
-static enum status tokens_insert(sqlite3 *db, int64_t id, const struct record_process *process,
-                                 struct error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    enum status status = sql_prepare(db, &statement, "INSERT INTO token VALUES(?, ?, ?, ?)", err);
-    for (size_t i = 0; i < process->token_count && !status; i++) {
-        int at = 0;
-        sql_bind_integer(statement, &at, id);
-        sql_bind_integer(statement, &at, (int64_t)i);
-        sql_bind_integer(statement, &at, process->ids[i]);
-        sql_bind_integer(statement, &at, process->stamps_ns[i]);
-        status = sql_execute(statement, err);
-    }
-    sqlite3_finalize(statement);
-    return status;
-}
-
 enum status store_process_add(struct store *store, int64_t run,
                               const struct record_process *process, struct error *err)
 {
     enum status status = sql_run(store->db, "BEGIN IMMEDIATE", err);
     if (status)
         return status;
-    status = process_insert(store->db, run, process, err);
-    int64_t id = sqlite3_last_insert_rowid(store->db);
-    if (!status)
-        status = phases_insert(store->db, id, process, err);
-    if (!status)
-        status = tokens_insert(store->db, id, process, err);
+    status = process_write(store->db, run, process, err);
     return transaction_end(store->db, status, err);
 }
 

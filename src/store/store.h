@@ -3,6 +3,7 @@
 #ifndef PRONY_STORE_STORE_H
 #define PRONY_STORE_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,8 @@ struct store;
  * Creates it when missing. A full or read-only disk is an error here, before anything is
  * measured. */
 enum status store_open(struct store **store, const char *path, struct error *err);
-/* The same to read only, and make nothing: STATUS_NOT_FOUND when there is no store. */
+/* The same to read only, and make nothing: STATUS_NOT_FOUND when there is no store. A file of an
+ * older version is brought up to date first, which alone writes. */
 enum status store_open_read(struct store **store, const char *path, struct error *err);
 void store_close(struct store *store);
 const char *store_path(const struct store *store);
@@ -38,7 +40,27 @@ enum status store_process_add(struct store *store, int64_t run,
  * "running". */
 enum status store_run_state(struct store *store, int64_t run, const char *state, struct error *err);
 
-/* The newest run that is not complete. STATUS_NOT_FOUND when there is none. */
+/* Adds runs that were measured elsewhere, all or none; each record's id becomes its new number.
+ * STATUS_USAGE when one of them, by its uid, is here already. */
+enum status store_runs_import(struct store *store, struct record_run *runs, size_t count,
+                              struct error *err);
+/* Removes runs for ever, all or none. STATUS_USAGE when one is being measured, STATUS_NOT_FOUND
+ * when one is not there. */
+enum status store_runs_remove(struct store *store, const int64_t *runs, size_t count,
+                              struct error *err);
+
+/* What a list of runs shows of each; texts live in the arena. */
+struct store_listing {
+    int64_t id;
+    const char *created, *state, *uid, *manifest;
+    int64_t variants, blocks, processes, failures; /* blocks: those with a process that went well */
+    bool imported;
+};
+/* Oldest first. */
+enum status store_runs_list(struct store *store, struct store_listing **list, size_t *count,
+                            struct arena *arena, struct error *err);
+
+/* The newest run measured here that is not complete. STATUS_NOT_FOUND when there is none. */
 enum status store_run_unfinished(struct store *store, int64_t *run, struct error *err);
 /* Reads a run into the arena; run 0 is the newest. STATUS_NOT_FOUND names what there is. */
 enum status store_run_load(struct store *store, int64_t run, struct record_run *record,

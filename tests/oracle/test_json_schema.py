@@ -174,6 +174,44 @@ class RealRun(unittest.TestCase):
         self.assertEqual(len(run["results"][0]["samples"]), 2)
 
 
+class Export(unittest.TestCase):
+    """What `prony results export` writes, and what import takes, against its schema."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.schema = read_json(os.path.join(SOURCE, "docs", "export.schema.json"))
+        cls.validator = jsonschema.Draft202012Validator(cls.schema)
+        cls.corpus = os.path.join(SOURCE, "tests", "fuzz", "corpus", "import")
+
+    def test_schema_is_one(self):
+        jsonschema.Draft202012Validator.check_schema(self.schema)
+
+    def test_schema_and_import_agree(self):
+        """Order of stamps and references between members are what a schema cannot say."""
+        prony = os.environ["PRONY"]
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        beyond_schemas = ["order", "variant"]
+        for name in sorted(set(os.listdir(self.corpus)) - {"not-json", *beyond_schemas}):
+            with self.subTest(name):
+                path = os.path.join(self.corpus, name)
+                environment = os.environ | {"PRONY_STORE": os.path.join(folder, name)}
+                taken = subprocess.run(
+                    [prony, "results", "import", path], capture_output=True, env=environment
+                )
+                self.assertEqual(self.validator.is_valid(read_json(path)), taken.returncode == 0)
+                if taken.returncode or name == "empty":
+                    continue
+                file = os.path.join(folder, name + ".json")
+                subprocess.run(
+                    [prony, "results", "export", "1", "--output", file],
+                    check=True,
+                    capture_output=True,
+                    env=environment,
+                )
+                self.validator.validate(read_json(file))
+                self.assertEqual(read_json(file), read_json(path))
+
+
 class Csv(unittest.TestCase):
     def rows(self, name):
         with open(os.path.join(GOLDEN, name), encoding="utf-8", newline="") as file:
