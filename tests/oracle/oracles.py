@@ -24,12 +24,16 @@ def tool(name, *arguments):
     return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
 
 
+def llama3_tokenizer():
+    """The path of Llama 3's tokenizer.model."""
+    return importlib.resources.files("llama_models") / "llama3" / "tokenizer.model"
+
+
 def llama3_ranks():
     """Llama 3's tokenizer.model: [(bytes, rank)] in order of rank, without the special tokens."""
     import base64
 
-    path = importlib.resources.files("llama_models") / "llama3" / "tokenizer.model"
-    lines = path.read_bytes().splitlines()
+    lines = llama3_tokenizer().read_bytes().splitlines()
     return [(base64.b64decode(token), int(rank)) for token, rank in map(bytes.split, lines)]
 
 

@@ -148,8 +148,7 @@ class Llama3(Comparison):
     def setUpClass(cls):
         super().setUpClass()
         cls.ranks = dict(oracles.llama3_ranks())
-        names = ["<|begin_of_text|>", "<|end_of_text|>"]
-        names += [f"<|reserved_special_token_{i}|>" for i in range(253)] + ["<|eot_id|>"]
+        names = cls.special_names()
         cls.special = {name: len(cls.ranks) + i for i, name in enumerate(names)}
         cls.oracle = tiktoken.Encoding(
             "llama3",
@@ -157,6 +156,15 @@ class Llama3(Comparison):
             mergeable_ranks=cls.ranks,
             special_tokens=cls.special,
         )
+        cls.write_model(names)
+
+    @classmethod
+    def special_names(cls):
+        names = ["<|begin_of_text|>", "<|end_of_text|>"]
+        return names + [f"<|reserved_special_token_{i}|>" for i in range(253)] + ["<|eot_id|>"]
+
+    @classmethod
+    def write_model(cls, names):
         tokens = [spell(token) for token in cls.ranks] + names
         types = [NORMAL] * len(cls.ranks) + [CONTROL] * len(names)
         begin, end = cls.special["<|begin_of_text|>"], cls.special["<|end_of_text|>"]
@@ -206,6 +214,29 @@ class Llama3(Comparison):
             texts.append(text)
             expected.append(ids)
         self.assert_same(texts, expected, tokenize(self.path, texts))
+
+
+class Llama3File(Llama3):
+    """The same of tokenizer.model itself, as Llama's own package has it."""
+
+    @classmethod
+    def special_names(cls):
+        names = ["begin_of_text", "end_of_text", *(f"reserved_special_token_{i}" for i in (0, 1))]
+        names += ["finetune_right_pad_id", "step_id", "start_header_id", "end_header_id"]
+        names += ["eom_id", "eot_id", "python_tag", "image"]
+        names += [f"reserved_special_token_{i}" for i in range(2, 246)]
+        return [f"<|{name}|>" for name in names]
+
+    @classmethod
+    def write_model(cls, names):
+        assert len(names) == 256
+        cls.path = oracles.llama3_tokenizer()
+
+    def test_special_tokens_are_at_their_ids(self):
+        self.assertEqual(self.special["<|eot_id|>"], 128009)
+        names = list(self.special)
+        found = tokenize(self.path, names, PARSE_SPECIAL)
+        self.assertEqual(found, [[128000 + i] for i in range(256)])
 
 
 class SmolLM2(Comparison):

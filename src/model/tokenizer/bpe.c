@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "model/tokenizer/bpe_ranks.h"
 #include "model/tokenizer/byte_alphabet.h"
 
 enum { SHORT_BYTES = 48 }; /* up to here scanning for the lowest rank beats a heap */
@@ -62,17 +63,22 @@ static bool merge_parse(const struct vocabulary *vocabulary, const struct token_
     return left >= 0 && right >= 0 && id >= 0;
 }
 
+/* The merges that are given. *merges is malloc'd. */
 static enum status merges_parse(const struct vocabulary *vocabulary,
-                                const struct tokenizer_parts *parts, struct bpe_merge *merges,
-                                struct error *err)
+                                const struct tokenizer_parts *parts, struct bpe_merge **merges,
+                                size_t *count, struct error *err)
 {
     char *text = malloc(4 * vocabulary->longest + 1);
-    if (!text)
-        return error_no_memory(err, 4 * vocabulary->longest + 1);
+    *merges = malloc((parts->merge_count + 1) * sizeof **merges);
+    *count = parts->merge_count;
+    if (!text || !*merges) {
+        free(text);
+        return error_no_memory(err, 4 * vocabulary->longest + *count * sizeof **merges);
+    }
     enum status status = STATUS_OK;
     int32_t last = -1;
     for (size_t rank = 0; rank < parts->merge_count && status == STATUS_OK; rank++) {
-        struct bpe_merge *merge = &merges[rank];
+        struct bpe_merge *merge = &(*merges)[rank];
         if (merge_parse(vocabulary, &parts->merges[rank], text, last, merge)) {
             merge->rank = (uint32_t)rank;
             last = (int32_t)merge->id;
@@ -123,13 +129,18 @@ enum status bpe_init(struct bpe *bpe, const struct vocabulary *vocabulary,
         error_set(err, STATUS_FORMAT, "a vocabulary of %zu merges", parts->merge_count);
         return error_where(err, "%s", parts->origin);
     }
-    while ((size_t)3 << (64 - bpe->shift) < 4 * parts->merge_count) /* at most 3/4 full */
+    struct bpe_merge *merges = NULL;
+    size_t count;
+    enum status status = parts->merges_by_rank
+                             ? bpe_merges_of_ranks(vocabulary, &merges, &count, err)
+                             : merges_parse(vocabulary, parts, &merges, &count, err);
+    if (status != STATUS_OK)
+        goto cleanup;
+    while ((size_t)3 << (64 - bpe->shift) < 4 * count) /* at most 3/4 full */
         bpe->shift--;
     size_t slots = (size_t)1 << (64 - bpe->shift);
     bpe->slots = slots_make(slots);
-    struct bpe_merge *merges = malloc((parts->merge_count + 1) * sizeof *merges);
-    enum status status = STATUS_OK;
-    if (!bpe->slots || !merges) {
+    if (!bpe->slots) {
         status = error_no_memory(err, slots * sizeof *bpe->slots);
         goto cleanup;
     }
@@ -137,9 +148,7 @@ enum status bpe_init(struct bpe *bpe, const struct vocabulary *vocabulary,
         char text = (char)byte;
         bpe->byte[byte] = vocabulary_find(vocabulary, &text, 1);
     }
-    status = merges_parse(vocabulary, parts, merges, err);
-    if (status == STATUS_OK)
-        merges_enter(bpe, merges, parts->merge_count);
+    merges_enter(bpe, merges, count);
 cleanup:
     free(merges);
     return status;

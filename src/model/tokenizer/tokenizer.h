@@ -1,5 +1,5 @@
 /* Text to token ids and back, for byte-level BPE vocabularies as GGUF metadata (model "gpt2"; pre
- * "llama-bpe", "smollm", "gpt2") and tokenizer.json carry them. */
+ * "llama-bpe", "smollm", "gpt2"), tokenizer.json and Llama 3's tokenizer.model carry them. */
 #ifndef PRONY_MODEL_TOKENIZER_H
 #define PRONY_MODEL_TOKENIZER_H
 
@@ -11,7 +11,8 @@
 
 struct tokenizer;
 
-/* Reads the tokenizer of the model at path, as model_locate finds it. *tokenizer is the caller's to
+/* Reads the tokenizer of the model at path, as model_locate finds it, or a file tokenizer.model.
+ * *tokenizer is the caller's to
  * close. STATUS_NOT_FOUND when the file has none, STATUS_UNSUPPORTED when it is of another
  * kind. */
 enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struct error *err);

@@ -15,15 +15,38 @@ static struct token_text *texts_of(struct arena *arena, const char **strings, si
     return texts;
 }
 
+static bool is_ranks(const char *file)
+{
+    return strcmp(path_base(file), "tokenizer.model") == 0;
+}
+
+/* Llama 3's tokenizer.model, for the model of config. */
+static enum status create_of_ranks(struct tokenizer **tokenizer, const char *path,
+                                   const struct model_config *config, struct error *err)
+{
+    enum status status = tokenizer_open_ranks(tokenizer, path, err);
+    if (status != STATUS_OK || tokenizer_vocabulary(*tokenizer) == config->vocabulary)
+        return status;
+    error_set(err, STATUS_FORMAT, "%u tokens for a model with a vocabulary of %u",
+              (unsigned)tokenizer_vocabulary(*tokenizer), (unsigned)config->vocabulary);
+    tokenizer_close(*tokenizer);
+    *tokenizer = NULL;
+    return error_where(err, "%s", path);
+}
+
 static enum status create(struct tokenizer **tokenizer, const char *folder, struct arena *arena,
                           struct error *err)
 {
     struct model_config config;
     struct token_list list;
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/config.json", folder) >= (int)sizeof path)
+    char path[PATH_MAX], json[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/tokenizer.model", folder) >= (int)sizeof path)
         return error_set(err, STATUS_USAGE, "the path is too long");
-    enum status status = hf_config_read(&config, path, err);
+    snprintf(json, sizeof json, "%s/config.json", folder);
+    enum status status = hf_config_read(&config, json, err);
+    snprintf(json, sizeof json, "%s/tokenizer.json", folder);
+    if (status == STATUS_OK && !path_is_file(json) && path_is_file(path))
+        return create_of_ranks(tokenizer, path, &config, err);
     if (status == STATUS_OK)
         status = token_list_from_folder(&list, arena, folder, config.vocabulary, err);
     if (status != STATUS_OK)
@@ -57,7 +80,8 @@ bool tokenizer_is_beside(const char *file)
 {
     static const char suffix[] = ".safetensors";
     size_t bytes = strlen(file);
-    return bytes >= sizeof suffix && strcmp(file + bytes - strlen(suffix), suffix) == 0;
+    return is_ranks(file) ||
+           (bytes >= sizeof suffix && strcmp(file + bytes - strlen(suffix), suffix) == 0);
 }
 
 enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struct error *err)
@@ -69,6 +93,8 @@ enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struc
         return status;
     if (path_is_folder(found))
         return tokenizer_open_folder(tokenizer, found, err);
+    if (is_ranks(found))
+        return tokenizer_open_ranks(tokenizer, found, err);
     if (!tokenizer_is_beside(found))
         return tokenizer_open_gguf(tokenizer, found, err);
     folder_of(found, folder);

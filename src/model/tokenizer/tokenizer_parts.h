@@ -33,6 +33,7 @@ struct tokenizer_parts {
     size_t token_count;
     const struct token_text *merges; /* "LEFT RIGHT" in the byte alphabet, first rank first */
     size_t merge_count;
+    bool merges_by_rank;  /* no merges are given: ids are ranks (bpe_ranks.h) */
     int64_t bos, eos;     /* -1: none */
     const bool *adds_bos; /* whether prompts start with bos; NULL: as usual for pre */
 };
@@ -45,9 +46,11 @@ struct tokenizer_parts {
 enum status tokenizer_create(struct tokenizer **tokenizer, const struct tokenizer_parts *parts,
                              struct error *err);
 
-/* The readers behind tokenizer_open: a GGUF file; a folder with tokenizer.json and config.json. */
+/* The readers behind tokenizer_open: a GGUF file; a folder with config.json and tokenizer.json, or
+ * else tokenizer.model; Llama 3's tokenizer.model. */
 enum status tokenizer_open_gguf(struct tokenizer **tokenizer, const char *path, struct error *err);
 enum status tokenizer_open_folder(struct tokenizer **tokenizer, const char *folder,
                                   struct error *err);
+enum status tokenizer_open_ranks(struct tokenizer **tokenizer, const char *path, struct error *err);
 
 #endif
