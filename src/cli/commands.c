@@ -10,6 +10,7 @@ extern const struct command command_documentation;
 extern const struct command command_engines;
 extern const struct command command_engines_check;
 extern const struct command command_model_convert;
+extern const struct command command_model_get;
 extern const struct command command_model_inspect;
 extern const struct command command_model_make;
 extern const struct command command_model_tokenize;
@@ -33,6 +34,7 @@ const struct command *const commands[] = {
     &command_results_rm,
     &command_engines,
     &command_engines_check,
+    &command_model_get,
     &command_model_make,
     &command_model_convert,
     &command_model_inspect,

@@ -24,8 +24,10 @@ static bool report(void *context, uint64_t done_bytes, uint64_t total_bytes)
 {
     struct model_progress *progress = context;
     double seconds = seconds_since(progress->start_ns), done = (double)done_bytes;
-    if (progress->terminal && seconds > 0.5 && done_bytes > 0) {
-        double rate = done / seconds;
+    if (progress->terminal && seconds > 0.5 && done_bytes > progress->resumed_bytes &&
+        seconds_since(progress->shown_ns) > 0.1) {
+        double rate = (done - (double)progress->resumed_bytes) / seconds;
+        progress->shown_ns = clock_now_ns();
         fprintf(stderr, "\r\033[K%s: %3.0f %%  %.2f of %.2f GB  %.0f MB/s  %.0f s left",
                 progress->doing, 100 * done / (double)total_bytes, done / 1e9,
                 (double)total_bytes / 1e9, rate / 1e6, ((double)total_bytes - done) / rate);
@@ -38,7 +40,8 @@ static bool report(void *context, uint64_t done_bytes, uint64_t total_bytes)
 struct weight_progress model_progress_start(struct model_progress *progress, const char *doing)
 {
     struct sigaction action = {.sa_handler = ask_stop, .sa_flags = SA_RESTART};
-    *progress = (struct model_progress){doing, clock_now_ns(), isatty(STDERR_FILENO), false};
+    *progress = (struct model_progress){
+        .doing = doing, .start_ns = clock_now_ns(), .terminal = isatty(STDERR_FILENO)};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

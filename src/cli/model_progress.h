@@ -8,7 +8,8 @@
 
 struct model_progress {
     const char *doing; /* "Writing" */
-    int64_t start_ns;
+    int64_t start_ns, shown_ns;
+    uint64_t resumed_bytes; /* there before the start: no part of the rate */
     bool terminal, shown;
 };
 
