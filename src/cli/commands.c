@@ -9,6 +9,7 @@ extern const struct command command_bench;
 extern const struct command command_documentation;
 extern const struct command command_engines;
 extern const struct command command_engines_check;
+extern const struct command command_gate;
 extern const struct command command_model_convert;
 extern const struct command command_model_get;
 extern const struct command command_model_inspect;
@@ -27,6 +28,7 @@ extern const struct command command_results_show;
 const struct command *const commands[] = {
     &command_bench,
     &command_report,
+    &command_gate,
     &command_results_list,
     &command_results_show,
     &command_results_export,

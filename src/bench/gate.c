@@ -1,0 +1,40 @@
+#include "bench/gate.h"
+
+#include <math.h>
+
+#include "stats/stats.h"
+
+enum { MOST_BLOCKS = 1000 };
+
+static double half_width(double deviation, size_t blocks)
+{
+    return student_t_quantile(0.975, (double)(blocks - 1)) * deviation / sqrt((double)blocks);
+}
+
+/* Blocks beyond those measured whose interval would leave the limit, were the estimate and the
+ * spread to stay as they are. */
+static size_t blocks_missing(const struct estimate *ratio, double edge)
+{
+    double distance = fabs(log(ratio->value) - edge);
+    double half = log(ratio->high / ratio->low) / 2;
+    if (ratio->blocks < 2)
+        return VERDICT_BLOCKS - ratio->blocks;
+    double deviation = half / half_width(1, ratio->blocks);
+    for (size_t blocks = ratio->blocks + 1; blocks <= MOST_BLOCKS; blocks++)
+        if (blocks >= VERDICT_BLOCKS && half_width(deviation, blocks) < distance)
+            return blocks - ratio->blocks;
+    return 0;
+}
+
+struct gate gate_judge(const struct estimate *ratio, double limit)
+{
+    double edge = -log1p(limit);
+    struct gate gate = {.outcome = GATE_UNDECIDED, .limit = limit};
+    if (ratio->blocks >= VERDICT_BLOCKS && log(ratio->low) >= edge)
+        gate.outcome = GATE_PASS;
+    else if (ratio->blocks >= VERDICT_BLOCKS && log(ratio->high) < edge)
+        gate.outcome = GATE_REGRESSION;
+    else
+        gate.more_blocks = blocks_missing(ratio, edge);
+    return gate;
+}
