@@ -1,7 +1,9 @@
 """Token ids against tiktoken (Llama 3) and Hugging Face's tokenizers (SmolLM2, GPT-2)."""
 
 import contextlib
+import json
 import random
+import shutil
 import struct
 import subprocess
 import sys
@@ -237,6 +239,19 @@ class Llama3File(Llama3):
         names = list(self.special)
         found = tokenize(self.path, names, PARSE_SPECIAL)
         self.assertEqual(found, [[128000 + i] for i in range(256)])
+
+    def test_a_folder_without_tokenizer_json(self):
+        shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 1}
+        shape |= {"num_attention_heads": 2, "rms_norm_eps": 1e-5, "model_type": "llama"}
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        shutil.copy(self.path, folder)
+        config = folder / "config.json"
+        config.write_text(json.dumps(shape | {"vocab_size": 128256}))
+        expected = [self.oracle.encode_ordinary(text) for text in TEXTS]
+        self.assert_same(TEXTS, expected, tokenize(config, TEXTS))
+        config.write_text(json.dumps(shape | {"vocab_size": 128000}))
+        with self.assertRaises(subprocess.CalledProcessError):
+            tokenize(config, ["a"])
 
 
 class SmolLM2(Comparison):
