@@ -65,6 +65,8 @@ struct command {
 };
 
 extern const struct command *const commands[]; /* NULL-terminated */
+/* What prony does without a command; its name is "", and it is not among the commands. */
+extern const struct command command_talk;
 
 /* Finds the command that argv[0..] names; *words becomes the number of words it has (1 or 2).
  * NULL with *err filled when there is none, with the nearest one as a suggestion. */

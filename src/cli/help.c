@@ -280,7 +280,10 @@ void help_command(FILE *stream, int width, const struct command *command)
 void help_commands(FILE *stream, int width, const char *group)
 {
     const char *word = group ? group : "", *space = group ? " " : "";
-    fprintf(stream, "Usage: prony %s%sCOMMAND [OPTION...]\n\n", word, space);
+    fprintf(stream, "Usage: prony %s%sCOMMAND [OPTION...]\n", word, space);
+    if (!group)
+        fprintf(stream, "       prony --model PATH [OPTION...]   talks to a model\n");
+    fputc('\n', stream);
     if (!group) {
         wrap(stream, width, 0, 0,
              "Puts LLM inference engines on a dynamometer: which one is faster, by how much, how "
@@ -289,6 +292,8 @@ void help_commands(FILE *stream, int width, const char *group)
     }
     list_commands(stream, width, group);
     fprintf(stream, "\n'prony %s%sCOMMAND --help' tells more about one.\n", word, space);
-    if (!group)
+    if (!group) {
+        print_options(stream, width, &command_talk);
         print_exits(stream, width, NULL);
+    }
 }

@@ -66,7 +66,7 @@ static int run_command(const struct command *command, int argc, char **argv)
     return status;
 }
 
-/* No command: the place of the conversation with a model, which does not exist yet. */
+/* No command: the conversation with a model. */
 static int no_command(int argc, char **argv)
 {
     if (argc > 0 && strcmp(argv[0], "--version") == 0) {
@@ -77,16 +77,7 @@ static int no_command(int argc, char **argv)
         help_commands(stdout, help_width(stdout), NULL);
         return EXIT_PASS;
     }
-    struct error err;
-    if (argc > 0) {
-        error_set(&err, STATUS_USAGE, "there is no option %s without a command", argv[0]);
-        error_remedy(&err, "'prony --help' lists the commands.");
-        return fail(&err);
-    }
-    fprintf(stderr, "Error: a command is missing: this version of prony measures engines, it "
-                    "cannot talk to a model.\n\n");
-    help_commands(stderr, help_width(stderr), NULL);
-    return EXIT_ERROR;
+    return run_command(&command_talk, argc, argv);
 }
 
 static int show_help(int argc, char **argv)

@@ -22,7 +22,8 @@ struct parser {
 
 static enum status see_help(const struct parser *parser)
 {
-    return error_remedy(parser->err, "See 'prony %s --help'.", parser->command->name);
+    return error_remedy(parser->err, "See 'prony %s%s--help'.", parser->command->name,
+                        parser->command->name[0] ? " " : "");
 }
 
 static size_t option_index(const struct parser *parser, const struct option *option)
@@ -228,8 +229,8 @@ static enum status unknown_long(const struct parser *parser, const char *name, s
         suggestion_offer(&near, o->name);
     error_set(parser->err, STATUS_USAGE, "there is no option --%s", word);
     if (near.best)
-        return error_remedy(parser->err, "Did you mean --%s? See 'prony %s --help'.", near.best,
-                            parser->command->name);
+        return error_remedy(parser->err, "Did you mean --%s? See 'prony %s%s--help'.", near.best,
+                            parser->command->name, parser->command->name[0] ? " " : "");
     return see_help(parser);
 }
 

@@ -74,7 +74,7 @@ class Mistakes(unittest.TestCase):
         return run
 
     def test_no_command(self):
-        self.check([], "a command is missing", "Commands:", "model convert")
+        self.check([], "no model is given", "--model PATH", "prony --help")
 
     def test_unknown_command(self):
         self.check(["engnies"], "no command 'engnies'", "Did you mean 'prony engines'?")
@@ -88,7 +88,7 @@ class Mistakes(unittest.TestCase):
             ["model", "convert", "--outptu", "x"], "--outptu", "Did you mean --output?"
         )
         self.assertEqual(run.stderr.count("\n"), 1)
-        self.check(["--modle", "x"], "no option --modle without a command")
+        self.check(["--modle", "x"], "no option --modle", "Did you mean --model?")
 
     def test_every_command_refuses_an_unknown_option(self):
         for name in command_names():

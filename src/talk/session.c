@@ -1,0 +1,324 @@
+#include "talk/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "engine/protocol.h"
+#include "model/chat/chat_template.h"
+#include "model/chat/stream_text.h"
+#include "model/model.h"
+#include "talk/variant.h"
+
+enum { DEFAULT_CONTEXT = 4096, WARMUP_TOKENS = 4 };
+
+struct session {
+    struct session_request request;
+    struct engine_catalogue catalogue;
+    const struct engine *engine;
+    const struct engine_variant *variant;
+    struct model model;
+    struct tokenizer *tokenizer;
+    struct chat_template template;
+    int32_t stops[CHAT_STOPS];
+    struct worker *worker;
+    struct worker_loaded loaded;
+    uint32_t context, turns;
+    int32_t *ids;   /* [context] the conversation */
+    size_t count;   /* of them */
+    int32_t *given; /* [context] the newest answer */
+    int64_t *stamps_ns;
+};
+
+static enum status path_check(const char *path, struct error *err)
+{
+    if (!path || !*path) {
+        error_set(err, STATUS_USAGE, "no model is given");
+        return error_remedy(
+            err, "Use --model PATH. A small one: prony --model \"$(scripts/fetch-model)\" "
+                 "in Prony's source downloads it (93 MB). 'prony --help' lists "
+                 "options and commands.");
+    }
+    if (access(path, F_OK) == 0)
+        return STATUS_OK;
+    error_set(err, STATUS_NOT_FOUND, "there is no file or folder %s", path);
+    if (!strchr(path, '/') && !strstr(path, ".gguf"))
+        return error_remedy(err,
+                            "--model takes a path; 'prony model get %s' downloads a model by "
+                            "its name and prints it.",
+                            path);
+    return error_remedy(err, "Give the path of a GGUF file, or of a folder with a model.");
+}
+
+static enum status context_choose(struct session *session, struct error *err)
+{
+    uint32_t asked = session->request.context, trained = session->model.config.context;
+    uint32_t most = trained && trained < PROTOCOL_MAX_TOKENS ? trained : PROTOCOL_MAX_TOKENS;
+    if (asked > most) {
+        error_set(err, STATUS_USAGE, "a context of %u is more than the %u that are possible", asked,
+                  most);
+        error_where(err, "%s", session->request.model);
+        return error_remedy(err, "Use --context %u or less.", most);
+    }
+    session->context = asked ? asked : most < DEFAULT_CONTEXT ? most : DEFAULT_CONTEXT;
+    session->ids = calloc(session->context, sizeof *session->ids);
+    session->given = calloc(session->context, sizeof *session->given);
+    session->stamps_ns = calloc(session->context, sizeof *session->stamps_ns);
+    if (!session->ids || !session->given || !session->stamps_ns)
+        return error_no_memory(err, session->context * sizeof *session->stamps_ns);
+    return STATUS_OK;
+}
+
+static enum status template_find(struct session *session, struct error *err)
+{
+    const struct session_request *request = &session->request;
+    enum status status =
+        chat_template_open(&session->template, request->model, request->chat_template, err);
+    if (!status)
+        status = chat_template_stops(&session->template, session->tokenizer, session->stops,
+                                     &session->request.sampling.stop_count, err);
+    session->request.sampling.stop = session->stops;
+    return status;
+}
+
+static enum status model_read(struct session *session, struct error *err)
+{
+    const struct session_request *request = &session->request;
+    enum status status = path_check(request->model, err);
+    if (!status)
+        status = engine_catalogue_open(&session->catalogue, err);
+    if (!status)
+        status = variant_choose(&session->catalogue, request->framework, &session->engine,
+                                &session->variant, err);
+    if (!status)
+        status = model_open(&session->model, request->model, err);
+    if (!status)
+        status = variant_check(session->variant, &session->model, request->device,
+                               request->conversation && request->sampling.temperature > 0, err);
+    if (!status)
+        status = tokenizer_open(&session->tokenizer, request->model, err);
+    if (!status && request->conversation)
+        status = template_find(session, err);
+    return status ? status : context_choose(session, err);
+}
+
+static enum status worker_ready(struct session *session, struct error *err)
+{
+    struct worker_hello hello;
+    struct worker_options options = {.cancel_fd = session->request.cancel_fd};
+    struct worker_load load = {.model = session->request.model,
+                               .variant = session->variant->name,
+                               .device = session->request.device,
+                               .threads = session->request.threads,
+                               .context = session->context};
+    enum status status = worker_start(&session->worker, session->engine, &options, &hello, err);
+    return status ? status : worker_load(session->worker, &load, &session->loaded, err);
+}
+
+enum status session_open(struct session **opened, const struct session_request *request,
+                         struct error *err)
+{
+    *opened = NULL;
+    struct session *session = calloc(1, sizeof *session);
+    if (!session)
+        return error_no_memory(err, sizeof *session);
+    session->request = *request;
+    enum status status = model_read(session, err);
+    if (!status)
+        status = worker_ready(session, err);
+    if (status) {
+        session_close(session);
+        return status;
+    }
+    *opened = session;
+    return STATUS_OK;
+}
+
+void session_close(struct session *session)
+{
+    if (!session)
+        return;
+    worker_stop(session->worker);
+    tokenizer_close(session->tokenizer);
+    model_close(&session->model);
+    engine_catalogue_close(&session->catalogue);
+    free(session->ids);
+    free(session->given);
+    free(session->stamps_ns);
+    free(session);
+}
+
+/* An answer on its way to the caller. */
+struct stream {
+    const struct session *session;
+    struct stream_text text;
+    bool (*on_text)(void *context, const char *text, size_t bytes);
+    void *context;
+    bool failed; /* no memory for a token's text */
+};
+
+static bool is_stop(const struct session *session, int32_t id)
+{
+    for (size_t i = 0; i < session->request.sampling.stop_count; i++)
+        if (session->stops[i] == id)
+            return true;
+    return false;
+}
+
+static bool stream_token(void *context, int32_t id)
+{
+    struct stream *stream = context;
+    size_t bytes;
+    if (is_stop(stream->session, id))
+        return true;
+    const char *token = tokenizer_token(stream->session->tokenizer, id, &bytes);
+    if (!token) /* the model's output may have more rows than the tokeniser has tokens */
+        return true;
+    char *text = malloc(STREAM_TEXT_ROOM(bytes));
+    if (!text) {
+        stream->failed = true;
+        return false;
+    }
+    size_t length = stream_text_push(&stream->text, token, bytes, text);
+    bool go_on = length == 0 || stream->on_text(stream->context, text, length);
+    free(text);
+    return go_on;
+}
+
+/* Appends the ids of a turn to the conversation; the caller takes them back when it fails. */
+static enum status turn_append(struct session *session, const char *text, struct error *err)
+{
+    int32_t *ids = NULL;
+    size_t count = 0;
+    enum status status =
+        chat_template_turn(&session->template, session->tokenizer, session->turns == 0,
+                           session->request.system, text, &ids, &count, err);
+    if (!status && count >= session->context - session->count) {
+        error_set(err, STATUS_UNSUPPORTED,
+                  "the context is full: it holds %u tokens, %zu are in use and this needs %zu more",
+                  session->context, session->count, count + 1);
+        status =
+            session->count
+                ? error_remedy(err, "/reset begins a new conversation; --context N makes room.")
+                : error_remedy(err, "Use --context %zu or more, or say less.",
+                               session->count + count + 1);
+    }
+    if (!status) {
+        memcpy(session->ids + session->count, ids, count * sizeof *ids);
+        session->count += count;
+    }
+    free(ids);
+    return status;
+}
+
+static void answer_fill(struct session *session, const struct worker_generated *generated,
+                        struct session_answer *answer)
+{
+    size_t count = generated->count;
+    const int64_t *stamps = generated->stamps_ns;
+    answer->tokens = count;
+    answer->ids = generated->ids;
+    answer->stamps_ns = stamps;
+    answer->finished = count > 0 && is_stop(session, generated->ids[count - 1]);
+    if (count > 0)
+        answer->first_ms = (double)(stamps[0] - generated->prompt_ns) / 1e6;
+    if (count > 1 && stamps[count - 1] > stamps[0])
+        answer->tokens_per_s = (double)(count - 1) * 1e9 / (double)(stamps[count - 1] - stamps[0]);
+}
+
+enum status session_ask(struct session *session, const char *text,
+                        bool (*on_text)(void *context, const char *text, size_t bytes),
+                        void *context, struct session_answer *answer, struct error *err)
+{
+    struct stream stream = {.session = session, .on_text = on_text, .context = context};
+    struct worker_generated generated = {.ids = session->given, .stamps_ns = session->stamps_ns};
+    struct worker_sampling sampling = session->request.sampling;
+    size_t before = session->count;
+    *answer = (struct session_answer){0};
+    enum status status = turn_append(session, text, err);
+    if (status)
+        return status;
+    size_t room = session->context - session->count;
+    size_t most = session->request.max_tokens;
+    answer->prompt_tokens = session->count;
+    sampling.seed += session->turns; /* a question that is asked again may get another answer */
+    status = worker_stream(session->worker, session->ids, session->count, most < room ? most : room,
+                           &sampling, stream_token, &stream, &generated, err);
+    if (status == STATUS_INTERRUPTED && worker_alive(session->worker)) {
+        answer->interrupted = true;
+        status = STATUS_OK;
+    }
+    if (!status && stream.failed)
+        status = error_no_memory(err, 1);
+    if (status) {
+        session->count = before;
+        return status;
+    }
+    char rest[STREAM_TEXT_ROOM(0)];
+    size_t length = stream_text_end(&stream.text, rest);
+    if (length > 0)
+        on_text(context, rest, length);
+    answer_fill(session, &generated, answer);
+    size_t kept = generated.count - answer->finished;
+    memcpy(session->ids + session->count, generated.ids, kept * sizeof *generated.ids);
+    session->count += kept;
+    session->turns++;
+    return STATUS_OK;
+}
+
+void session_reset(struct session *session)
+{
+    session->count = 0;
+    session->turns = 0;
+}
+
+struct session_stats session_stats(const struct session *session)
+{
+    return (struct session_stats){.variant = session->variant->name,
+                                  .model = session->model.name,
+                                  .chat_template = session->template.name,
+                                  .turns = session->turns,
+                                  .context = session->context,
+                                  .used = session->count};
+}
+
+bool session_alive(const struct session *session)
+{
+    return worker_alive(session->worker);
+}
+
+enum status session_benchmark(struct session *session, const char *text,
+                              struct session_speed *speed, struct error *err)
+{
+    int32_t *ids = NULL;
+    size_t count = 0;
+    struct worker_generated generated = {.ids = session->given, .stamps_ns = session->stamps_ns};
+    enum { TOKENS = 1 + SESSION_BENCHMARK_TOKENS };
+    enum status status = tokenizer_encode(session->tokenizer, text, strlen(text), TOKENIZER_ADD_BOS,
+                                          &ids, &count, err);
+    if (!status && (count == 0 || count + TOKENS > session->context)) {
+        error_set(err, STATUS_USAGE,
+                  "a prompt of %zu tokens and %d more do not fit a context of %u", count, TOKENS,
+                  session->context);
+        status = error_remedy(err, "Use another --prompt or a larger --context.");
+    }
+    if (!status)
+        status = worker_generate(session->worker, ids, count, WARMUP_TOKENS, &generated, err);
+    if (!status)
+        status = worker_generate(session->worker, ids, count, TOKENS, &generated, err);
+    free(ids);
+    if (status)
+        return status;
+    double ns = (double)(generated.stamps_ns[TOKENS - 1] - generated.stamps_ns[0]);
+    double token_ns = ns > 0 ? ns / SESSION_BENCHMARK_TOKENS : 1;
+    double positions =
+        (double)count + (double)(TOKENS + 1) / 2; /* in the middle of the timed ones */
+    double bytes =
+        (double)session->loaded.weight_bytes + positions * (double)session->loaded.kv_token_bytes;
+    *speed =
+        (struct session_speed){.token_ms = token_ns / 1e6,
+                               .tokens_per_s = 1e9 / token_ns,
+                               .gb_per_s = session->loaded.weight_bytes ? bytes / token_ns : 0};
+    return STATUS_OK;
+}
