@@ -3,12 +3,14 @@
 import json
 import os
 import pty
+import sqlite3
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
 PRONY = os.environ["PRONY"]
+SOURCE = Path(os.environ["PRONY_SOURCE"])
 
 
 class Results(unittest.TestCase):
@@ -152,6 +154,18 @@ class Results(unittest.TestCase):
         file.write_text(json.dumps(document))
         self.prony("results", "import", file, store=store, check=True)
         self.assert_error(self.prony("bench", "--resume", store=store), "no unfinished run")
+
+    def test_stores_of_version_1_are_read(self):
+        store = self.folder / "version1.db"
+        database = sqlite3.connect(store)
+        database.executescript((SOURCE / "tests" / "support" / "store_version_1.sql").read_text())
+        database.close()
+        file, there = self.folder / "version1.json", self.folder / "version1-there.db"
+        self.prony("results", "export", 3, 5, "-o", file, store=store, check=True)
+        self.prony("results", "import", file, store=there, check=True)
+        self.assertEqual(
+            [run["uid"] for run in self.list(store)], [run["uid"] for run in self.list(there)]
+        )
 
     def test_export_needs_runs_that_are_there(self):
         file = self.folder / "none.json"
