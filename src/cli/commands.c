@@ -13,7 +13,9 @@ extern const struct command command_gate;
 extern const struct command command_model_convert;
 extern const struct command command_model_get;
 extern const struct command command_model_inspect;
+extern const struct command command_model_list;
 extern const struct command command_model_make;
+extern const struct command command_model_rm;
 extern const struct command command_model_tokenize;
 extern const struct command command_model_verify;
 extern const struct command command_report;
@@ -37,6 +39,8 @@ const struct command *const commands[] = {
     &command_engines,
     &command_engines_check,
     &command_model_get,
+    &command_model_list,
+    &command_model_rm,
     &command_model_make,
     &command_model_convert,
     &command_model_inspect,
