@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -98,6 +99,14 @@ static enum status list_read(struct work *work, struct error *err)
     return status ? status : hub_listing_select(&work->listing, work->name, err);
 }
 
+/* Whether a lock file is still the one of that name: 'model rm' takes it away with its folder. */
+static bool lock_is_current(int fd, const char *path)
+{
+    struct stat held, named;
+    return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_dev == named.st_dev &&
+           held.st_ino == named.st_ino;
+}
+
 /* Waits while another process fetches from the same repository. */
 static enum status lock_take(struct work *work, struct error *err)
 {
@@ -118,7 +127,11 @@ static enum status lock_take(struct work *work, struct error *err)
             return error_set(err, STATUS_INTERRUPTED, "interrupted");
         nanosleep(&slice, NULL);
     }
-    return STATUS_OK;
+    if (lock_is_current(work->lock_fd, path))
+        return STATUS_OK;
+    error_set(err, STATUS_IO, "the model was removed while this waited for it");
+    error_where(err, "%s", work->folder);
+    return error_remedy(err, "Run the same command again.");
 }
 
 static void place_of(const struct work *work, const char *file, char path[PATH_MAX])
