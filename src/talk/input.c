@@ -158,6 +158,9 @@ static enum input_result edited_line(struct input *input, const char **line, str
 {
     int count = 0;
     HistEvent event;
+    /* Before the prompt shows: libedit would leave the line discipline in charge until after it,
+     * and a Ctrl-D typed between the two would be lost. */
+    el_set(input->editor, EL_PREP_TERM, 1);
     const char *text = el_gets(input->editor, &count);
     if (input->interrupted)
         return INPUT_INTERRUPTED;

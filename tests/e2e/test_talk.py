@@ -195,9 +195,10 @@ class Terminal(Talk):
 
     def ended(self):
         try:
-            while os.read(self.master, 65536):
-                pass
-        except OSError:
+            while select.select([self.master], [], [], 60)[0]:
+                os.read(self.master, 65536)
+            self.fail("it does not end")
+        except OSError:  # the terminal's other side is closed
             pass
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
