@@ -1,12 +1,10 @@
 /* prony bench: every installed engine, or some of them, on one model. */
-#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/cancel.h"
 #include "base/json.h"
 #include "bench/plan.h"
 #include "bench/run.h"
@@ -249,19 +247,6 @@ static enum status run_begin(struct session *session, struct error *err)
     return status;
 }
 
-/* Ctrl-C and a polite kill become readable, so that no moment is a bad one for them. */
-static enum status cancel_open(struct session *session, struct error *err)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGHUP);
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) == 0)
-        session->cancel_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    return session->cancel_fd < 0 ? error_errno(err, "wait for signals") : STATUS_OK;
-}
-
 /* A place that cannot be written is found now, not after the run. */
 static enum status outputs_check(const struct bench_options *o, struct error *err)
 {
@@ -316,7 +301,7 @@ static enum status prepare(struct session *session, struct error *err)
 static int execute(struct session *session, struct error *err)
 {
     bool measured = false;
-    enum status status = cancel_open(session, err);
+    enum status status = cancel_open(&session->cancel_fd, err);
     if (!status)
         status = run_begin(session, err);
     if (status)

@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/cancel.h"
 #include "talk/input.h"
 
 #define BENCHMARK_PROMPT "A Prony brake measures the power of an engine by"
@@ -206,16 +207,8 @@ static enum status converse_or_answer(struct talk *talk, struct error *err)
 enum status talk_run(struct talk_request *request, struct error *err)
 {
     struct talk talk = {.request = request, .terminal = isatty(STDOUT_FILENO)};
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGHUP);
-    talk.cancel_fd = sigprocmask(SIG_BLOCK, &signals, NULL) == 0
-                         ? signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK)
-                         : -1;
-    if (talk.cancel_fd < 0)
-        return error_errno(err, "wait for signals");
+    if (cancel_open(&talk.cancel_fd, err))
+        return err->status;
     request->session.cancel_fd = talk.cancel_fd;
     request->session.conversation = !request->benchmark;
     enum status status = session_open(&talk.session, &request->session, err);
