@@ -9,7 +9,7 @@ import unittest
 
 SOURCE = pathlib.Path(os.environ["PRONY_SOURCE"])
 BOOTSTRAP = SOURCE / "scripts/bootstrap"
-BUILD_TOOLS = ("sh", "cat", "cc", "cmake", "ninja", "pkg-config", "python3")
+BUILD_TOOLS = ("sh", "cat", "cc", "g++", "cmake", "ninja", "pkg-config", "python3")
 
 
 class Bootstrap(unittest.TestCase):

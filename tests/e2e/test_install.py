@@ -36,6 +36,7 @@ class Install(unittest.TestCase):
             "libexec/prony/engines/native/engine.json",
             "libexec/prony/engines/native/worker",
             "libexec/prony/engines/null/worker",
+            "libexec/prony/prony-probe-cuda",
             "libexec/prony/engines/sdk/prony_worker.py",
             "share/man/man1/prony.1",
             "share/bash-completion/completions/prony",

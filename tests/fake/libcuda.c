@@ -1,0 +1,241 @@
+/* A libcuda.so.1 without a GPU: what src/gpu calls, with errors on request, and the kernels of
+ * src/probe/stream.cu computed here.
+ *
+ * FAKE_CUDA holds words: "cuInit=100" makes that function fail with that code; "version=11040",
+ * "count=0", "major=7" and "free=1000000" change what the driver tells. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef unsigned long long pointer;
+
+static long setting(const char *name, long otherwise)
+{
+    const char *text = getenv("FAKE_CUDA");
+    size_t length = strlen(name);
+    for (const char *at = text ? strstr(text, name) : NULL; at; at = strstr(at + 1, name))
+        if (at[length] == '=' && (at == text || at[-1] == ' '))
+            return strtol(at + length + 1, NULL, 10);
+    return otherwise;
+}
+
+#define RESULT ((int)setting(__func__, 0))
+#define EXPORT __attribute__((visibility("default")))
+/* Nothing but a result. */
+#define PLAIN(name)                                                                                \
+    EXPORT int name(void);                                                                         \
+    int name(void)                                                                                 \
+    {                                                                                              \
+        return RESULT;                                                                             \
+    }
+
+PLAIN(cuInit)
+PLAIN(cuDevicePrimaryCtxRelease_v2)
+PLAIN(cuCtxSetCurrent)
+PLAIN(cuCtxSynchronize)
+PLAIN(cuModuleUnload)
+PLAIN(cuModuleGetGlobal_v2)
+PLAIN(cuFuncSetAttribute)
+PLAIN(cuLaunchCooperativeKernel)
+PLAIN(cuMemHostAlloc)
+PLAIN(cuMemFreeHost)
+PLAIN(cuMemHostGetDevicePointer_v2)
+PLAIN(cuMemcpyHtoD_v2)
+PLAIN(cuMemcpyHtoDAsync_v2)
+PLAIN(cuMemcpyDtoHAsync_v2)
+PLAIN(cuMemcpyDtoDAsync_v2)
+PLAIN(cuMemsetD8Async)
+PLAIN(cuStreamCreate)
+PLAIN(cuStreamDestroy_v2)
+PLAIN(cuStreamSynchronize)
+PLAIN(cuStreamQuery)
+PLAIN(cuStreamWaitEvent)
+PLAIN(cuEventCreate)
+PLAIN(cuEventDestroy_v2)
+PLAIN(cuEventRecord)
+PLAIN(cuEventQuery)
+PLAIN(cuEventSynchronize)
+
+EXPORT int cuDriverGetVersion(int *version);
+int cuDriverGetVersion(int *version)
+{
+    *version = (int)setting("version", 13000);
+    return RESULT;
+}
+
+EXPORT int cuGetErrorName(int result, const char **name);
+int cuGetErrorName(int result, const char **name)
+{
+    *name = result == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR_FAKE";
+    return 0;
+}
+
+EXPORT int cuGetErrorString(int result, const char **text);
+int cuGetErrorString(int result, const char **text)
+{
+    *text = result == 2 ? "out of memory" : "made up";
+    return 0;
+}
+
+EXPORT int cuDeviceGetCount(int *count);
+int cuDeviceGetCount(int *count)
+{
+    *count = (int)setting("count", 1);
+    return RESULT;
+}
+
+EXPORT int cuDeviceGet(int *device, int ordinal);
+int cuDeviceGet(int *device, int ordinal)
+{
+    *device = ordinal;
+    return RESULT;
+}
+
+EXPORT int cuDeviceGetName(char *name, int size, int device);
+int cuDeviceGetName(char *name, int size, int device)
+{
+    (void)device;
+    strncpy(name, "Fake GPU", (size_t)size);
+    return RESULT;
+}
+
+EXPORT int cuDeviceGetPCIBusId(char *id, int size, int device);
+int cuDeviceGetPCIBusId(char *id, int size, int device)
+{
+    (void)device;
+    strncpy(id, "0000:01:00.0", (size_t)size);
+    return RESULT;
+}
+
+EXPORT int cuDeviceTotalMem_v2(size_t *bytes, int device);
+int cuDeviceTotalMem_v2(size_t *bytes, int device)
+{
+    (void)device;
+    *bytes = (size_t)1 << 30;
+    return RESULT;
+}
+
+EXPORT int cuDeviceGetAttribute(int *value, int attribute, int device);
+int cuDeviceGetAttribute(int *value, int attribute, int device)
+{
+    (void)device;
+    *value = attribute == 75   ? (int)setting("major", 9)
+             : attribute == 16 ? 4
+             : attribute == 97 ? 232448
+             : attribute == 38 ? 1 << 20
+                               : 0;
+    return RESULT;
+}
+
+EXPORT int cuDevicePrimaryCtxRetain(void **context, int device);
+int cuDevicePrimaryCtxRetain(void **context, int device)
+{
+    (void)device;
+    *context = NULL;
+    return RESULT;
+}
+
+EXPORT int cuModuleLoadData(void **module, const void *image);
+int cuModuleLoadData(void **module, const void *image)
+{
+    static const uint32_t magic = 0xba55ed50; /* of a fatbin */
+    *module = NULL;
+    return memcmp(image, &magic, sizeof magic) == 0 ? RESULT : 200;
+}
+
+/* A kernel is its name; this driver has no Hopper. */
+EXPORT int cuModuleGetFunction(const char **function, void *module, const char *name);
+int cuModuleGetFunction(const char **function, void *module, const char *name)
+{
+    static const char *const names[] = {"stream_fill", "stream_plain"};
+    (void)module;
+    for (size_t i = 0; i < 2; i++)
+        if (strcmp(names[i], name) == 0) {
+            *function = names[i];
+            return RESULT;
+        }
+    return 500;
+}
+
+EXPORT int cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const char *function,
+                                                       int threads, size_t shared);
+int cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const char *function, int threads,
+                                                size_t shared)
+{
+    (void)function, (void)threads, (void)shared;
+    *blocks = 4;
+    return RESULT;
+}
+
+static void stream_fill(uint32_t *words, uint64_t count, uint32_t factor)
+{
+    for (uint64_t i = 0; i < count; i++)
+        words[i] = (uint32_t)i * factor;
+}
+
+static void stream_plain(const uint32_t *words, uint64_t bytes, uint32_t *sum)
+{
+    uint64_t left = setting("lose", 0) ? 1 : 0; /* a card that leaves out the first word but one */
+    for (uint64_t i = 0; i < bytes / sizeof *words; i++)
+        *sum += left && i == 1 ? 0 : words[i];
+}
+
+EXPORT int cuLaunchKernel(const char *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
+                          unsigned by, unsigned bz, unsigned shared, void *stream, void **p,
+                          void **extra);
+int cuLaunchKernel(const char *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
+                   unsigned by, unsigned bz, unsigned shared, void *stream, void **p, void **extra)
+{
+    (void)gx, (void)gy, (void)gz, (void)bx, (void)by, (void)bz;
+    (void)shared, (void)stream, (void)extra;
+    if (strcmp(function, "stream_fill") == 0)
+        stream_fill(*(uint32_t **)p[0], *(uint64_t *)p[1], *(uint32_t *)p[2]);
+    else
+        stream_plain(*(uint32_t **)p[0], *(uint64_t *)p[1], *(uint32_t **)p[2]);
+    return RESULT;
+}
+
+EXPORT int cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes);
+int cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes)
+{
+    *free_bytes = (size_t)setting("free", 64 << 20);
+    *total_bytes = (size_t)1 << 30;
+    return RESULT;
+}
+
+EXPORT int cuMemAlloc_v2(pointer *address, size_t bytes);
+int cuMemAlloc_v2(pointer *address, size_t bytes)
+{
+    int result = RESULT;
+    *address = result ? 0 : (pointer)(uintptr_t)malloc(bytes);
+    return result;
+}
+
+EXPORT int cuMemFree_v2(pointer address);
+int cuMemFree_v2(pointer address)
+{
+    free((void *)(uintptr_t)address);
+    return RESULT;
+}
+
+EXPORT int cuMemcpyDtoH_v2(void *to, pointer from, size_t bytes);
+int cuMemcpyDtoH_v2(void *to, pointer from, size_t bytes)
+{
+    memcpy(to, (const void *)(uintptr_t)from, bytes);
+    return RESULT;
+}
+
+EXPORT int cuMemsetD8_v2(pointer to, unsigned char value, size_t count);
+int cuMemsetD8_v2(pointer to, unsigned char value, size_t count)
+{
+    memset((void *)(uintptr_t)to, value, count);
+    return RESULT;
+}
+
+EXPORT int cuEventElapsedTime(float *milliseconds, void *start, void *end);
+int cuEventElapsedTime(float *milliseconds, void *start, void *end)
+{
+    (void)start, (void)end;
+    *milliseconds = 2;
+    return RESULT;
+}
