@@ -62,12 +62,7 @@ static enum status device_check(struct plan *plan, const struct plan_request *re
 {
     const char *device = request->device ? request->device : "cpu";
     plan->device = arena_strdup(&plan->arena, device);
-    if (!plan->device)
-        return error_no_memory(err, strlen(device));
-    if (strcmp(device, "cpu") == 0)
-        return STATUS_OK;
-    error_set(err, STATUS_UNSUPPORTED, "this version has no device '%s'", device);
-    return error_remedy(err, "Use --device cpu.");
+    return plan->device ? gpu_check(device, &plan->gpu, err) : error_no_memory(err, strlen(device));
 }
 
 static enum status context_choose(struct plan *plan, const struct plan_request *request,

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "engine/manifest.h"
+#include "machine/gpu.h"
 #include "model/model.h"
 
 /* What the user asked for; 0 and NULL: the default. Strings are borrowed. */
@@ -37,8 +38,9 @@ struct plan {
     const char *model_path; /* absolute: what engines load */
     char model_hash[65];
     struct model model; /* open: shapes, format */
-    const char *device;
-    int32_t *prompt; /* [prompt_tokens]: the same for all */
+    const char *device; /* "cpu", "cuda", "cuda:N" */
+    struct gpu gpu;     /* what the device is, when it is none of the CPU */
+    int32_t *prompt;    /* [prompt_tokens]: the same for all */
     uint32_t prompt_tokens;
     bool prompt_synthetic; /* the model has no tokenizer: ids that mean nothing */
     uint32_t iterations;   /* decode steps that count, in each process */

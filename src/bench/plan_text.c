@@ -145,7 +145,8 @@ void plan_print(const struct plan *plan, FILE *stream)
             plan->prompt_synthetic ? " (synthetic: the model has no tokenizer)" : "");
     fprintf(stream, "Decode    %u steps of warm-up, %u counted, in each process\n", plan->warmup,
             plan->iterations);
-    fprintf(stream, "Device    %s, %u thread%s, context %u\n", plan->device, plan->threads,
+    fprintf(stream, "Device    %s%s%s, %u thread%s, context %u\n", plan->device,
+            *plan->gpu.name ? ": " : "", plan->gpu.name, plan->threads,
             plan->threads == 1 ? "" : "s", plan->context);
     fprintf(stream, "Variants\n");
     for (size_t i = 0; i < plan->variant_count; i++) {

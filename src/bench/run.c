@@ -9,6 +9,7 @@
 #include "bench/process.h"
 #include "bench/schedule.h"
 #include "machine/bandwidth.h"
+#include "machine/gpu.h"
 
 enum { PROBE_MS = 300 };
 
@@ -130,10 +131,12 @@ static double probe(const struct execution *execution)
 {
     struct bandwidth bandwidth;
     struct error ignored;
+    const struct plan *plan = execution->plan;
     progress_phase(&execution->progress, "memory", "reading its bandwidth");
-    if (bandwidth_probe(&bandwidth, execution->plan->threads, PROBE_MS, &ignored))
-        return 0;
-    return bandwidth.bytes_per_second;
+    enum status status = *plan->gpu.name
+                             ? gpu_bandwidth(plan->device, PROBE_MS, &bandwidth, &ignored)
+                             : bandwidth_probe(&bandwidth, plan->threads, PROBE_MS, &ignored);
+    return status ? 0 : bandwidth.bytes_per_second;
 }
 
 static enum status block_execute(struct execution *execution, uint32_t block, struct error *err)

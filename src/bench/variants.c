@@ -61,7 +61,8 @@ static const char *obstacle(struct plan *plan, const struct engine *engine,
     if (!is_installed(engine))
         return install_hint(engine, &plan->arena);
     if (!has(variant->devices, kind))
-        return arena_printf(&plan->arena, "it does not run on device %s", kind);
+        return arena_printf(&plan->arena, "it does not run on device %s; use --device %s", kind,
+                            variant->devices[0]);
     if (!has(variant->formats, format))
         return arena_printf(&plan->arena,
                             "it does not read %s; convert the model: prony model convert %s "

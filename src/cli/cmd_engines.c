@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "engine/conformance.h"
 #include "engine/manifest.h"
+#include "machine/gpu.h"
 #include "model/synthetic.h"
 
 struct engines_options {
@@ -102,7 +103,7 @@ static const struct option check_options[] = {
     {.name = "device",
      .kind = OPTION_STRING,
      .metavar = "NAME",
-     .help = "Where the engine is to run.",
+     .help = "Where the engine is to run: cpu, cuda or cuda:N.",
      .offset = FIELD(device)},
     {.name = "timeout",
      .kind = OPTION_NUMBER,
@@ -200,12 +201,16 @@ static int check_run(const void *given, const struct option_list *args)
     struct engine_catalogue catalogue;
     struct error err;
     size_t failures = 0;
+    const struct check_options *o = given;
+    struct gpu gpu;
     const char *name = args->items[0];
-    enum status status = engine_catalogue_open(&catalogue, &err);
+    enum status status = gpu_check(o->device, &gpu, &err);
+    if (!status)
+        status = engine_catalogue_open(&catalogue, &err);
     if (!status) {
         const struct engine *engine = engine_find(&catalogue, name);
         if (engine) {
-            status = check(engine, given, &failures, &err);
+            status = check(engine, o, &failures, &err);
         } else {
             not_found(&catalogue, name, &err);
             status = err.status;

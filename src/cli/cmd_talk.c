@@ -2,6 +2,7 @@
 #include <sys/random.h>
 
 #include "cli/command.h"
+#include "machine/gpu.h"
 #include "talk/talk.h"
 
 struct talk_options {
@@ -54,7 +55,7 @@ static const struct option options[] = {
     {.name = "device",
      .kind = OPTION_STRING,
      .metavar = "DEVICE",
-     .help = "Where the model runs.",
+     .help = "Where the model runs: cpu, cuda or cuda:N.",
      .offset = FIELD(device)},
     {.name = "threads",
      .kind = OPTION_INT,
@@ -172,6 +173,7 @@ static int run(const void *given, const struct option_list *args)
 {
     const struct talk_options *o = given;
     struct error err;
+    struct gpu gpu;
     struct talk_request request = {
         .session = {.model = o->model,
                     .framework = o->framework,
@@ -192,6 +194,8 @@ static int run(const void *given, const struct option_list *args)
     };
     (void)args;
     enum status status = options_check(o, &err);
+    if (!status)
+        status = gpu_check(o->device, &gpu, &err);
     if (!status)
         status = talk_run(&request, &err);
     if (status == STATUS_INTERRUPTED)

@@ -118,6 +118,8 @@ static int dispatch(int argc, char **argv)
 int main(int argc, char **argv)
 {
     hold_standard_streams();
+    /* cuda:N is card N of nvidia-smi, for us and for every engine. */
+    setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);
     signal(SIGPIPE, SIG_IGN); /* a worker or a reader that is gone is an error, not a death */
     return close_output(dispatch(argc - 1, argv + 1));
 }

@@ -497,7 +497,6 @@ class Bench(unittest.TestCase):
             ["--pytorch-no-compile"],
             ["--pytorch-no-half"],
             ["--no-fair-comparison"],
-            ["--device", "cuda"],
             ["--context", "128", "256"],
             ["--prompt-tokens", "8", "16"],
         ):

@@ -152,7 +152,6 @@ class Mistakes(Talk):
 
     def test_engines(self):
         self.assertIn("Did you mean 'quick'?", self.refused("--framework", "qiuck"))
-        self.assertIn("does not run on device cuda", self.refused("--device", "cuda"))
         err = self.refused("--prompt", "hi", framework="greedy")
         self.assertIn("--temperature 0", err)
         self.run_talk("--prompt", "hi", "--temperature", 0, "--max-tokens", 5, framework="greedy")

@@ -2,7 +2,7 @@
  * src/probe/stream.cu computed here.
  *
  * FAKE_CUDA holds words: "cuInit=100" makes that function fail with that code; "version=11040",
- * "count=0", "major=7" and "free=1000000" change what the driver tells. */
+ * "count=0", "major=7" and "free=1000000" change what the driver tells; "abort=1" crashes it. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +29,6 @@ static long setting(const char *name, long otherwise)
         return RESULT;                                                                             \
     }
 
-PLAIN(cuInit)
 PLAIN(cuDevicePrimaryCtxRelease_v2)
 PLAIN(cuCtxSetCurrent)
 PLAIN(cuCtxSynchronize)
@@ -55,6 +54,15 @@ PLAIN(cuEventDestroy_v2)
 PLAIN(cuEventRecord)
 PLAIN(cuEventQuery)
 PLAIN(cuEventSynchronize)
+
+EXPORT int cuInit(unsigned flags);
+int cuInit(unsigned flags)
+{
+    (void)flags;
+    if (setting("abort", 0))
+        abort();
+    return RESULT;
+}
 
 EXPORT int cuDriverGetVersion(int *version);
 int cuDriverGetVersion(int *version)

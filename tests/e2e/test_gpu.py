@@ -1,0 +1,143 @@
+"""--device on machines that the tests made up: with NVIDIA's driver and card, and without."""
+
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+PRONY = os.environ["PRONY"]
+BUILD = pathlib.Path(os.environ["PRONY_BUILD"])
+FAKE = BUILD / "tests/fake"
+WORKER = BUILD / "engines/null/worker"
+KERNELS = (BUILD / "src/stream.fatbin").stat().st_size > 0
+
+
+def engine_write(folder, name, devices):
+    """An engine that waits, and says that it does so on these devices."""
+    variant = {
+        "name": name,
+        "title": name.title(),
+        "precision": "float32",
+        "about": "For a test.",
+        "supports": {"formats": ["gguf"], "devices": devices, "sampling": True},
+        "options": {"token_us": 100, "vocabulary": 512, "memory_mb": 1},
+    }
+    manifest = {
+        "name": name,
+        "title": name.title(),
+        "licence": "MIT",
+        "about": "For a test.",
+        "command": [str(WORKER)],
+        "variants": [variant],
+    }
+    (folder / name).mkdir(parents=True)
+    (folder / name / "engine.json").write_text(json.dumps(manifest))
+
+
+class Gpu(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.root = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        cls.model = cls.root / "tiny.gguf"
+        make = [PRONY, "model", "make", "--size", "tiny", "--output", cls.model]
+        subprocess.run(make, check=True, capture_output=True)
+        engine_write(cls.root / "engines", "both", ["cpu", "cuda"])
+        engine_write(cls.root / "engines", "old", ["cpu"])
+
+    def prony(self, *words, status=0, library=FAKE, fake=""):
+        run = subprocess.run(
+            [PRONY, *map(str, words)],
+            env=os.environ
+            | {
+                "PRONY_STORE": str(self.root / "store.db"),
+                "PRONY_CACHE": str(self.root / "cache"),
+                "PRONY_ENGINE_PATH": str(self.root / "engines"),
+                "LD_LIBRARY_PATH": str(library),
+                "FAKE_CUDA": fake,
+            },
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+        self.assertEqual(run.returncode, status, run.stderr)
+        return run
+
+    def bench(self, *words, **options):
+        return self.prony("bench", "--model-path", self.model, "--quick", *words, **options)
+
+    def bench_json(self, *words, **options):
+        output = self.root / "run.json"
+        self.bench(*words, "--output", output, **options)
+        return json.loads(output.read_text())
+
+    def commands(self):
+        yield "bench", "--model-path", self.model, "--device"
+        yield "--model", self.model, "--prompt", "a", "--framework", "both", "--device"
+        yield "engines", "check", "both", "--device"
+
+
+class Devices(Gpu):
+    def test_no_driver_ends_every_command_alike(self):
+        for command in self.commands():
+            error = self.prony(*command, "cuda", status=1, library="").stderr
+            self.assertRegex(error, r"^Error: no NVIDIA driver is installed \(.*\)\. Install")
+            self.assertEqual(error.count("\n"), 1)
+
+    def test_no_such_device(self):
+        for command in self.commands():
+            for device in ("gpu", "cuda:", "cudax", ""):
+                error = self.prony(*command, device, status=1).stderr
+                self.assertIn(f"there is no device '{device}'. Devices are cpu, cuda", error)
+            error = self.prony(*command, "cuda:1", status=1).stderr
+            self.assertIn("there is no cuda:1: the driver shows 1 GPU", error)
+
+    def test_the_plan_names_the_card(self):
+        plan = self.bench("--device", "cuda", "--dry-run").stdout
+        self.assertIn("cuda: Fake GPU", plan)
+
+    def test_what_cannot_use_it_stays_as_a_row(self):
+        run = self.bench_json("--device", "cuda:0", "--framework", "old", "both")
+        old, both = run["results"]
+        self.assertIn("does not run on device cuda; use --device cpu", old["unavailable"])
+        self.assertIsNone(both["unavailable"])
+
+    def test_none_that_can_use_it(self):
+        error = self.bench("--device", "cuda", "--framework", "old", status=1).stderr
+        self.assertIn("none of the chosen variants can run here", error)
+        self.assertIn("does not run on device cuda", error)
+
+    def test_talking_and_checking(self):
+        talk = ("--model", self.model, "--prompt", "a", "--max-tokens", 3, "--framework")
+        self.prony(*talk, "both", "--device", "cuda")
+        error = self.prony(*talk, "old", "--device", "cuda", status=1).stderr
+        self.assertIn("old does not run on device cuda", error)
+
+    def test_a_driver_that_crashes_or_hangs_up(self):
+        error = self.bench("--device", "cuda", status=1, fake="abort=1").stderr
+        self.assertIn("the NVIDIA driver did not answer: prony-probe-cuda killed by", error)
+        self.assertIn("nvidia-smi", error)
+
+
+class Bandwidth(Gpu):
+    def test_the_limit_is_the_card_s(self):
+        run = self.bench_json("--device", "cuda", "--framework", "both")
+        metrics = run["results"][0]["metrics"]
+        if KERNELS:
+            self.assertAlmostEqual(
+                metrics["bandwidth_gb_per_second"]["value"], (64 << 20) / 4 / 2e-3 / 1e9, places=2
+            )
+            self.assertIsNotNone(metrics["limit_percent"]["value"])
+        else:
+            self.assertIsNone(metrics["bandwidth_gb_per_second"]["value"])
+
+    def test_without_it_the_rest_is_measured(self):
+        run = self.bench_json("--device", "cuda", "--framework", "both", fake="cuMemAlloc_v2=2")
+        metrics = run["results"][0]["metrics"]
+        self.assertIsNone(metrics["bandwidth_gb_per_second"]["value"])
+        self.assertIsNotNone(metrics["tpot_ms"]["value"])
+
+
+if __name__ == "__main__":
+    unittest.main()
