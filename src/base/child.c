@@ -16,11 +16,10 @@
 
 enum { KILL_LIMIT_MS = 5000 };
 
-/* Length of the name when entry is "NAME=...", else 0. */
-static size_t name_length(const char *entry)
+static bool same_name(const char *a, const char *b)
 {
-    const char *equals = strchr(entry, '=');
-    return equals ? (size_t)(equals - entry) : 0;
+    size_t length = strcspn(a, "=");
+    return strcspn(b, "=") == length && strncmp(a, b, length) == 0;
 }
 
 /* Our environment with the additions in place of entries of the same name. The array is malloc'd,
@@ -40,13 +39,18 @@ static char **environment_make(const char *const *additions)
     for (size_t s = 0; s < 3; s++) {
         for (size_t i = 0; sources[s] && sources[s][i]; i++) {
             const char *entry = sources[s][i];
-            size_t length = name_length(entry), at = 0;
-            while (at < used && strncmp(result[at], entry, length + 1) != 0)
+            size_t at = 0;
+            while (at < used && !same_name(result[at], entry))
                 at++;
-            result[at] = (char *)entry;
-            used += at == used;
+            if (strchr(entry, '=')) {
+                result[at] = (char *)entry;
+                used += at == used;
+            } else if (at < used) {
+                result[at] = result[--used];
+            }
         }
     }
+    result[used] = NULL;
     return result;
 }
 

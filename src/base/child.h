@@ -29,10 +29,11 @@ struct child {
 };
 
 struct child_options {
-    const char *const *argv;        /* argv[0] is looked up in PATH when it has no slash */
-    const char *folder;             /* working folder; argv[0] may be relative to it */
-    const char *log_path;           /* gets stdout and stderr; emptied first. stdin is /dev/null */
-    const char *const *environment; /* "NAME=value" to set, ended by NULL; the rest is ours */
+    const char *const *argv; /* argv[0] is looked up in PATH when it has no slash */
+    const char *folder;      /* working folder; argv[0] may be relative to it */
+    const char *log_path;    /* gets stdout and stderr; emptied first. stdin is /dev/null */
+    /* "NAME=value" to set, "NAME" to take away, ended by NULL; the rest is ours. */
+    const char *const *environment;
 };
 
 /* Returns once the program runs. STATUS_NOT_FOUND and others name the program and the folder. On

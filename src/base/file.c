@@ -209,7 +209,7 @@ enum status disk_free_bytes(const char *path, uint64_t *bytes, struct error *err
     return STATUS_OK;
 }
 
-enum status cache_folder(char *path, size_t size, const char *subfolder, struct error *err)
+enum status cache_path(char *path, size_t size, const char *subfolder, struct error *err)
 {
     const char *own = getenv("PRONY_CACHE"), *xdg = getenv("XDG_CACHE_HOME"),
                *home = getenv("HOME");
@@ -227,7 +227,13 @@ enum status cache_folder(char *path, size_t size, const char *subfolder, struct 
     }
     if (length < 0 || (size_t)length >= size)
         return error_set(err, STATUS_IO, "the path of the cache folder is too long");
-    return folder_make(path, err);
+    return STATUS_OK;
+}
+
+enum status cache_folder(char *path, size_t size, const char *subfolder, struct error *err)
+{
+    enum status status = cache_path(path, size, subfolder, err);
+    return status ? status : folder_make(path, err);
 }
 
 bool path_is_folder(const char *path)

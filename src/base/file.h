@@ -43,8 +43,10 @@ enum status folder_make(const char *path, struct error *err);
  * exist yet). */
 enum status disk_free_bytes(const char *path, uint64_t *bytes, struct error *err);
 
-/* Prony's folder in the user's cache, $PRONY_CACHE, else $XDG_CACHE_HOME/prony, else
- * ~/.cache/prony; made when missing. A NULL subfolder means the folder itself. */
+/* Where Prony's folder in the user's cache is: $PRONY_CACHE, else $XDG_CACHE_HOME/prony, else
+ * ~/.cache/prony. A NULL subfolder means the folder itself. */
+enum status cache_path(char *path, size_t size, const char *subfolder, struct error *err);
+/* The same, made when it is missing. */
 enum status cache_folder(char *path, size_t size, const char *subfolder, struct error *err);
 
 bool path_is_folder(const char *path);

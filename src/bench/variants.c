@@ -1,11 +1,9 @@
 #include "bench/variants.h"
 
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/suggest.h"
+#include "engine/installation.h"
 
 static bool has(const char *const *list, const char *word)
 {
@@ -15,42 +13,6 @@ static bool has(const char *const *list, const char *word)
     return false;
 }
 
-static bool found_in_path(const char *program)
-{
-    const char *path = getenv("PATH");
-    char candidate[PATH_MAX];
-    while (path && *path) {
-        size_t length = strcspn(path, ":");
-        snprintf(candidate, sizeof candidate, "%.*s/%s", (int)length, path, program);
-        if (access(candidate, X_OK) == 0)
-            return true;
-        path += length + (path[length] == ':');
-    }
-    return false;
-}
-
-static bool is_installed(const struct engine *engine)
-{
-    const char *program = engine->command[0];
-    char path[PATH_MAX];
-    if (!strchr(program, '/'))
-        return found_in_path(program);
-    snprintf(path, sizeof path, "%s%s%s", *program == '/' ? "" : engine->folder,
-             *program == '/' ? "" : "/", program);
-    return access(path, X_OK) == 0;
-}
-
-static const char *install_hint(const struct engine *engine, struct arena *arena)
-{
-    if (!engine->install)
-        return arena_printf(arena, "its worker %s is missing in %s; build Prony again",
-                            engine->command[0], engine->folder);
-    const char *line = arena_printf(arena, "not installed; in %s run:", engine->folder);
-    for (const char *const *word = engine->install; *word && line; word++)
-        line = arena_printf(arena, "%s %s", line, *word);
-    return line;
-}
-
 /* Why a variant cannot run here; NULL when it can. */
 static const char *obstacle(struct plan *plan, const struct engine *engine,
                             const struct engine_variant *variant)
@@ -58,8 +20,6 @@ static const char *obstacle(struct plan *plan, const struct engine *engine,
     const char *format = plan->model.format == MODEL_GGUF ? "gguf" : "safetensors";
     char kind[16];
     snprintf(kind, sizeof kind, "%.*s", (int)strcspn(plan->device, ":"), plan->device);
-    if (!is_installed(engine))
-        return install_hint(engine, &plan->arena);
     if (!has(variant->devices, kind))
         return arena_printf(&plan->arena, "it does not run on device %s; use --device %s", kind,
                             variant->devices[0]);
@@ -69,7 +29,7 @@ static const char *obstacle(struct plan *plan, const struct engine *engine,
                             "--output %s",
                             format, plan->model_path,
                             plan->model.format == MODEL_GGUF ? "FOLDER" : "FILE.gguf");
-    return NULL;
+    return installation_obstacle(engine, variant, plan->device, &plan->arena);
 }
 
 static enum status add(struct plan *plan, const struct plan_variant *added, struct error *err)
@@ -186,7 +146,7 @@ enum status variants_choose(struct plan *plan, const struct plan_request *reques
         status = append_named(plan, request->frameworks[i], err);
     for (size_t i = 0; !request->framework_count && i < plan->catalogue.count && !status; i++) {
         const struct engine *engine = &plan->catalogue.engines[i];
-        if (!engine->hidden && is_installed(engine))
+        if (!engine->hidden && installation_exists(engine))
             status = append_engine(plan, engine, err);
     }
     if (!status)

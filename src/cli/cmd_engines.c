@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/suggest.h"
 #include "cli/command.h"
+#include "cli/engine_named.h"
 #include "engine/conformance.h"
 #include "engine/manifest.h"
 #include "machine/gpu.h"
@@ -176,26 +176,6 @@ static enum status check(const struct engine *engine, const struct check_options
     return status;
 }
 
-/* Why there is no engine of that name: its folder is broken, or there is none. */
-static void not_found(const struct engine_catalogue *catalogue, const char *name, struct error *err)
-{
-    struct suggestion near = {.word = name};
-    for (size_t i = 0; i < catalogue->problem_count; i++) {
-        const char *slash = strrchr(catalogue->problems[i].folder, '/');
-        if (slash && strcmp(slash + 1, name) == 0) {
-            *err = catalogue->problems[i].error;
-            return;
-        }
-    }
-    for (size_t i = 0; i < catalogue->count; i++)
-        suggestion_offer(&near, catalogue->engines[i].name);
-    error_set(err, STATUS_NOT_FOUND, "there is no engine '%s'", name);
-    if (near.best)
-        error_remedy(err, "Did you mean '%s'? 'prony engines' lists them.", near.best);
-    else
-        error_remedy(err, "'prony engines' lists them; $PRONY_ENGINE_PATH names more folders.");
-}
-
 static int check_run(const void *given, const struct option_list *args)
 {
     struct engine_catalogue catalogue;
@@ -208,13 +188,8 @@ static int check_run(const void *given, const struct option_list *args)
     if (!status)
         status = engine_catalogue_open(&catalogue, &err);
     if (!status) {
-        const struct engine *engine = engine_find(&catalogue, name);
-        if (engine) {
-            status = check(engine, o, &failures, &err);
-        } else {
-            not_found(&catalogue, name, &err);
-            status = err.status;
-        }
+        const struct engine *engine = engine_named(&catalogue, name, &err);
+        status = engine ? check(engine, o, &failures, &err) : err.status;
         engine_catalogue_close(&catalogue);
     }
     if (status)

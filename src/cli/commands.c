@@ -9,6 +9,7 @@ extern const struct command command_bench;
 extern const struct command command_documentation;
 extern const struct command command_engines;
 extern const struct command command_engines_check;
+extern const struct command command_engines_install;
 extern const struct command command_gate;
 extern const struct command command_model_convert;
 extern const struct command command_model_get;
@@ -37,6 +38,7 @@ const struct command *const commands[] = {
     &command_results_import,
     &command_results_rm,
     &command_engines,
+    &command_engines_install,
     &command_engines_check,
     &command_model_get,
     &command_model_list,

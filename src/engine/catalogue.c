@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "engine/installation.h"
 #include "engine/manifest.h"
 
 enum { MAX_MANIFEST = 1 << 20 };
@@ -144,10 +145,12 @@ enum status engine_catalogue_open(struct engine_catalogue *catalogue, struct err
     enum status status = path_add(catalogue, &sdk, err);
     if (!status)
         status = binary_add(catalogue, &sdk, err);
+    for (size_t i = 0; i < catalogue->count && !status; i++) {
+        catalogue->engines[i].sdk = sdk;
+        status = installation_resolve(&catalogue->engines[i], &catalogue->arena, err);
+    }
     if (status)
         engine_catalogue_close(catalogue);
-    for (size_t i = 0; i < catalogue->count; i++)
-        catalogue->engines[i].sdk = sdk;
     return status;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "engine/manifest_install.h"
 
 /* All strings live in the catalogue's arena. Lists end with NULL. */
 struct engine_variant {
@@ -24,6 +25,7 @@ struct engine_variant {
     const char *options;         /* JSON object of the engine's own, handed to load; "{}" */
     bool shard, logits, sampling, trace;
     bool by_default; /* part of `--framework ENGINE` without a variant */
+    bool compiled;   /* it compiles the model */
 };
 
 struct engine {
@@ -31,8 +33,13 @@ struct engine {
     const char *folder;         /* absolute */
     const char *sdk;            /* folder with prony_worker.py, for PYTHONPATH; NULL: none */
     const char *const *command; /* argv of the worker, started in folder; [0] may be relative */
-    const char *const *install; /* argv, or NULL: nothing to install */
-    bool hidden;                /* for tests: only when named (null) */
+    const struct engine_install *install; /* NULL: nothing to install */
+    /* What engine/installation.h has found on this machine: */
+    const char *version; /* of what is installed, "2.15.0", "user"; NULL: nothing, or no need */
+    const char *python;  /* the interpreter in place of {python}; NULL: none */
+    bool own_python;     /* it belongs to an environment that Prony made */
+    const char *cache;   /* folder for compile caches, which need not exist; NULL: nowhere */
+    bool hidden;         /* for tests: only when named (null) */
     struct engine_variant *variants;
     size_t variant_count;
 };

@@ -15,6 +15,12 @@ from pathlib import Path
 PRONY = os.environ["PRONY"]
 BUILD = Path(os.environ["PRONY_BUILD"])
 WORKER = BUILD / "engines/null/worker"
+INSTALL = {
+    "python": ["3.8", "3.99"],
+    "versions": [
+        {"version": "1.0", "requirements": "requirements.txt", "download_mb": 1, "disk_mb": 1}
+    ],
+}
 
 
 def engine_write(folder, name, command, options=None, devices=("cpu",), install=None):
@@ -59,7 +65,7 @@ class Bench(unittest.TestCase):
         engines = root / "engines"
         engine_write(engines, "quick", [str(WORKER)], {"token_us": 100, "prefill_us": 1})
         engine_write(engines, "slow", [str(WORKER)], {"token_us": 4000, "prefill_us": 1})
-        engine_write(engines, "missing", ["./worker"], install=["./install.sh", "--now"])
+        engine_write(engines, "missing", ["{python}", "worker.py"], install=INSTALL)
         engine_write(engines, "elsewhere", [str(WORKER)], devices=("cuda",))
         broken = engine_write(engines, "broken", ["./worker"])
         (broken / "worker").write_text("#!/bin/sh\necho the library is gone >&2\nexit 3\n")
@@ -213,7 +219,9 @@ class Bench(unittest.TestCase):
         )
         self.assertIn("the library is gone", result.stdout)
         self.assertIn("does not run on device cpu", " ".join(result.stdout.split()))
-        self.assertIn("./install.sh --now", " ".join(result.stdout.split()))
+        self.assertIn(
+            "not installed. Run: prony engines install missing", " ".join(result.stdout.split())
+        )
         # After two failures a variant is left out; the others go on.
         self.assertEqual(
             self.rows(

@@ -24,9 +24,8 @@
 static void reads_everything(void **state)
 {
     (void)state;
-    static const char text[] =
-        HEAD ", \"install\": [\"./install\"], \"variants\": [" VARIANT("demo", "") "," VARIANT(
-            "demo-fast", ", \"options\": {\"a\": [1]}, \"default\": false") "]}";
+    static const char text[] = HEAD ", \"variants\": [" VARIANT("demo", "") "," VARIANT(
+        "demo-fast", ", \"options\": {\"a\": [1]}, \"default\": false, \"compiled\": true") "]}";
     struct arena arena = {0};
     struct engine engine;
     struct error err;
@@ -36,7 +35,7 @@ static void reads_everything(void **state)
     assert_string_equal(engine.folder, "/e/demo");
     assert_string_equal(engine.command[1], "-v");
     assert_null(engine.command[2]);
-    assert_string_equal(engine.install[0], "./install");
+    assert_null(engine.install);
     assert_false(engine.hidden);
     assert_int_equal(engine.variant_count, 2);
     assert_string_equal(engine.variants[0].formats[0], "gguf");
@@ -45,6 +44,42 @@ static void reads_everything(void **state)
     assert_true(engine.variants[0].by_default);
     assert_string_equal(engine.variants[1].options, "{\"a\":[1]}");
     assert_false(engine.variants[1].by_default);
+    assert_false(engine.variants[0].compiled);
+    assert_true(engine.variants[1].compiled);
+    arena_free(&arena);
+}
+
+#define VERSION "\"requirements\": \"r.txt\", \"download_mb\": 12, \"disk_mb\": 30"
+#define INSTALL(versions, programs)                                                                \
+    ", \"install\": {\"python\": [\"3.10\", \"3.14\"], \"versions\": [" versions                   \
+    "], \"programs\": [" programs "]}, \"variants\": [" VARIANT("demo", "") "]}"
+
+static void reads_what_to_install(void **state)
+{
+    (void)state;
+    static const char text[] =
+        HEAD INSTALL("{\"version\": \"2.0\", " VERSION ", \"cpu\": {\"requirements\": \"c.txt\", "
+                     "\"download_mb\": 3, \"disk_mb\": 4}}, {\"version\": \"1.9+x\", " VERSION "}",
+                     "{\"program\": \"g++\", \"package\": \"g++\", \"reason\": \"compiling\", "
+                     "\"devices\": [\"cpu\"], \"variants\": [\"demo\"]}");
+    struct arena arena = {0};
+    struct engine engine;
+    struct error err;
+    assert_int_equal(engine_manifest_parse(&engine, "/e/demo", text, strlen(text), &arena, &err),
+                     STATUS_OK);
+    const struct engine_install *install = engine.install;
+    assert_string_equal(install->python[0], "3.10");
+    assert_string_equal(install->python[1], "3.14");
+    assert_int_equal(install->version_count, 2);
+    assert_string_equal(install->versions[0].name, "2.0");
+    assert_string_equal(install->versions[0].full.requirements, "r.txt");
+    assert_int_equal(install->versions[0].full.disk_bytes, 30000000);
+    assert_string_equal(install->versions[0].cpu.requirements, "c.txt");
+    assert_int_equal(install->versions[0].cpu.download_bytes, 3000000);
+    assert_null(install->versions[1].cpu.requirements);
+    assert_int_equal(install->program_count, 1);
+    assert_string_equal(install->programs[0].package, "g++");
+    assert_string_equal(install->programs[0].devices[0], "cpu");
     arena_free(&arena);
 }
 
@@ -69,6 +104,26 @@ static void refuses(void **state)
          "\"options\" should be an object", "variant 1"},
         {HEAD ", \"variants\": [" VARIANT("demo", ", \"speed\": 1") "]}", "unknown key \"speed\"",
          "variant 1"},
+        {HEAD ", \"install\": [\"./install\"], \"variants\": []}",
+         "\"install\" should be an object", "/e/demo/engine.json"},
+        {HEAD INSTALL("", ""), "\"versions\" should be a list of 1 to", "/e/demo/engine.json"},
+        {HEAD INSTALL("{\"version\": \"../x\", " VERSION "}", ""), "\"version\" is \"../x\"",
+         "/e/demo/engine.json, version 1"},
+        {HEAD INSTALL("{\"version\": \"1\", " VERSION "}, {\"version\": \"1\", " VERSION "}", ""),
+         "\"1\" is there twice", "/e/demo/engine.json, version 2"},
+        {HEAD INSTALL("{\"version\": \"1\", \"requirements\": \"../r.txt\", "
+                      "\"download_mb\": 1, \"disk_mb\": 1}",
+                      ""),
+         "\"requirements\" is \"../r.txt\"", "version 1"},
+        {HEAD INSTALL("{\"version\": \"1\", " VERSION "}", "{\"program\": \"g++\"}"), "\"package\"",
+         "/e/demo/engine.json, program 1"},
+        {HEAD ", \"install\": {\"python\": [\"3.10\"]}, \"variants\": []}",
+         "\"python\" should be a list", "/e/demo/engine.json"},
+        {HEAD ", \"install\": {\"python\": [\"3.10\", \"4\"]}, \"variants\": []}",
+         "\"python\" is not a range", "/e/demo/engine.json"},
+        {"{\"name\": \"demo\", \"title\": \"D\", \"licence\": \"MIT\", \"about\": \"D\","
+         "\"command\": [\"{python}\"], \"variants\": []}",
+         "there is no \"install\"", "/e/demo/engine.json"},
         {HEAD ", \"hidden\": 1, \"variants\": []}", "\"hidden\" is a number",
          "/e/demo/engine.json"},
     };
@@ -135,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_everything),
+        cmocka_unit_test(reads_what_to_install),
         cmocka_unit_test(refuses),
         cmocka_unit_test(finds_engines),
     };
