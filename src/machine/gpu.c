@@ -97,7 +97,7 @@ static json_t *ask(const char *const *arguments, struct error *err)
     size_t bytes = 0;
     if (program_find(path, sizeof path, err))
         return NULL;
-    for (size_t i = 0; arguments[i] && i < 3; i++)
+    for (size_t i = 0; i < 3 && arguments[i]; i++)
         argv[i + 1] = arguments[i];
     struct child_options options = {.argv = argv, .folder = "/", .log_path = "/dev/null"};
     if (child_start(&child, &options, err))

@@ -56,9 +56,9 @@ static json_t *limits_describe(void)
 
 json_t *machine_describe(void)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:f}", "cpu", cpu_describe(), "memory",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:f}", "cpu", cpu_describe(), "memory",
                      memory_describe(), "system", system_describe(), "limits", limits_describe(),
-                     "load_average", machine_load_average());
+                     "gpus", machine_describe_gpus(), "load_average", machine_load_average());
 }
 
 double machine_load_average(void)

@@ -4,9 +4,12 @@
 
 #include <jansson.h>
 
-/* {"cpu": {...}, "memory": {...}, "system": {...}, "limits": {...}}; the caller's reference. NULL
- * when there is no memory. */
+/* {"cpu": {...}, "memory": {...}, "system": {...}, "limits": {...}, "gpus": [...]}; the caller's
+ * reference. NULL when there is no memory. */
 json_t *machine_describe(void);
+/* The GPUs that NVML shows: [{"name": ..., "total_bytes": ..., "driver": ...}]. Figures that a card
+ * does not tell are texts, "not available: why". Without NVML it is empty. */
+json_t *machine_describe_gpus(void);
 /* Of the last minute; 0 when unknown. */
 double machine_load_average(void);
 
