@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "bench/cells.h"
+#include "bench/readings.h"
 
 enum { MAX_NOTES = 64 };
 
@@ -76,6 +77,33 @@ static void note_failures(struct notes *notes, struct arena *arena)
     }
 }
 
+/* The first disturbance of each kind would be a long list: the worst of a run is told by its first.
+ */
+static const char *first_disturbance(const struct summary *summary, struct arena *arena)
+{
+    const char *what = NULL;
+    for (size_t i = 0; i < summary->run->process_count && !what; i++)
+        what = disturbance_of(&summary->run->processes[i], 0, arena);
+    return what;
+}
+
+static void note_redone(struct notes *notes, struct arena *arena)
+{
+    const struct summary *summary = notes->summary;
+    if (summary->redone)
+        add(notes, arena_printf(arena,
+                                "%zu block%s measured again, because something outside had "
+                                "disturbed %s.",
+                                summary->redone, summary->redone == 1 ? " was" : "s were",
+                                summary->redone == 1 ? "it" : "them"));
+    const char *what = first_disturbance(summary, arena);
+    if (summary->disturbed)
+        add(notes,
+            arena_printf(arena, "%zu of %zu blocks were disturbed and count as they are%s%s.",
+                         summary->disturbed, summary->blocks, what ? ", the first because " : "",
+                         what ? what : ""));
+}
+
 static void note_bandwidth(struct notes *notes, const struct cells *cells, struct arena *arena)
 {
     double low = INFINITY, high = 0;
@@ -146,6 +174,7 @@ enum status notes_make(struct summary *summary, const struct cells *cells, struc
     note_control(&notes, &summary->arena);
     note_failures(&notes, &summary->arena);
     note_load(&notes, &summary->arena);
+    note_redone(&notes, &summary->arena);
     note_disturbed(&notes, &summary->arena);
     note_bandwidth(&notes, cells, &summary->arena);
     add(&notes, "The outputs were not checked: this version has no equivalence gate, so nothing "

@@ -99,6 +99,8 @@ static enum status numbers_choose(struct plan *plan, const struct plan_request *
     free(cores);
     plan->iterations = or_default(request->iterations, ITERATIONS);
     plan->warmup = WARMUP;
+    const char *redo = getenv("PRONY_REDO");
+    plan->redo = !request->no_redo && !(redo && strcmp(redo, "0") == 0);
     plan->prompt_tokens = or_default(request->prompt_tokens, PROMPT_TOKENS);
     plan->blocks =
         or_default(request->blocks, plan->variant_count > 1 ? VERDICT_BLOCKS : SINGLE_BLOCKS);

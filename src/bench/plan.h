@@ -22,6 +22,7 @@ struct plan_request {
     const char *model_path, *model_type, *device;
     uint32_t iterations, blocks, prompt_tokens, context, threads;
     bool control; /* run the yardstick twice, as two variants */
+    bool no_redo; /* keep disturbed blocks as they are */
 };
 
 struct plan_variant {
@@ -46,6 +47,7 @@ struct plan {
     uint32_t iterations;   /* decode steps that count, in each process */
     uint32_t warmup;       /* decode steps before them that do not */
     uint32_t blocks, context, threads;
+    bool redo; /* disturbed blocks are done again */
     struct engine_catalogue catalogue;
     struct arena arena;
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "bench/readings.h"
 #include "machine/machine.h"
 #include "machine/memory.h"
 
@@ -188,10 +189,17 @@ enum status process_measure(const struct process_task *task, struct record_proce
     record->memory_before = record->memory_loaded = record->memory_peak = -1;
     record->device_before = record->device_loaded = record->device_peak = -1;
     record->load_average = machine_load_average();
-    enum status status = live(&life, versions, err);
+    struct watch *watch;
+    struct watch_report report;
+    enum status status = watch_start(&watch, NULL, err);
+    if (status)
+        return status;
+    status = live(&life, versions, err);
     if (life.worker && status)
         worker_log_tail(worker_log(life.worker), tail, sizeof tail);
     worker_stop(life.worker);
+    watch_end(watch, &report);
+    readings_add_watch(record, &report, arena);
     if (status == STATUS_INTERRUPTED)
         return status;
     if (status) {

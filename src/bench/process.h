@@ -23,7 +23,8 @@ struct process_versions {
 
 /* Measures one process into a record whose block, position and variant are filled by the caller;
  * its arrays and strings live in the arena. A failing engine is not an error: the record says so
- * in failure. STATUS_INTERRUPTED is the only one, and leaves the record unfit to be stored. */
+ * in failure. STATUS_INTERRUPTED and a lack of memory are, and leave the record unfit to be stored.
+ */
 enum status process_measure(const struct process_task *task, struct record_process *record,
                             struct process_versions *versions, struct arena *arena,
                             struct error *err);

@@ -7,19 +7,29 @@
 
 #include "bench/metrics.h"
 #include "bench/process.h"
+#include "bench/readings.h"
 #include "bench/schedule.h"
 #include "machine/bandwidth.h"
 #include "machine/gpu.h"
 
 enum { PROBE_MS = 300 };
 
+/* One variant's turn in one block. */
+struct turn {
+    bool done, failed;
+};
+
 struct execution {
     const struct plan *plan;
     const struct run_options *options;
     struct progress progress;
     struct arena arena;
-    bool *done;         /* [blocks, variants] */
-    uint32_t *failures; /* [variants] */
+    struct turn *turns; /* [blocks, variants] of the block's last attempt */
+    struct {
+        uint32_t attempt;
+        bool disturbed; /* one of the attempt's processes was */
+    } * blocks;         /* [blocks] */
+    double *clock_hz;   /* [variants]: the fastest that its processes had */
     bool *described;    /* [variants]: its versions are stored */
     uint32_t *order;    /* [variants] of the block at hand */
 };
@@ -40,9 +50,33 @@ void run_variants(const struct plan *plan, struct record_variant *variants)
     }
 }
 
-static bool *done_at(struct execution *execution, size_t block, size_t variant)
+static struct turn *turns_of(struct execution *execution, size_t block)
 {
-    return &execution->done[block * execution->plan->variant_count + variant];
+    return &execution->turns[block * execution->plan->variant_count];
+}
+
+static void attempt_begin(struct execution *execution, size_t block, uint32_t attempt)
+{
+    memset(turns_of(execution, block), 0,
+           execution->plan->variant_count * sizeof *execution->turns);
+    execution->blocks[block].attempt = attempt;
+    execution->blocks[block].disturbed = false;
+}
+
+/* What a process that has ended means for the rest of the run. Returns what disturbed it. */
+static const char *process_note(struct execution *execution, const struct record_process *process,
+                                struct arena *arena)
+{
+    double *fastest_hz = &execution->clock_hz[process->variant];
+    const char *disturbance = disturbance_of(process, *fastest_hz, arena);
+    *fastest_hz = fmax(*fastest_hz, reading_of(process, READING_CLOCK_HZ));
+    if (process->attempt > execution->blocks[process->block].attempt)
+        attempt_begin(execution, process->block, process->attempt);
+    turns_of(execution, process->block)[process->variant] =
+        (struct turn){.done = true, .failed = process->failure != NULL};
+    if (disturbance)
+        execution->blocks[process->block].disturbed = true;
+    return disturbance;
 }
 
 /* Marks what an earlier session of this run measured. */
@@ -56,8 +90,7 @@ static enum status take_up(struct execution *execution, struct error *err)
         const struct record_process *process = &record.processes[i];
         if (process->block >= plan->blocks || process->variant >= plan->variant_count)
             continue;
-        *done_at(execution, process->block, process->variant) = true;
-        execution->failures[process->variant] += process->failure != NULL;
+        process_note(execution, process, &execution->arena);
         execution->described[process->variant] |= process->failure == NULL;
     }
     return status;
@@ -65,16 +98,26 @@ static enum status take_up(struct execution *execution, struct error *err)
 
 static bool is_due(struct execution *execution, size_t block, size_t variant)
 {
-    return !execution->plan->variants[variant].unavailable &&
-           execution->failures[variant] < RUN_FAILURES && !*done_at(execution, block, variant);
+    size_t failures = 0;
+    for (size_t i = 0; i < execution->plan->blocks; i++)
+        failures += turns_of(execution, i)[variant].failed;
+    return !execution->plan->variants[variant].unavailable && failures < RUN_FAILURES &&
+           !turns_of(execution, block)[variant].done;
+}
+
+static size_t block_due(struct execution *execution, size_t block)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < execution->plan->variant_count; i++)
+        count += is_due(execution, block, i);
+    return count;
 }
 
 static size_t count_due(struct execution *execution)
 {
     size_t count = 0;
     for (size_t block = 0; block < execution->plan->blocks; block++)
-        for (size_t i = 0; i < execution->plan->variant_count; i++)
-            count += is_due(execution, block, i);
+        count += block_due(execution, block);
     return count;
 }
 
@@ -86,15 +129,17 @@ static enum status cancelled(const struct execution *execution, struct error *er
     return STATUS_OK;
 }
 
-static void outcome_tell(struct execution *execution, const struct record_process *record)
+static void outcome_tell(struct execution *execution, const struct record_process *record,
+                         const char *disturbance)
 {
-    char outcome[256];
+    char outcome[512];
     double values[METRIC_COUNT];
     process_metrics(record, values);
     if (record->failure)
         snprintf(outcome, sizeof outcome, "FAILED: %.200s", record->failure);
     else
-        snprintf(outcome, sizeof outcome, "%.2f ms/token", values[METRIC_TPOT] * 1e3);
+        snprintf(outcome, sizeof outcome, "%.2f ms/token%s%.200s", values[METRIC_TPOT] * 1e3,
+                 disturbance ? ", disturbed: " : "", disturbance ? disturbance : "");
     progress_process(&execution->progress, execution->plan->variants[record->variant].name,
                      outcome);
 }
@@ -118,10 +163,8 @@ static enum status measure(struct execution *execution, struct record_process *r
                                         versions.detail, err);
         execution->described[record->variant] = true;
     }
-    if (!status) {
-        execution->failures[record->variant] += record->failure != NULL;
-        outcome_tell(execution, record);
-    }
+    if (!status)
+        outcome_tell(execution, record, process_note(execution, record, &arena));
     arena_free(&arena);
     return status;
 }
@@ -139,18 +182,17 @@ static double probe(const struct execution *execution)
     return status ? 0 : bandwidth.bytes_per_second;
 }
 
-static enum status block_execute(struct execution *execution, uint32_t block, struct error *err)
+static enum status attempt_execute(struct execution *execution, uint32_t block, struct error *err)
 {
-    size_t count = execution->plan->variant_count, due = 0;
-    for (size_t i = 0; i < count; i++)
-        due += is_due(execution, block, i);
-    if (due == 0)
+    size_t count = execution->plan->variant_count;
+    if (block_due(execution, block) == 0)
         return STATUS_OK;
     execution->progress.block = (size_t)block + 1;
     schedule_order(count, block, execution->order);
     double bandwidth = probe(execution);
     for (size_t place = 0; place < count; place++) {
         struct record_process record = {.block = block,
+                                        .attempt = execution->blocks[block].attempt,
                                         .position = (uint32_t)place,
                                         .variant = execution->order[place],
                                         .bandwidth = bandwidth};
@@ -165,16 +207,42 @@ static enum status block_execute(struct execution *execution, uint32_t block, st
     return STATUS_OK;
 }
 
+/* A machine that is never quiet would triple every run: as many blocks are done again as the plan
+ * has, at most. */
+static bool may_redo(const struct execution *execution, uint32_t block)
+{
+    size_t redone = 0;
+    for (size_t i = 0; i < execution->plan->blocks; i++)
+        redone += execution->blocks[i].attempt;
+    return execution->plan->redo && execution->blocks[block].attempt < RUN_REDOS &&
+           redone < execution->plan->blocks;
+}
+
+/* A disturbed block is done again whole: its processes are compared with each other, so one that
+ * was measured at another time is no replacement. */
+static enum status block_execute(struct execution *execution, uint32_t block, struct error *err)
+{
+    enum status status = attempt_execute(execution, block, err);
+    while (!status && execution->blocks[block].disturbed && may_redo(execution, block)) {
+        attempt_begin(execution, block, execution->blocks[block].attempt + 1);
+        execution->progress.total += block_due(execution, block);
+        status = attempt_execute(execution, block, err);
+    }
+    return status;
+}
+
 static enum status execution_init(struct execution *execution, struct error *err)
 {
-    size_t variants = execution->plan->variant_count;
+    size_t variants = execution->plan->variant_count, blocks = execution->plan->blocks;
     struct arena *arena = &execution->arena;
-    execution->done = arena_array(arena, variants, execution->plan->blocks * sizeof(bool));
-    execution->failures = arena_array(arena, variants, sizeof *execution->failures);
+    execution->turns = arena_array(arena, variants, blocks * sizeof *execution->turns);
+    execution->blocks = arena_array(arena, blocks, sizeof *execution->blocks);
+    execution->clock_hz = arena_array(arena, variants, sizeof *execution->clock_hz);
     execution->described = arena_array(arena, variants, sizeof *execution->described);
     execution->order = arena_array(arena, variants, sizeof *execution->order);
-    if (!execution->done || !execution->failures || !execution->described || !execution->order)
-        return error_no_memory(err, variants * execution->plan->blocks);
+    if (!execution->turns || !execution->blocks || !execution->clock_hz || !execution->described ||
+        !execution->order)
+        return error_no_memory(err, variants * blocks);
     enum status status = take_up(execution, err);
     if (!status)
         status =

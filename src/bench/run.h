@@ -13,8 +13,9 @@ struct run_options {
     FILE *progress; /* NULL: silent */
 };
 
-/* A variant that failed in so many blocks is left out of the ones that follow. */
-enum { RUN_FAILURES = 2 };
+/* A variant that failed in so many blocks is left out of the ones that follow. A block that was
+ * disturbed is done again so many times at most, and then counts as it is. */
+enum { RUN_FAILURES = 2, RUN_REDOS = 2 };
 
 /* STATUS_INTERRUPTED and errors of the store end it early; what was stored stays, and the run's
  * state says "interrupted". Failing engines are not errors. */

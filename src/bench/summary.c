@@ -5,6 +5,8 @@
 
 #include "base/json.h"
 #include "bench/cells.h"
+#include "bench/readings.h"
+#include "bench/selection.h"
 #include "stats/stats.h"
 
 /* Figures of all steps of a variant's processes together: no interval, since they are extremes
@@ -159,6 +161,29 @@ static void variant_history(struct summary *summary)
             summary->variants[i].why = "its turn did not come before the run ended";
 }
 
+/* What was disturbed though it counts. */
+static enum status count_disturbed(struct summary *summary, const struct cells *cells,
+                                   struct error *err)
+{
+    const struct record_run *run = summary->run;
+    double *fastest_hz = arena_array(&summary->arena, run->variant_count + 1, sizeof *fastest_hz);
+    bool *blocks = arena_array(&summary->arena, cells->blocks + 1, sizeof *blocks);
+    if (!fastest_hz || !blocks)
+        return error_no_memory(err, cells->blocks);
+    for (size_t i = 0; i < run->process_count; i++) {
+        const struct record_process *process = &run->processes[i];
+        double *fastest = &fastest_hz[process->variant];
+        const char *what = disturbance_of(process, *fastest, &summary->arena);
+        *fastest = fmax(*fastest, reading_of(process, READING_CLOCK_HZ));
+        if (!what)
+            continue;
+        summary->variants[process->variant].disturbed++;
+        summary->disturbed += !blocks[process->block];
+        blocks[process->block] = true;
+    }
+    return STATUS_OK;
+}
+
 static void count_blocks(struct summary *summary, const struct cells *cells)
 {
     for (size_t block = 0; block < cells->blocks; block++) {
@@ -223,6 +248,7 @@ static enum status fill(struct summary *summary, struct error *err)
     if (status)
         return status;
     count_blocks(summary, &cells);
+    status = count_disturbed(summary, &cells, err);
     for (size_t i = 0; i < summary->variant_count && !status; i++) {
         status = variant_estimates(summary, &cells, i, err);
         if (!status)
@@ -235,11 +261,20 @@ static enum status fill(struct summary *summary, struct error *err)
 
 enum status summary_make(struct summary *summary, const struct record_run *run, struct error *err)
 {
-    *summary = (struct summary){.run = run, .variant_count = run->variant_count};
+    *summary = (struct summary){.variant_count = run->variant_count};
+    struct selection *selection = arena_array(&summary->arena, 1, sizeof *selection);
     summary->variants =
         arena_array(&summary->arena, run->variant_count + 1, sizeof(struct summary_variant));
-    enum status status =
-        summary->variants ? fill(summary, err) : error_no_memory(err, run->variant_count);
+    if (!selection || !summary->variants) {
+        summary_free(summary);
+        return error_no_memory(err, run->variant_count);
+    }
+    enum status status = selection_make(selection, run, 0, &summary->arena, err);
+    if (!status) {
+        summary->run = &selection->run;
+        summary->redone = selection->redone;
+        status = fill(summary, err);
+    }
     if (status)
         summary_free(summary);
     return status;

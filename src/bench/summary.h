@@ -21,7 +21,7 @@ struct estimate {
 
 struct summary_variant {
     const struct record_variant *variant;
-    size_t processes, failures;
+    size_t processes, failures, disturbed; /* that count: selection.h */
     const char *why;      /* of the last failure, or why nothing was measured; NULL when all well */
     const char *log_tail; /* end of that failure's log, or NULL */
     const char *precision; /* of the weights as held; what the variant declares until known */
@@ -49,8 +49,10 @@ struct comparison {
 };
 
 struct summary {
-    const struct record_run *run;
-    size_t control, control_of;            /* variants; both 0: the run has no control */
+    const struct record_run *run; /* with the processes that count, in the arena */
+    size_t redone;                /* attempts at blocks that were disturbed and do not count */
+    size_t disturbed;             /* blocks that count and were disturbed all the same */
+    size_t control, control_of;   /* variants; both 0: the run has no control */
     struct control controls[METRIC_COUNT]; /* of the metrics that are compared */
     struct summary_variant *variants;
     size_t variant_count;

@@ -17,13 +17,13 @@ struct bench_options {
     struct option_list framework, output, context, prompt_tokens;
     const char *model_type, *model_path, *device, *quantize;
     int64_t iterations, blocks, threads, shard;
-    bool quick, resume, dry_run, wide, control, fair_comparison, pytorch_no_compile,
+    bool quick, resume, dry_run, wide, control, redo, fair_comparison, pytorch_no_compile,
         pytorch_no_half;
 };
 
 #define FIELD(name) offsetof(struct bench_options, name)
 
-static const struct bench_options defaults = {.fair_comparison = true};
+static const struct bench_options defaults = {.redo = true, .fair_comparison = true};
 
 static const struct option options[] = {
     {.name = "model-path",
@@ -80,6 +80,11 @@ static const struct option options[] = {
      .kind = OPTION_FLAG,
      .help = "Run one variant twice: what it differs from itself by is no difference (A/A).",
      .offset = FIELD(control)},
+    {.name = "redo",
+     .kind = OPTION_FLAG,
+     .negatable = true,
+     .help = "Do a block again, twice at most, when something outside disturbed it (on).",
+     .offset = FIELD(redo)},
     {.name = "prompt-tokens",
      .kind = OPTION_LIST,
      .metavar = "N",
@@ -183,6 +188,7 @@ static void request_overlay(struct plan_request *request, const struct bench_opt
     request->iterations = o->iterations ? (uint32_t)o->iterations : request->iterations;
     request->blocks = o->quick ? 1 : o->blocks ? (uint32_t)o->blocks : request->blocks;
     request->control = o->control || request->control;
+    request->no_redo = !o->redo || request->no_redo;
     request->threads = o->threads ? (uint32_t)o->threads : request->threads;
     request->context = context ? context : request->context;
     request->prompt_tokens = prompt ? prompt : request->prompt_tokens;

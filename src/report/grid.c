@@ -150,12 +150,30 @@ static bool row_processes(struct grid_row *row, const struct grid_source *source
     return row->cells;
 }
 
+/* How many processes of each variant something outside disturbed, and counts all the same. */
+static bool row_disturbed(struct grid_row *row, const struct grid_source *source)
+{
+    size_t columns = source->summary->variant_count;
+    row->title = "Disturbed Processes";
+    row->group = GROUP_TRUST;
+    row->cells = arena_array(source->arena, columns + 1, sizeof *row->cells);
+    for (size_t i = 0; row->cells && i < columns; i++) {
+        const struct summary_variant *variant = column_variant(source, i);
+        row->cells[i].word =
+            arena_printf(source->arena, "%zu of %zu", variant->disturbed, variant->processes);
+        row->cells[i].failed = variant->disturbed > 0;
+        if (!row->cells[i].word)
+            return false;
+    }
+    return row->cells;
+}
+
 static bool rows_make(struct grid *grid, const struct grid_source *source, bool wide)
 {
     bool failures = false;
     for (size_t i = 0; i < grid->columns; i++)
         failures |= source->summary->variants[i].failures > 0;
-    grid->rows = arena_array(source->arena, METRIC_COUNT + 2, sizeof *grid->rows);
+    grid->rows = arena_array(source->arena, METRIC_COUNT + 3, sizeof *grid->rows);
     if (!grid->rows)
         return false;
     for (enum metric_group group = 0; group < GROUP_COUNT; group++) {
@@ -168,6 +186,9 @@ static bool rows_make(struct grid *grid, const struct grid_source *source, bool 
                 return false;
         if (group == GROUP_TRUST && (wide || failures) &&
             !row_processes(&grid->rows[grid->row_count++], source))
+            return false;
+        if (group == GROUP_TRUST && source->summary->disturbed &&
+            !row_disturbed(&grid->rows[grid->row_count++], source))
             return false;
     }
     return true;

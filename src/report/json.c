@@ -96,6 +96,14 @@ static json_t *json_phases(const struct record_process *process, struct output *
     return phases;
 }
 
+static json_t *json_readings(const struct record_process *process, struct output *out)
+{
+    json_t *readings = json_object();
+    for (size_t i = 0; i < process->reading_count; i++)
+        put(out, readings, process->readings[i].name, json_finite(process->readings[i].value));
+    return readings;
+}
+
 static void put_tokens(struct output *out, json_t *object, const struct record_process *process)
 {
     json_t *stamps = json_array(), *ids = json_array();
@@ -146,6 +154,8 @@ static json_t *json_process(const struct record_process *process, struct output 
     put(out, object, "bandwidth_bytes_per_second",
         process->bandwidth > 0 ? json_finite(process->bandwidth) : json_null());
     put(out, object, "load_average", json_finite(process->load_average));
+    put(out, object, "attempt", json_integer(process->attempt));
+    put(out, object, "readings", json_readings(process, out));
     put(out, object, "phases", json_phases(process, out));
     put_tokens(out, object, process);
     return object;
@@ -190,6 +200,7 @@ static json_t *json_result(const struct summary *summary, size_t index, const ch
     put(out, result, "threads", json_integer(row->threads));
     put(out, result, "processes", json_integer((json_int_t)row->processes));
     put(out, result, "failed_processes", json_integer((json_int_t)row->failures));
+    put(out, result, "disturbed_processes", json_integer((json_int_t)row->disturbed));
     put(out, result, "metrics", json_metrics(row, out));
     put(out, result, "samples", json_processes(summary, index, out));
     return result;
@@ -244,10 +255,11 @@ static enum status document_fill(json_t *document, const struct summary *summary
     put(out, document, "version", json_integer(SCHEMA_VERSION));
     put(out, document, "prony", json_string(PRONY_VERSION));
     put(out, document, "run",
-        json_pack("{s:I, s:o, s:o, s:I, s:I, s:I, s:I}", "id", (json_int_t)run->id, "created",
-                  json_text(run->created, out), "state", json_text(run->state, out), "blocks",
-                  (json_int_t)summary->blocks, "blocks_planned",
-                  (json_int_t)summary->blocks_planned, "iterations",
+        json_pack("{s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (json_int_t)run->id,
+                  "created", json_text(run->created, out), "state", json_text(run->state, out),
+                  "blocks", (json_int_t)summary->blocks, "blocks_planned",
+                  (json_int_t)summary->blocks_planned, "blocks_redone", (json_int_t)summary->redone,
+                  "blocks_disturbed", (json_int_t)summary->disturbed, "iterations",
                   (json_int_t)summary->iterations, "prompt_tokens",
                   (json_int_t)summary->prompt_tokens));
     enum status status = put_embedded(out, document, "plan", run->plan, err);

@@ -16,6 +16,6 @@ struct store {
     " load_ready_ns, weight_bytes, kv_token_bytes, embedding_bytes, threads, precision,"           \
     " cold_asked_ns, cold_prompt_ns, cold_first_ns, prompt_tokens, prompt_ns, warmup_steps,"       \
     " memory_before, memory_loaded, memory_peak, device_before, device_loaded, device_peak,"       \
-    " memory_method, bandwidth, load_average"
+    " memory_method, bandwidth, load_average, attempt, point"
 
 #endif

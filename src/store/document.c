@@ -7,19 +7,19 @@
 
 #define TEXT(type, name)                                                                           \
     {                                                                                              \
-#name, MEMBER_TEXT, offsetof(struct type, name), 0, 0                                      \
+#name, MEMBER_TEXT, offsetof(struct type, name), 0, 0, false                               \
     }
 #define TEXT_OR_NULL(type, name)                                                                   \
     {                                                                                              \
-#name, MEMBER_TEXT_OR_NULL, offsetof(struct type, name), 0, 0                              \
+#name, MEMBER_TEXT_OR_NULL, offsetof(struct type, name), 0, 0, false                       \
     }
 #define REAL(type, name)                                                                           \
     {                                                                                              \
-#name, MEMBER_REAL, offsetof(struct type, name), 0, 0                                      \
+#name, MEMBER_REAL, offsetof(struct type, name), 0, 0, false                               \
     }
 #define NUMBER(type, name, kind, low, high)                                                        \
     {                                                                                              \
-#name, kind, offsetof(struct type, name), low, high                                        \
+#name, kind, offsetof(struct type, name), low, high, false                                 \
     }
 #define STAMP(type, name) NUMBER(type, name, MEMBER_I64, 0, MOST)
 #define COUNT(name) NUMBER(record_process, name, MEMBER_U32, 0, UINT32_MAX)
@@ -77,5 +77,7 @@ const struct member process_members[] = {
     TEXT(record_process, memory_method),
     REAL(record_process, bandwidth),
     REAL(record_process, load_average),
+    {"attempt", MEMBER_U32, offsetof(struct record_process, attempt), 0, UINT32_MAX, true},
+    {"point", MEMBER_U32, offsetof(struct record_process, point), 0, UINT32_MAX, true},
     {.key = NULL},
 };

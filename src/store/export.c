@@ -65,6 +65,18 @@ static json_t *phases_json(const struct record_process *process)
     return list;
 }
 
+static json_t *readings_json(const struct record_process *process)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; object && i < process->reading_count; i++)
+        if (json_object_set_new(object, process->readings[i].name,
+                                json_real(process->readings[i].value))) {
+            json_decref(object);
+            object = NULL;
+        }
+    return object;
+}
+
 static json_t *process_json(const struct record_process *process)
 {
     json_t *object = members_json(process_members, process);
@@ -74,6 +86,7 @@ static json_t *process_json(const struct record_process *process)
         failed = json_array_append_new(ids, json_integer(process->ids[i])) ||
                  json_array_append_new(stamps, json_integer(process->stamps_ns[i]));
     failed = failed || json_object_set_new(object, "phases", phases_json(process)) ||
+             json_object_set_new(object, "readings", readings_json(process)) ||
              json_object_set(object, "ids", ids) || json_object_set(object, "stamps_ns", stamps);
     json_decref(ids);
     json_decref(stamps);
@@ -106,11 +119,19 @@ static json_t *processes_json(const struct record_run *run)
     return list;
 }
 
+static bool is_finite(const struct record_process *process)
+{
+    bool finite = isfinite(process->bandwidth) && isfinite(process->load_average);
+    for (size_t i = 0; i < process->reading_count; i++)
+        finite = finite && isfinite(process->readings[i].value);
+    return finite;
+}
+
 /* What JSON cannot hold comes from a damaged store only. */
 static enum status check(const struct record_run *run, struct error *err)
 {
     for (size_t i = 0; i < run->process_count; i++)
-        if (!isfinite(run->processes[i].bandwidth) || !isfinite(run->processes[i].load_average)) {
+        if (!is_finite(&run->processes[i])) {
             error_set(err, STATUS_FORMAT, "process %zu holds a number that is none", i + 1);
             return error_where(err, "run %lld", (long long)run->id);
         }

@@ -14,6 +14,8 @@ static enum status member_read(const struct member *member, const json_t *object
     const char *text = NULL;
     int64_t number = 0;
     enum status status;
+    if (member->later && !json_object_get(object, member->key))
+        return STATUS_OK;
     switch (member->kind) {
     case MEMBER_REAL:
         status = json_get_number(object, member->key, field, err);
@@ -160,16 +162,45 @@ static enum status tokens_read(struct record_process *process, const json_t *obj
     return STATUS_OK;
 }
 
+/* An object of numbers by name; documents of version 1 have none. */
+static enum status readings_read(struct record_process *process, const json_t *object,
+                                 struct arena *arena, struct error *err)
+{
+    const json_t *readings = json_object_get(object, "readings");
+    const char *name;
+    json_t *value;
+    if (!readings)
+        return STATUS_OK;
+    if (!json_is_object(readings))
+        return error_set(err, STATUS_FORMAT, "\"readings\" should be an object");
+    process->readings =
+        arena_array(arena, json_object_size(readings) + 1, sizeof *process->readings);
+    if (!process->readings)
+        return error_no_memory(err, json_object_size(readings));
+    json_object_foreach((json_t *)readings, name, value)
+    {
+        struct record_reading *reading = &process->readings[process->reading_count++];
+        reading->name = arena_strdup(arena, name);
+        if (!reading->name)
+            return error_no_memory(err, strlen(name));
+        if (json_get_number(readings, name, &reading->value, err))
+            return err->status;
+    }
+    return STATUS_OK;
+}
+
 static enum status process_read(struct record_process *process, const struct record_run *run,
                                 const json_t *object, struct arena *arena, struct error *err)
 {
-    static const char *const others[] = {"phases", "ids", "stamps_ns", NULL};
+    static const char *const others[] = {"phases", "ids", "stamps_ns", "readings", NULL};
     enum status status = members_read(process_members, others, object, process, arena, err);
     if (!status && process->variant >= run->variant_count)
         status = error_set(err, STATUS_FORMAT, "\"variant\" is %u, but there are %zu",
                            process->variant, run->variant_count);
     if (!status)
         status = phases_read(process, object, arena, err);
+    if (!status)
+        status = readings_read(process, object, arena, err);
     return status ? status : tokens_read(process, object, arena, err);
 }
 

@@ -129,6 +129,8 @@ static void process_row(void *array, struct reader *reader, size_t row)
     process->memory_method = read_text(reader);
     process->bandwidth = read_real(reader);
     process->load_average = read_real(reader);
+    process->attempt = read_u32(reader);
+    process->point = read_u32(reader);
     /* The row's own key, last: what its phases and tokens are found by, until they are read. */
     process->token_count = (size_t)read_integer(reader);
 }
@@ -146,6 +148,29 @@ static void token_row(void *array, struct reader *reader, size_t row)
     struct record_process *process = array;
     process->ids[row] = (int32_t)read_integer(reader);
     process->stamps_ns[row] = read_integer(reader);
+}
+
+static void reading_row(void *array, struct reader *reader, size_t row)
+{
+    struct record_reading *reading = (struct record_reading *)array + row;
+    reading->name = read_text(reader);
+    reading->value = read_real(reader);
+}
+
+static enum status readings_load(sqlite3 *db, struct record_process *process, int64_t key,
+                                 struct arena *arena, struct error *err)
+{
+    size_t count;
+    enum status status =
+        count_rows(db, "SELECT count(*) FROM reading WHERE process = ?", key, &count, err);
+    if (status)
+        return status;
+    process->readings = arena_array(arena, count + 1, sizeof *process->readings);
+    if (!process->readings)
+        return error_no_memory(err, count * sizeof *process->readings);
+    process->reading_count = count;
+    return each_row(db, "SELECT name, value FROM reading WHERE process = ? ORDER BY name", key,
+                    count, arena, reading_row, process->readings, err);
 }
 
 static enum status details_load(sqlite3 *db, struct record_process *process, int64_t key,
@@ -172,7 +197,7 @@ static enum status details_load(sqlite3 *db, struct record_process *process, int
     if (!status)
         status = each_row(db, "SELECT id, stamp_ns FROM token WHERE process = ? ORDER BY step", key,
                           tokens, arena, token_row, process, err);
-    return status;
+    return status ? status : readings_load(db, process, key, arena, err);
 }
 
 static enum status processes_load(sqlite3 *db, struct record_run *record, struct arena *arena,

@@ -20,10 +20,19 @@ struct record_phase {
     int64_t start_ns, end_ns;
 };
 
+/* One figure about the machine while a process ran, such as "foreign_cores": bench/watch.h has the
+ * names. What the machine does not show has none. */
+struct record_reading {
+    const char *name;
+    double value; /* finite */
+};
+
 /* One worker process: one variant's turn in one block. Stamps are CLOCK_MONOTONIC ns, 0 when the
  * process did not get that far; bytes are -1 when unknown. */
 struct record_process {
     uint32_t block;       /* 0-based */
+    uint32_t attempt;     /* at this block: a disturbed one is done again */
+    uint32_t point;       /* of the plan's sweep or load matrix; 0: the run's own */
     uint32_t position;    /* in the block's order */
     uint32_t variant;     /* index in record_run.variants */
     const char *failure;  /* NULL: it went well; else one line that says why it did not */
@@ -54,6 +63,8 @@ struct record_process {
     const char *memory_method;
     double bandwidth;    /* bytes/s that the probe read in this block with these threads; 0 */
     double load_average; /* of the machine, when the process started */
+    struct record_reading *readings;
+    size_t reading_count;
 };
 
 struct record_run {

@@ -50,8 +50,16 @@ static const char version_2[] = "ALTER TABLE run ADD COLUMN uid TEXT NOT NULL DE
                                 "UPDATE run SET uid = lower(hex(randomblob(16)));"
                                 "CREATE UNIQUE INDEX run_uid ON run(uid);";
 
+/* Blocks that were done again, points beside the run's own, and what the machine did meanwhile. */
+static const char version_3[] =
+    "ALTER TABLE process ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE process ADD COLUMN point INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE reading("
+    " process INTEGER NOT NULL REFERENCES process(id) ON DELETE CASCADE,"
+    " name TEXT NOT NULL, value REAL NOT NULL, PRIMARY KEY(process, name)) WITHOUT ROWID;";
+
 /* scripts[n] leads from version n to n + 1. */
-static const char *const scripts[] = {version_1, version_2};
+static const char *const scripts[] = {version_1, version_2, version_3};
 enum { VERSION = sizeof scripts / sizeof scripts[0] };
 
 static enum status version_read(sqlite3 *db, int64_t *version, bool *empty, struct error *err)

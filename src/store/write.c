@@ -44,7 +44,7 @@ static enum status process_insert(sqlite3 *db, int64_t run, const struct record_
     enum status status = sql_prepare(db, &statement,
                                      "INSERT INTO process(run," PROCESS_COLUMNS
                                      ") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-                                     " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                     " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                                      err);
     if (status)
         return status;
@@ -79,6 +79,8 @@ static enum status process_insert(sqlite3 *db, int64_t run, const struct record_
     sql_bind_text(statement, &at, process->memory_method ? process->memory_method : "");
     sql_bind_real(statement, &at, process->bandwidth);
     sql_bind_real(statement, &at, process->load_average);
+    sql_bind_integer(statement, &at, process->attempt);
+    sql_bind_integer(statement, &at, process->point);
     status = sql_execute(statement, err);
     sqlite3_finalize(statement);
     return status;
@@ -120,6 +122,22 @@ static enum status tokens_insert(sqlite3 *db, int64_t id, const struct record_pr
     return status;
 }
 
+static enum status readings_insert(sqlite3 *db, int64_t id, const struct record_process *process,
+                                   struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = sql_prepare(db, &statement, "INSERT INTO reading VALUES(?, ?, ?)", err);
+    for (size_t i = 0; i < process->reading_count && !status; i++) {
+        int at = 0;
+        sql_bind_integer(statement, &at, id);
+        sql_bind_text(statement, &at, process->readings[i].name);
+        sql_bind_real(statement, &at, process->readings[i].value);
+        status = sql_execute(statement, err);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
 enum status process_write(sqlite3 *db, int64_t run, const struct record_process *process,
                           struct error *err)
 {
@@ -129,5 +147,7 @@ enum status process_write(sqlite3 *db, int64_t run, const struct record_process 
         status = phases_insert(db, id, process, err);
     if (!status)
         status = tokens_insert(db, id, process, err);
+    if (!status)
+        status = readings_insert(db, id, process, err);
     return status;
 }

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -86,6 +87,7 @@ class Bench(unittest.TestCase):
         self.environment = dict(
             os.environ,
             PRONY_STORE=str(self.store),
+            PRONY_REDO="0",
             PRONY_CACHE=str(self.root / "cache"),
             PRONY_ENGINE_PATH=str(self.root / "engines"),
         )
@@ -318,6 +320,31 @@ class Bench(unittest.TestCase):
         failures = self.rows("SELECT failure FROM process ORDER BY id")
         self.assertIn("killed by signal 9", failures[0][0])
         self.assertIsNone(failures[1][0])
+
+    def test_disturbed_block_is_done_again(self):
+        """Beside a process that spins."""
+        output = self.root / "disturbed.json"
+        words = ["--model-path", self.model, "--framework", "slow", "--blocks", "1"]
+        words += ["--iterations", "180", "--output", output]
+        del self.environment["PRONY_REDO"]
+        spinner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        try:
+            result = self.bench(*words)
+            attempts = "SELECT run, attempt FROM process ORDER BY id"
+            self.assertEqual(self.rows(attempts), [(1, 0), (1, 1)])
+            self.assertIn("disturbed: other programs used", result.stderr)
+            self.assertIn("1 block was measured again", result.stdout.replace("\n", " "))
+            self.assertIn("Disturbed Processes", result.stdout)
+            run = json.loads(output.read_text())
+            self.assertEqual(run["run"]["blocks_redone"], 1)
+            self.assertEqual(run["run"]["blocks_disturbed"], 1)
+            self.assertEqual([s["attempt"] for s in run["results"][0]["samples"]], [1])
+            self.assertGreater(run["results"][0]["samples"][0]["readings"]["foreign_cores"], 0.1)
+            self.bench(*words, "--no-redo")
+            self.assertEqual(self.rows(attempts), [(1, 0), (1, 1), (2, 0)])
+        finally:
+            spinner.kill()
+            spinner.wait()
 
     def test_resume_refuses_what_differs(self):
         self.interrupt(signal.SIGINT)

@@ -18,6 +18,7 @@ struct fixture {
     struct record_phase phases[FIXTURE_VARIANTS];
     struct summary_variant rows[FIXTURE_VARIANTS];
     struct comparison comparisons[512];
+    struct record_reading readings[2];
     const char *notes[4];
     struct record_run run;
     struct summary summary;
@@ -131,6 +132,8 @@ static inline void fixture_process(struct fixture *fixture, size_t index)
         .memory_method = "PSS",
         .bandwidth = 26.1e9,
         .load_average = 0.2,
+        .readings = fixture->readings,
+        .reading_count = 2,
     };
 }
 
@@ -144,6 +147,8 @@ static inline void fixture_make(struct fixture *fixture, const struct fixture_va
                                 size_t count, size_t blocks)
 {
     memset(fixture, 0, sizeof *fixture);
+    fixture->readings[0] = (struct record_reading){"foreign_cores", 0.03125};
+    fixture->readings[1] = (struct record_reading){"steal_share", 0};
     fixture->run =
         (struct record_run){.id = 7,
                             .created = "2026-11-23T05:00:00Z",

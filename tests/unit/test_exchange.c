@@ -41,7 +41,12 @@ static int64_t fill(struct store *store)
     struct record_phase phases[] = {{"read", 5, 9}, {"compile", 9, 11}};
     int64_t stamps[] = {INT64_C(9007199254740993), INT64_C(9007199254740995)}, run;
     int32_t ids[] = {7, 49151};
+    struct record_reading readings[] = {{"clock_hz", 2.5e9}, {"foreign_cores", 1.0 / 3}};
     struct record_process good = {.spawned_ns = 1,
+                                  .attempt = 1,
+                                  .point = 2,
+                                  .readings = readings,
+                                  .reading_count = 2,
                                   .phases = phases,
                                   .phase_count = 2,
                                   .weight_bytes = 270000000,
@@ -156,7 +161,7 @@ static void wrong_members_are_named(void **state)
         const char *path, *json, *named;
     } cases[] = {
         {"schema", "\"prony-results\"", "no export"},
-        {"version", "2", "version 2"},
+        {"version", "3", "version 3"},
         {"version", "0", "version"},
         {"runs", "{}", "runs"},
         {"more", "1", "more"},
@@ -181,6 +186,9 @@ static void wrong_members_are_named(void **state)
         {"runs/0/processes/0/ids", "[]", "length"},
         {"runs/0/processes/0/stamps_ns/1", "\"x\"", "stamps_ns"},
         {"runs/0/processes/0/stamps_ns/1", "91", "before"},
+        {"runs/0/processes/0/attempt", "-1", "attempt"},
+        {"runs/0/processes/0/readings", "[]", "readings"},
+        {"runs/0/processes/0/readings/clock_hz", "\"fast\"", "clock_hz"},
         {"runs/0/processes/0/phases/0/name", "null", "name"},
         {"runs/0/processes/0/phases/1/x", "null", "x"},
         {"runs/0/processes/1/failure", "[]", "failure"},
@@ -201,6 +209,33 @@ static void wrong_members_are_named(void **state)
         arena_free(&arena);
     }
     json_decref(good);
+    store_close(store);
+}
+
+/* Documents of version 1 know neither attempts nor readings. */
+static void version_1_is_read(void **state)
+{
+    (void)state;
+    struct error err;
+    struct arena arena = {0};
+    struct record_run *runs;
+    size_t count, index;
+    json_t *process;
+    struct store *store = open_store("old.db");
+    json_t *document = document_of(store, fill(store));
+    json_object_set_new(document, "version", json_integer(1));
+    json_array_foreach(json_object_get(run_of(document), "processes"), index, process)
+    {
+        json_object_del(process, "attempt");
+        json_object_del(process, "point");
+        json_object_del(process, "readings");
+    }
+    assert_int_equal(import_document(document, "test", &runs, &count, &arena, &err), 0);
+    assert_int_equal(runs[0].processes[0].attempt, 0);
+    assert_int_equal(runs[0].processes[0].reading_count, 0);
+    assert_int_equal(runs[0].processes[0].token_count, 2);
+    json_decref(document);
+    arena_free(&arena);
     store_close(store);
 }
 
@@ -248,6 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_lost),
         cmocka_unit_test(wrong_members_are_named),
+        cmocka_unit_test(version_1_is_read),
         cmocka_unit_test(removes_all_or_none),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -41,8 +41,13 @@ static struct record_process sample(uint32_t block)
     static struct record_phase phases[] = {{"read", 5, 9}, {"compile", 9, 11}};
     static int64_t stamps[] = {100, 200, 305};
     static int32_t ids[] = {7, 0, 49151};
+    static struct record_reading readings[] = {{"foreign_cores", 0.25}, {"steal_share", 0}};
     return (struct record_process){
         .block = block,
+        .attempt = 2,
+        .point = 3,
+        .readings = readings,
+        .reading_count = 2,
         .spawned_ns = 1,
         .hello_ns = 2,
         .load_asked_ns = 3,
@@ -126,6 +131,10 @@ static void round_trip(void **state)
     assert_int_equal(got->device_peak, -1);
     assert_string_equal(got->memory_method, "PSS");
     assert_true(got->bandwidth == 17.5e9 && got->load_average == 0.25);
+    assert_true(got->attempt == 2 && got->point == 3);
+    assert_int_equal(got->reading_count, 2);
+    assert_string_equal(got->readings[0].name, "foreign_cores");
+    assert_true(got->readings[0].value == 0.25 && got->readings[1].value == 0);
     assert_null(got->failure);
     assert_string_equal(run.processes[1].failure, "it hung");
     assert_string_equal(run.processes[1].log_tail, "last words\n");
@@ -271,16 +280,15 @@ static void fill(const char *path, const char *sql_path)
     free(sql);
 }
 
-/* A file of version 1 keeps all that it held, and its runs get a uid each. */
-static void migrates_version_1(void **state)
+/* A file of an older version keeps all that it held, and its runs have a uid each. */
+static void migrates(const char *name, const char *sql_path)
 {
-    (void)state;
     struct error err;
     struct store *store;
     struct record_run first, second, again;
     struct arena arena = {0};
-    const char *path = path_in("version1.db");
-    fill(path, TEST_DATA "/support/store_version_1.sql");
+    const char *path = path_in(name);
+    fill(path, sql_path);
     assert_int_equal(store_open_read(&store, path, &err), 0);
     assert_int_equal(store_run_load(store, 3, &first, &arena, &err), 0);
     assert_int_equal(store_run_load(store, 5, &second, &arena, &err), 0);
@@ -294,6 +302,8 @@ static void migrates_version_1(void **state)
     assert_int_equal(first.processes[0].ids[1], 42);
     assert_int_equal(first.processes[0].stamps_ns[1], 200);
     assert_true(first.processes[0].load_average == 0.25);
+    assert_int_equal(first.processes[0].attempt + first.processes[0].point, 0);
+    assert_int_equal(first.processes[0].reading_count, 0);
     assert_false(first.imported);
     assert_int_equal(strlen(first.uid), 32);
     assert_string_not_equal(first.uid, second.uid);
@@ -307,6 +317,18 @@ static void migrates_version_1(void **state)
     assert_true(begin(store) > 5);
     store_close(store);
     arena_free(&arena);
+}
+
+static void migrates_version_1(void **state)
+{
+    (void)state;
+    migrates("version1.db", TEST_DATA "/support/store_version_1.sql");
+}
+
+static void migrates_version_2(void **state)
+{
+    (void)state;
+    migrates("version2.db", TEST_DATA "/support/store_version_2.sql");
 }
 
 static int make_folder(void **state)
@@ -332,6 +354,7 @@ int main(void)
         cmocka_unit_test(refuses_other_files),
         cmocka_unit_test(reads_without_writing),
         cmocka_unit_test(migrates_version_1),
+        cmocka_unit_test(migrates_version_2),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -258,6 +258,38 @@ static void failures_and_gaps(void **state)
 }
 
 /* What a hostile or broken record may hold is left out, never shown as a figure. */
+/* A block that was done again counts by its last attempt; one that was broken off does not. */
+static void attempts_are_chosen(void **state)
+{
+    (void)state;
+    struct summary summary;
+    struct error err;
+    static struct record_reading busy[] = {{"foreign_cores", 0.9}, {"foreign_s", 3}};
+    struct fixture *fixture = fixture_new(2);
+    for (uint32_t attempt = 0; attempt < 3; attempt++)
+        for (uint32_t variant = 0; variant < 2; variant++) {
+            struct record_process *process = add(fixture, 0, variant, (40 - 10 * attempt) * MS);
+            process->attempt = attempt;
+            process->readings = busy;
+            process->reading_count = attempt < 2 ? 2 : 0;
+        }
+    add(fixture, 1, 0, 20 * MS);
+    struct record_process *last = add(fixture, 1, 1, 20 * MS);
+    last->readings = busy;
+    last->reading_count = 2;
+    add(fixture, 1, 0, 90 * MS)->attempt = 1;
+    assert_int_equal(summary_make(&summary, &fixture->run, &err), STATUS_OK);
+    assert_int_equal(summary.run->process_count, 4);
+    assert_int_equal(summary.blocks, 2);
+    assert_int_equal(summary.redone, 3);
+    assert_int_equal(summary.disturbed, 1);
+    assert_int_equal(summary.variants[0].disturbed, 0);
+    assert_int_equal(summary.variants[1].disturbed, 1);
+    close_to(summary.variants[0].metrics[METRIC_TPOT].value, 0.02);
+    summary_free(&summary);
+    free(fixture);
+}
+
 static void nonsense(void **state)
 {
     (void)state;
@@ -376,6 +408,7 @@ int main(void)
         cmocka_unit_test(drift_cancels),
         cmocka_unit_test(verdicts),
         cmocka_unit_test(failures_and_gaps),
+        cmocka_unit_test(attempts_are_chosen),
         cmocka_unit_test(nonsense),
         cmocka_unit_test(table_is_complete),
         cmocka_unit_test(control_widens_the_zone),

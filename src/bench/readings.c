@@ -1,0 +1,74 @@
+#include "bench/readings.h"
+
+#include <math.h>
+#include <string.h>
+
+const char *const reading_names[READING_COUNT] = {
+    [READING_FOREIGN_CORES] = "foreign_cores", [READING_FOREIGN_SECONDS] = "foreign_s",
+    [READING_STEAL_SHARE] = "steal_share",     [READING_THROTTLED_SHARE] = "throttled_share",
+    [READING_SWAPPED_BYTES] = "swapped_bytes", [READING_THERMAL_EVENTS] = "thermal_events",
+    [READING_CLOCK_HZ] = "clock_hz",
+};
+
+/* docs/method.md gives the reasons. */
+static const double foreign_cores_limit = 0.1, foreign_seconds_limit = 0.1, steal_limit = 0.1,
+                    throttled_limit = 0.02, swapped_limit_bytes = 4 << 20, clock_limit = 0.9;
+
+void reading_add(struct record_process *process, enum reading reading, double value,
+                 struct arena *arena)
+{
+    if (!process->readings)
+        process->readings = arena_array(arena, READING_COUNT, sizeof *process->readings);
+    if (process->readings && process->reading_count < READING_COUNT && isfinite(value))
+        process->readings[process->reading_count++] =
+            (struct record_reading){reading_names[reading], value};
+}
+
+void readings_add_watch(struct record_process *process, const struct watch_report *report,
+                        struct arena *arena)
+{
+    reading_add(process, READING_FOREIGN_CORES, report->foreign_cores, arena);
+    reading_add(process, READING_FOREIGN_SECONDS, report->foreign_seconds, arena);
+    reading_add(process, READING_STEAL_SHARE, report->steal_share, arena);
+    reading_add(process, READING_THROTTLED_SHARE, report->throttled_share, arena);
+    reading_add(process, READING_SWAPPED_BYTES, report->swapped_bytes, arena);
+    reading_add(process, READING_THERMAL_EVENTS, report->thermal_events, arena);
+    reading_add(process, READING_CLOCK_HZ, report->clock_hz, arena);
+}
+
+double reading_of(const struct record_process *process, enum reading reading)
+{
+    for (size_t i = 0; i < process->reading_count; i++)
+        if (strcmp(process->readings[i].name, reading_names[reading]) == 0)
+            return process->readings[i].value;
+    return NAN;
+}
+
+const char *disturbance_of(const struct record_process *process, double fastest_hz,
+                           struct arena *arena)
+{
+    const double foreign = reading_of(process, READING_FOREIGN_CORES);
+    const double steal = reading_of(process, READING_STEAL_SHARE);
+    const double throttled = reading_of(process, READING_THROTTLED_SHARE);
+    const double swapped = reading_of(process, READING_SWAPPED_BYTES);
+    const double clock_hz = reading_of(process, READING_CLOCK_HZ);
+    const char *text = "";
+    /* Comparisons with NaN are false: what is not known disturbs nobody. */
+    if (foreign > foreign_cores_limit &&
+        reading_of(process, READING_FOREIGN_SECONDS) > foreign_seconds_limit)
+        text = arena_printf(arena, "%s, other programs used %.2f cores", text, foreign);
+    if (text && steal > steal_limit)
+        text = arena_printf(arena, "%s, the hypervisor took %.0f %% of the processors' time", text,
+                            steal * 100);
+    if (text && throttled > throttled_limit)
+        text = arena_printf(arena, "%s, the control group was held back for %.0f %% of the time",
+                            text, throttled * 100);
+    if (text && swapped > swapped_limit_bytes)
+        text = arena_printf(arena, "%s, %.0f MB were swapped", text, swapped * 1e-6);
+    if (text && reading_of(process, READING_THERMAL_EVENTS) > 0)
+        text = arena_printf(arena, "%s, a processor slowed down for its heat", text);
+    if (text && clock_hz < clock_limit * fastest_hz)
+        text = arena_printf(arena, "%s, the clock was %.2f GHz after %.2f", text, clock_hz * 1e-9,
+                            fastest_hz * 1e-9);
+    return text && *text ? text + strlen(", ") : NULL;
+}

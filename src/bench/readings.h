@@ -1,0 +1,36 @@
+/* What is recorded of the machine while a process runs, and which of it counts as a disturbance. */
+#ifndef PRONY_BENCH_READINGS_H
+#define PRONY_BENCH_READINGS_H
+
+#include "base/arena.h"
+#include "machine/watch.h"
+#include "store/record.h"
+
+enum reading {
+    READING_FOREIGN_CORES,
+    READING_FOREIGN_SECONDS,
+    READING_STEAL_SHARE,
+    READING_THROTTLED_SHARE,
+    READING_SWAPPED_BYTES,
+    READING_THERMAL_EVENTS,
+    READING_CLOCK_HZ,
+    READING_COUNT
+};
+
+extern const char *const reading_names[READING_COUNT];
+
+/* Adds what is known (a number) to the process's readings, which live in the arena. */
+void reading_add(struct record_process *process, enum reading reading, double value,
+                 struct arena *arena);
+void readings_add_watch(struct record_process *process, const struct watch_report *report,
+                        struct arena *arena);
+/* NaN where the machine did not show it. */
+double reading_of(const struct record_process *process, enum reading reading);
+
+/* What disturbed a process, as words that follow "disturbed: " ("other programs used 0.98 cores,
+ * the hypervisor took 23 % of the time"); NULL when nothing did. fastest_hz is the highest clock
+ * that the same variant's processes had in this run; 0 when unknown. */
+const char *disturbance_of(const struct record_process *process, double fastest_hz,
+                           struct arena *arena);
+
+#endif
