@@ -29,12 +29,13 @@ static json_t *prompt_json(const struct plan *plan)
 
 json_t *plan_json(const struct plan *plan)
 {
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o}", "model",
-                     plan->model_path, "model_sha256", plan->model_hash, "device", plan->device,
-                     "threads", (json_int_t)plan->threads, "context", (json_int_t)plan->context,
-                     "blocks", (json_int_t)plan->blocks, "iterations", (json_int_t)plan->iterations,
-                     "warmup", (json_int_t)plan->warmup, "prompt_tokens",
-                     (json_int_t)plan->prompt_tokens, "redo", plan->redo, "prompt_source",
+    return json_pack("{s:s, s:s, s:s, s:s*, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o}",
+                     "model", plan->model_path, "model_sha256", plan->model_hash, "device",
+                     plan->device, "gpu", *plan->gpu.name ? plan->gpu.name : NULL, "threads",
+                     (json_int_t)plan->threads, "context", (json_int_t)plan->context, "blocks",
+                     (json_int_t)plan->blocks, "iterations", (json_int_t)plan->iterations, "warmup",
+                     (json_int_t)plan->warmup, "prompt_tokens", (json_int_t)plan->prompt_tokens,
+                     "redo", plan->redo, "prompt_source",
                      plan->prompt_synthetic ? "synthetic" : "text", "variants", variants_json(plan),
                      "prompt", prompt_json(plan));
 }

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "bench/readings.h"
+#include "machine/device_memory.h"
 #include "machine/machine.h"
 #include "machine/memory.h"
 
@@ -15,6 +16,7 @@ struct life {
     struct record_process *record;
     struct arena *arena;
     struct worker *worker;
+    struct device_memory *device; /* NULL: no GPU, or one that cannot be asked */
 };
 
 static void phase(const struct life *life, const char *name)
@@ -34,8 +36,8 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Host memory is read by the host, so that no engine vouches for itself; where /proc does not say,
- * the engine's own figure stands in. */
+/* Memory is read by the host, so that no engine vouches for itself; where /proc does not say, the
+ * engine's own figure stands in, and so it does for a GPU without NVML. */
 static enum status memory_take(struct life *life, int64_t *host, int64_t *device, struct error *err)
 {
     struct record_process *record = life->record;
@@ -56,6 +58,31 @@ static enum status memory_take(struct life *life, int64_t *host, int64_t *device
     return STATUS_OK;
 }
 
+/* Before the worker is there. */
+static void device_open(struct life *life)
+{
+    const struct gpu *gpu = &life->task->plan->gpu;
+    struct error why;
+    if (!*gpu->pci || !device_memory_open(&life->device, gpu->pci, &why))
+        return;
+    const char *method = arena_printf(life->arena, "%s; device: as the engine tells (NVML: %s)",
+                                      memory_tree_method, why.what);
+    life->record->memory_method = method ? method : memory_tree_method;
+}
+
+/* What was measured takes the place of what the engine told. */
+static void device_take(struct life *life)
+{
+    struct record_process *record = life->record;
+    struct device_memory_result result;
+    device_memory_end(life->device, &result);
+    record->device_before = result.before;
+    record->device_loaded = result.loaded;
+    record->device_peak = result.peak;
+    const char *method = arena_printf(life->arena, "%s; %s", record->memory_method, result.method);
+    record->memory_method = method ? method : record->memory_method;
+}
+
 static enum status start(struct life *life, struct process_versions *versions, struct error *err)
 {
     const struct process_task *task = life->task;
@@ -68,6 +95,12 @@ static enum status start(struct life *life, struct process_versions *versions, s
     if (status)
         return status;
     life->record->hello_ns = hello.ready_ns;
+    if (life->device) {
+        device_memory_note(life->device, DEVICE_MEMORY_BEFORE);
+        status = device_memory_watch(life->device, worker_pid(life->worker), err);
+        if (status)
+            return status;
+    }
     memcpy(versions->engine_version, hello.version, sizeof versions->engine_version);
     memcpy(versions->stands_on, hello.stands_on, sizeof versions->stands_on);
     return memory_take(life, &life->record->memory_before, &life->record->device_before, err);
@@ -113,6 +146,8 @@ static enum status load(struct life *life, struct process_versions *versions, st
         record->phases[i] = (struct record_phase){keep(life->arena, loaded.phase[i].name),
                                                   loaded.phase[i].start_ns, loaded.phase[i].end_ns};
     memcpy(versions->detail, loaded.detail, sizeof versions->detail);
+    if (life->device)
+        device_memory_note(life->device, DEVICE_MEMORY_LOADED);
     return memory_take(life, &record->memory_loaded, &record->device_loaded, err);
 }
 
@@ -144,6 +179,8 @@ static enum status tokens(struct life *life, struct error *err)
     status = generate(life, 1 + plan->warmup, &generated, err);
     if (status)
         return status;
+    if (life->device)
+        device_memory_pause(life->device);
     phase(life, "timed tokens");
     status = generate(life, room, &generated, err);
     if (status)
@@ -165,7 +202,11 @@ static enum status live(struct life *life, struct process_versions *versions, st
         status = load(life, versions, err);
     if (!status)
         status = tokens(life, err);
-    return status ? status : memory_take(life, &host, &device, err);
+    if (!status)
+        status = memory_take(life, &host, &device, err);
+    if (!status && life->device)
+        device_take(life);
+    return status;
 }
 
 /* Why a process failed, as one line. */
@@ -194,9 +235,11 @@ enum status process_measure(const struct process_task *task, struct record_proce
     enum status status = watch_start(&watch, NULL, err);
     if (status)
         return status;
+    device_open(&life);
     status = live(&life, versions, err);
     if (life.worker && status)
         worker_log_tail(worker_log(life.worker), tail, sizeof tail);
+    device_memory_close(life.device); /* its thread ends before anything is started again */
     worker_stop(life.worker);
     watch_end(watch, &report);
     readings_add_watch(record, &report, arena);

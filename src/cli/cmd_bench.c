@@ -10,6 +10,7 @@
 #include "bench/run.h"
 #include "bench/run_manifest.h"
 #include "cli/command.h"
+#include "machine/machine.h"
 #include "report/report.h"
 #include "store/store.h"
 
@@ -335,6 +336,18 @@ static int execute(struct session *session, struct error *err)
     return measured ? EXIT_PASS : EXIT_INVALID;
 }
 
+/* The default is the same on every machine: a card that it leaves idle is mentioned. */
+static void gpu_hint(const struct session *session)
+{
+    if (session->options->device || session->options->resume)
+        return;
+    json_t *gpus = machine_describe_gpus();
+    const char *name = json_string_value(json_object_get(json_array_get(gpus, 0), "name"));
+    if (name)
+        fprintf(stderr, "Hint: this machine has a GPU (%s); --device cuda runs on it.\n", name);
+    json_decref(gpus);
+}
+
 static int run(const void *given, const struct option_list *args)
 {
     struct session session = {.options = given, .cancel_fd = -1};
@@ -342,6 +355,7 @@ static int run(const void *given, const struct option_list *args)
     int result = EXIT_ERROR;
     (void)args;
     if (prepare(&session, &err) == STATUS_OK) {
+        gpu_hint(&session);
         for (size_t i = 0; i < session.plan.catalogue.problem_count; i++)
             fprintf(stderr, "Warning: %s is left out: %s\n",
                     session.plan.catalogue.problems[i].folder,

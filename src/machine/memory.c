@@ -11,16 +11,25 @@ const char memory_tree_method[] =
     "host: PSS of the worker and its descendants; peak: the larger of that and their VmHWM";
 
 /* Appends the children of one process, those of each of its threads. */
-static size_t children_append(pid_t pid, pid_t *list, size_t count)
+static size_t children_append(pid_t pid, pid_t *list, size_t count, size_t room)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
     FILE *stream = fopen(path, "re");
     int child;
-    while (stream && count < MAX_PROCESSES && fscanf(stream, "%d", &child) == 1)
+    while (stream && count < room && fscanf(stream, "%d", &child) == 1)
         list[count++] = child;
     if (stream)
         fclose(stream);
+    return count;
+}
+
+size_t memory_tree_pids(pid_t pid, pid_t *list, size_t room)
+{
+    size_t count = 1;
+    list[0] = pid;
+    for (size_t i = 0; i < count; i++)
+        count = children_append(list[i], list, count, room);
     return count;
 }
 
@@ -32,8 +41,8 @@ static void add(int64_t *sum, int64_t value)
 
 void memory_tree_read(pid_t pid, struct memory_tree *tree)
 {
-    pid_t list[MAX_PROCESSES] = {pid};
-    size_t count = 1;
+    pid_t list[MAX_PROCESSES];
+    size_t count = memory_tree_pids(pid, list, MAX_PROCESSES);
     *tree = (struct memory_tree){-1, -1};
     for (size_t i = 0; i < count; i++) {
         char path[64];
@@ -41,7 +50,6 @@ void memory_tree_read(pid_t pid, struct memory_tree *tree)
         add(&tree->pss_bytes, text_field_bytes(path, "Pss"));
         snprintf(path, sizeof path, "/proc/%d/status", (int)list[i]);
         add(&tree->peak_bytes, text_field_bytes(path, "VmHWM"));
-        count = children_append(list[i], list, count);
     }
 }
 

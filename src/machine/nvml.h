@@ -2,7 +2,7 @@
  * does and holds at the moment. It makes no CUDA context and takes no memory on the card.
  *
  * What a card, a driver or a container does not tell is not known, and says why; nothing here ends
- * a run. Not for use from several threads at once. */
+ * a run. A library that is open may be asked from several threads. */
 #ifndef PRONY_MACHINE_NVML_H
 #define PRONY_MACHINE_NVML_H
 

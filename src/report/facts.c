@@ -21,10 +21,27 @@ static const char *size_text(int64_t parameters, struct arena *arena)
     return arena_printf(arena, "%.*f%s", decimals, value, units[i].letter);
 }
 
+static enum status gpu_read(struct run_facts *facts, const struct record_run *run,
+                            struct arena *arena, struct error *err)
+{
+    if (!run->plan || !*run->plan)
+        return STATUS_OK;
+    json_t *plan = json_parse(run->plan, strlen(run->plan), "the run's plan", err);
+    if (!plan)
+        return err->status;
+    const char *gpu = json_string_value(json_object_get(plan, "gpu"));
+    if (gpu)
+        facts->gpu = text_clean(arena, gpu);
+    json_decref(plan);
+    return facts->gpu ? STATUS_OK : error_no_memory(err, sizeof *facts);
+}
+
 enum status run_facts_make(struct run_facts *facts, const struct record_run *run,
                            struct arena *arena, struct error *err)
 {
-    *facts = (struct run_facts){"", ""};
+    *facts = (struct run_facts){"", "", ""};
+    if (gpu_read(facts, run, arena, err))
+        return err->status;
     if (!run->manifest || !*run->manifest)
         return STATUS_OK;
     json_t *manifest = json_parse(run->manifest, strlen(run->manifest), "the run's manifest", err);

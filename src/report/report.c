@@ -62,7 +62,8 @@ static const char *plural(size_t count)
     return count == 1 ? "" : "s";
 }
 
-/* "Run 7: SmolLM2.gguf (135M), 10 blocks, 20 tokens after a prompt of 64, interrupted". */
+/* "Run 7: SmolLM2.gguf (135M) on NVIDIA H200, 10 blocks, 20 tokens after a prompt of 64,
+ * interrupted". */
 static enum status put_caption(const struct summary *summary, const struct report_options *options,
                                FILE *stream, struct error *err)
 {
@@ -72,8 +73,9 @@ static enum status put_caption(const struct summary *summary, const struct repor
     enum status status = run_facts_make(&facts, run, &arena, err);
     const char *model = "", *tokens = "", *state = "";
     if (!status && *facts.model)
-        model = arena_printf(&arena, "%s%s%s%s, ", facts.model, *facts.model_size ? " (" : "",
-                             facts.model_size, *facts.model_size ? ")" : "");
+        model = arena_printf(&arena, "%s%s%s%s%s%s, ", facts.model, *facts.model_size ? " (" : "",
+                             facts.model_size, *facts.model_size ? ")" : "",
+                             *facts.gpu ? " on " : "", facts.gpu);
     if (!status && summary->iterations)
         tokens = arena_printf(&arena, ", %zu token%s after a prompt of %zu", summary->iterations,
                               plural(summary->iterations), summary->prompt_tokens);

@@ -46,7 +46,7 @@ class Gpu(unittest.TestCase):
         engine_write(cls.root / "engines", "both", ["cpu", "cuda"])
         engine_write(cls.root / "engines", "old", ["cpu"])
 
-    def prony(self, *words, status=0, library=FAKE, fake=""):
+    def prony(self, *words, status=0, library=FAKE, fake="", nvml=""):
         run = subprocess.run(
             [PRONY, *map(str, words)],
             env=os.environ
@@ -56,6 +56,7 @@ class Gpu(unittest.TestCase):
                 "PRONY_ENGINE_PATH": str(self.root / "engines"),
                 "LD_LIBRARY_PATH": str(library),
                 "FAKE_CUDA": fake,
+                "FAKE_NVML": nvml,
             },
             capture_output=True,
             text=True,
@@ -97,6 +98,11 @@ class Devices(Gpu):
         plan = self.bench("--device", "cuda", "--dry-run").stdout
         self.assertIn("cuda: Fake GPU", plan)
 
+    def test_the_report_names_the_card(self):
+        shown = self.bench("--device", "cuda", "--framework", "both", nvml="tree=50000000").stdout
+        self.assertRegex(shown, r"tiny.gguf \(\w+\) on Fake GPU, 1 block")
+        self.assertRegex(shown, r"Device Memory \(GB\) +0\.0500")
+
     def test_what_cannot_use_it_stays_as_a_row(self):
         run = self.bench_json("--device", "cuda:0", "--framework", "old", "both")
         old, both = run["results"]
@@ -137,6 +143,32 @@ class Bandwidth(Gpu):
         metrics = run["results"][0]["metrics"]
         self.assertIsNone(metrics["bandwidth_gb_per_second"]["value"])
         self.assertIsNotNone(metrics["tpot_ms"]["value"])
+
+
+class Hint(Gpu):
+    def test_a_gpu_that_is_not_used_is_mentioned(self):
+        hint = "Hint: this machine has a GPU (Fake GPU)"
+        words = ("--framework", "both")
+        self.assertIn(hint, self.bench(*words).stderr)
+        self.assertNotIn("Hint", self.bench(*words, "--device", "cpu").stderr)
+        self.assertNotIn("Hint", self.bench(*words, nvml="count=0").stderr)
+        self.assertNotIn("Hint", self.bench(*words, library="").stderr)
+
+
+class Memory(Gpu):
+    def run_metrics(self, **options):
+        run = self.bench_json("--device", "cuda", "--framework", "both", **options)
+        return run["results"][0]["metrics"]
+
+    def test_is_measured_by_the_host(self):
+        metrics = self.run_metrics(nvml="used=5000000 tree=40000000")
+        self.assertAlmostEqual(metrics["device_memory_gb"]["value"], 0.04)
+        self.assertAlmostEqual(metrics["peak_memory_gb"]["value"], 0.04)
+
+    def test_without_nvml_the_engine_s_word_stands(self):
+        metrics = self.run_metrics(nvml="nvmlInit_v2=9")
+        self.assertIsNone(metrics["device_memory_gb"]["value"])
+        self.assertIsNotNone(metrics["peak_memory_gb"]["value"])
 
 
 if __name__ == "__main__":
