@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 BENCH ?=
 TESTS ?=
 
-.PHONY: release test aarch64 bench lint format fuzz install clean help simulation
+.PHONY: release test test-gpu aarch64 bench lint format fuzz install clean help simulation
 
 release: ## build build/release/prony (what plain `make` does)
 	@scripts/bootstrap build
@@ -15,6 +15,11 @@ test: ## build with sanitizers and run every test; TESTS=PATTERN for some of the
 	@scripts/bootstrap test
 	@scripts/build test $(JOBS)
 	ctest --test-dir build/test --output-on-failure -j2 $(if $(TESTS),-R '$(TESTS)')
+
+test-gpu: ## run the tests that need an NVIDIA GPU, without sanitizers
+	@scripts/bootstrap test
+	@scripts/build gpu $(JOBS)
+	ctest --test-dir build/gpu --output-on-failure -L gpu -V
 
 aarch64: ## test the kernels for 64-bit Arm, under emulation
 	@scripts/test-aarch64

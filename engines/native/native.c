@@ -18,7 +18,7 @@ struct native {
     struct llama *llama;
     float *logits;                      /* [LOGITS_AT_ONCE, vocabulary] */
     struct llama_candidate *candidates; /* [vocabulary] */
-    char detail[96];
+    char detail[128];
 };
 
 static const struct {
@@ -62,9 +62,6 @@ static void native_unload(void *state)
 static int precision_choose(const struct prony_load *request, struct prony_error *error)
 {
     const size_t count = sizeof precisions / sizeof precisions[0];
-    if (strcmp(request->device, "cpu") != 0)
-        return prony_fail(error, "unsupported", "Use --device cpu.",
-                          "the native engine runs on the CPU, not on \"%s\"", request->device);
     if (*request->quantize || request->shard > 1)
         return prony_fail(error, "unsupported", "",
                           "the native engine can neither quantise nor shard");
@@ -120,8 +117,10 @@ static enum status weights_load(struct native *native, const struct prony_load *
     phase_add(result, "open", start_ns);
     start_ns = prony_now_ns();
     size_t vocabulary = native->model.config.vocabulary;
-    struct llama_options options = {
-        .precision = precision, .context = request->context, .threads = request->threads};
+    struct llama_options options = {.precision = precision,
+                                    .context = request->context,
+                                    .threads = request->threads,
+                                    .device = request->device};
     native->logits = malloc(LOGITS_AT_ONCE * vocabulary * sizeof *native->logits);
     native->candidates = malloc(vocabulary * sizeof *native->candidates);
     if (!native->logits || !native->candidates)
@@ -145,9 +144,14 @@ static int native_load(void **state, const struct prony_load *request, struct pr
         native_unload(native);
         return fail(error, &err);
     }
-    sources_drop(&native->model, precisions[choice].type);
-    snprintf(native->detail, sizeof native->detail, "%s kernels, %u threads",
-             llama_kernels(native->llama), llama_threads(native->llama));
+    const char *card = llama_device(native->llama);
+    sources_drop(&native->model, card ? TENSOR_TYPES : precisions[choice].type);
+    if (card)
+        snprintf(native->detail, sizeof native->detail, "%s kernels, %s",
+                 llama_kernels(native->llama), card);
+    else
+        snprintf(native->detail, sizeof native->detail, "%s kernels, %u threads",
+                 llama_kernels(native->llama), llama_threads(native->llama));
     result->weight_bytes = llama_weight_bytes(native->llama);
     result->kv_token_bytes = llama_cache_bytes(native->llama) / request->context;
     result->vocabulary = native->model.config.vocabulary;
@@ -161,16 +165,11 @@ static int native_load(void **state, const struct prony_load *request, struct pr
 static int generate_greedy(struct native *native, const struct prony_generate *request,
                            struct error *err)
 {
-    const int32_t *ids = request->prompt;
-    uint32_t count = (uint32_t)request->prompt_count;
-    int32_t next;
-    do {
-        if (llama_next(native->llama, ids, count, &next, err))
-            return -1;
-        ids = &next;
-        count = 1;
-    } while (!request->on_token(request->on_token_context, next));
-    return 0;
+    return llama_generate(native->llama, request->prompt, (uint32_t)request->prompt_count,
+                          (uint32_t)request->tokens, request->on_token, request->on_token_context,
+                          err) != STATUS_OK
+               ? -1
+               : 0;
 }
 
 static int generate_sampled(struct native *native, const struct prony_generate *request,

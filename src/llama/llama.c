@@ -1,15 +1,20 @@
 #include "llama/llama.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "llama/cuda/cuda_llama.h"
 #include "llama/forward.h"
 
 struct llama {
+    struct cuda_llama *cuda; /* NULL on the CPU, which the next five are for */
     const struct kernels *kernels;
     struct pool *pool;
     struct weights weights;
     struct cache cache;
     struct forward forward;
+    uint64_t weight_bytes, token_bytes, position_bytes;
+    uint32_t context, vocabulary;
     float *logits; /* [vocabulary], for llama_next */
     uint32_t position;
 };
@@ -31,6 +36,45 @@ static enum status options_check(const struct model *model, const struct llama_o
     return STATUS_OK;
 }
 
+static enum status cpu_load(struct llama *llama, const struct model *model,
+                            const struct llama_options *options, struct error *err)
+{
+    enum status status = kernels_find(&llama->kernels, options->kernels, err);
+    if (status != STATUS_OK)
+        return status;
+    status = pool_open(&llama->pool, options->threads, err);
+    if (status != STATUS_OK)
+        return status;
+    status =
+        weights_load(&llama->weights, model, options->precision, llama->kernels, llama->pool, err);
+    if (status != STATUS_OK)
+        return status;
+    status = cache_init(&llama->cache, &model->config, options->context, options->precision, err);
+    if (status != STATUS_OK)
+        return status;
+    llama->weight_bytes = llama->weights.bytes;
+    llama->token_bytes = llama->weights.token_bytes;
+    llama->position_bytes = llama->cache.position_bytes;
+    llama->forward = (struct forward){.kernels = llama->kernels,
+                                      .pool = llama->pool,
+                                      .weights = &llama->weights,
+                                      .cache = &llama->cache};
+    return forward_init(&llama->forward, model, err);
+}
+
+static enum status cuda_load(struct llama *llama, const struct model *model,
+                             const struct llama_options *options, struct error *err)
+{
+    enum status status = cuda_llama_load(&llama->cuda, model, options, err);
+    if (status != STATUS_OK)
+        return status;
+    struct cuda_llama_facts facts = cuda_llama_facts(llama->cuda);
+    llama->weight_bytes = facts.weight_bytes;
+    llama->token_bytes = facts.token_bytes;
+    llama->position_bytes = facts.position_bytes;
+    return STATUS_OK;
+}
+
 enum status llama_load(struct llama **out, const struct model *model,
                        const struct llama_options *options, struct error *err)
 {
@@ -41,43 +85,28 @@ enum status llama_load(struct llama **out, const struct model *model,
     struct llama *llama = calloc(1, sizeof *llama);
     if (!llama)
         return error_no_memory(err, sizeof *llama);
-    status = kernels_find(&llama->kernels, options->kernels, err);
-    if (status != STATUS_OK)
-        goto cleanup;
-    status = pool_open(&llama->pool, options->threads, err);
-    if (status != STATUS_OK)
-        goto cleanup;
-    status =
-        weights_load(&llama->weights, model, options->precision, llama->kernels, llama->pool, err);
-    if (status != STATUS_OK)
-        goto cleanup;
-    status = cache_init(&llama->cache, &model->config, options->context, options->precision, err);
-    if (status != STATUS_OK)
-        goto cleanup;
-    llama->forward = (struct forward){.kernels = llama->kernels,
-                                      .pool = llama->pool,
-                                      .weights = &llama->weights,
-                                      .cache = &llama->cache};
-    status = forward_init(&llama->forward, model, err);
-    if (status != STATUS_OK)
-        goto cleanup;
-    llama->logits = calloc(model->config.vocabulary, sizeof *llama->logits);
-    if (!llama->logits) {
-        status = error_no_memory(err, model->config.vocabulary * sizeof *llama->logits);
-        goto cleanup;
+    llama->context = options->context;
+    llama->vocabulary = model->config.vocabulary;
+    llama->logits = calloc(llama->vocabulary, sizeof *llama->logits);
+    if (!llama->logits)
+        status = error_no_memory(err, llama->vocabulary * sizeof *llama->logits);
+    else if (options->device && strcmp(options->device, "cpu") != 0)
+        status = cuda_load(llama, model, options, err);
+    else
+        status = cpu_load(llama, model, options, err);
+    if (status != STATUS_OK) {
+        llama_free(llama);
+        return status;
     }
     *out = llama;
     return STATUS_OK;
-
-cleanup:
-    llama_free(llama);
-    return status;
 }
 
 void llama_free(struct llama *llama)
 {
     if (!llama)
         return;
+    cuda_llama_free(llama->cuda);
     forward_free(&llama->forward);
     cache_free(&llama->cache);
     weights_free(&llama->weights);
@@ -98,38 +127,42 @@ uint32_t llama_position(const struct llama *llama)
 
 const char *llama_kernels(const struct llama *llama)
 {
-    return llama->kernels->name;
+    return llama->cuda ? cuda_llama_facts(llama->cuda).kernels : llama->kernels->name;
+}
+
+const char *llama_device(const struct llama *llama)
+{
+    return llama->cuda ? cuda_llama_facts(llama->cuda).device : NULL;
 }
 
 uint32_t llama_threads(const struct llama *llama)
 {
-    return pool_threads(llama->pool);
+    return llama->cuda ? 1 : pool_threads(llama->pool);
 }
 
 uint64_t llama_bytes_per_token(const struct llama *llama, uint32_t position)
 {
-    return llama->weights.token_bytes + llama->cache.position_bytes * position;
+    return llama->token_bytes + llama->position_bytes * position;
 }
 
 uint64_t llama_weight_bytes(const struct llama *llama)
 {
-    return llama->weights.bytes;
+    return llama->weight_bytes;
 }
 
 uint64_t llama_cache_bytes(const struct llama *llama)
 {
-    return llama->cache.position_bytes * llama->cache.context;
+    return llama->position_bytes * llama->context;
 }
 
 static enum status ids_check(const struct llama *llama, const int32_t *ids, uint32_t count,
                              struct error *err)
 {
-    size_t context = llama->cache.context;
-    uint32_t vocabulary = llama->forward.config.vocabulary;
+    uint32_t context = llama->context, vocabulary = llama->vocabulary;
     if (count == 0)
         return error_set(err, STATUS_USAGE, "there is no token to compute");
     if (count > context - llama->position) {
-        error_set(err, STATUS_USAGE, "the context is full: %u tokens after %u do not fit into %zu",
+        error_set(err, STATUS_USAGE, "the context is full: %u tokens after %u do not fit into %u",
                   count, llama->position, context);
         return error_remedy(err, "Load the model with a larger context, or send fewer tokens.");
     }
@@ -143,25 +176,36 @@ static enum status ids_check(const struct llama *llama, const int32_t *ids, uint
     return STATUS_OK;
 }
 
+static void cpu_forward(struct llama *llama, const int32_t *ids, uint32_t count, float *logits,
+                        int all_logits)
+{
+    for (uint32_t done = 0; done < count;) {
+        uint32_t block = count - done < BLOCK_TOKENS ? count - done : BLOCK_TOKENS;
+        bool last = done + block == count;
+        uint32_t rows = all_logits ? block : 1;
+        float *to = !logits      ? NULL
+                    : all_logits ? logits + (size_t)done * llama->vocabulary
+                    : last       ? logits
+                                 : NULL;
+        forward_block(&llama->forward, ids + done, block, llama->position + done, to, rows);
+        done += block;
+    }
+}
+
 enum status llama_forward(struct llama *llama, const int32_t *ids, uint32_t count, float *logits,
                           int all_logits, struct error *err)
 {
     enum status status = ids_check(llama, ids, count, err);
     if (status != STATUS_OK)
         return status;
-    for (uint32_t done = 0; done < count;) {
-        uint32_t block = count - done < BLOCK_TOKENS ? count - done : BLOCK_TOKENS;
-        bool last = done + block == count;
-        uint32_t rows = all_logits ? block : 1;
-        float *to = !logits      ? NULL
-                    : all_logits ? logits + (size_t)done * llama->forward.config.vocabulary
-                    : last       ? logits
-                                 : NULL;
-        forward_block(&llama->forward, ids + done, block, llama->position, to, rows);
-        llama->position += block;
-        done += block;
-    }
-    return STATUS_OK;
+    if (llama->cuda)
+        status =
+            cuda_llama_forward(llama->cuda, ids, count, llama->position, logits, all_logits, err);
+    else
+        cpu_forward(llama, ids, count, logits, all_logits);
+    if (status == STATUS_OK)
+        llama->position += count;
+    return status;
 }
 
 enum status llama_next(struct llama *llama, const int32_t *ids, uint32_t count, int32_t *next,
@@ -172,8 +216,46 @@ enum status llama_next(struct llama *llama, const int32_t *ids, uint32_t count, 
         return status;
     const float *logits = llama->logits;
     uint32_t best = 0;
-    for (uint32_t i = 1; i < llama->forward.config.vocabulary; i++)
+    for (uint32_t i = 1; i < llama->vocabulary; i++)
         best = logits[i] > logits[best] ? i : best;
     *next = (int32_t)best;
+    return STATUS_OK;
+}
+
+/* Whether tokens - 1 ids fit behind count others. */
+static enum status room_check(const struct llama *llama, uint32_t count, uint32_t tokens,
+                              struct error *err)
+{
+    uint32_t left = llama->context - llama->position - count;
+    if (tokens > 0 && tokens - 1 <= left)
+        return STATUS_OK;
+    error_set(err, STATUS_USAGE, "the context is full: there is room for %u tokens, not for %u",
+              left + 1, tokens);
+    return error_remedy(err, "Load the model with a larger context, or ask for fewer tokens.");
+}
+
+enum status llama_generate(struct llama *llama, const int32_t *ids, uint32_t count, uint32_t tokens,
+                           llama_on_token *on_token, void *context, struct error *err)
+{
+    enum status status = ids_check(llama, ids, count, err);
+    if (status == STATUS_OK)
+        status = room_check(llama, count, tokens, err);
+    if (status != STATUS_OK)
+        return status;
+    if (llama->cuda) {
+        uint32_t made;
+        status = cuda_llama_generate(llama->cuda, ids, count, llama->position, tokens, on_token,
+                                     context, &made, err);
+        llama->position += made ? count + made - 1 : 0;
+        return status;
+    }
+    int32_t next;
+    for (uint32_t i = 0; i < tokens; i++) {
+        status = llama_next(llama, ids, count, &next, err);
+        if (status != STATUS_OK || on_token(context, next))
+            return status;
+        ids = &next;
+        count = 1;
+    }
     return STATUS_OK;
 }

@@ -1,4 +1,4 @@
-/* The native engine: a Llama model on the CPU, one sequence, float32 accumulation.
+/* The native engine: a Llama model on the CPU or an NVIDIA GPU, one sequence, float32 accumulation.
  *
  * Linked by engines/native alone (and its tests and perf programs): the benchmark sees it, like
  * any engine, through the worker protocol. */
@@ -18,6 +18,7 @@ struct llama_options {
     uint32_t context;               /* positions of KV cache to allocate */
     uint32_t threads;               /* 0: the cores that this process may run on */
     const char *kernels;            /* "c", "avx2", "avx512", "neon"; NULL: the machine's best */
+    const char *device;             /* "cpu", "cuda", "cuda:N"; NULL is the CPU */
 };
 
 struct llama; /* weights, KV cache, thread pool and scratch */
@@ -31,9 +32,11 @@ void llama_free(struct llama *llama);
 void llama_reset(struct llama *llama);
 /* Tokens in the KV cache. */
 uint32_t llama_position(const struct llama *llama);
-/* The kernel table that was picked: "avx512", ... */
+/* The kernel table that was picked: "avx512", "cuda persistent", ... */
 const char *llama_kernels(const struct llama *llama);
-/* Threads that work on a token. */
+/* The card's name; NULL on the CPU. */
+const char *llama_device(const struct llama *llama);
+/* Threads that work on a token; 1 when a card does. */
 uint32_t llama_threads(const struct llama *llama);
 /* Bytes that one decode step must read at a position: weights, plus the KV cache so far. */
 uint64_t llama_bytes_per_token(const struct llama *llama, uint32_t position);
@@ -50,5 +53,13 @@ enum status llama_forward(struct llama *llama, const int32_t *ids, uint32_t coun
 /* Appends ids and returns the greedy next id: argmax, the lowest id on ties. */
 enum status llama_next(struct llama *llama, const int32_t *ids, uint32_t count, int32_t *next,
                        struct error *err);
+
+/* Told of each id as it is there; non-zero ends the generation. */
+typedef int llama_on_token(void *context, int32_t id);
+
+/* Appends ids and generates up to tokens greedy ids, each of which but the last is appended. On a
+ * GPU the loop runs there. STATUS_USAGE also when ids and tokens - 1 do not fit the context. */
+enum status llama_generate(struct llama *llama, const int32_t *ids, uint32_t count, uint32_t tokens,
+                           llama_on_token *on_token, void *context, struct error *err);
 
 #endif

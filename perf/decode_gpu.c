@@ -1,0 +1,102 @@
+/* Decode and prefill of a model by the native engine on a GPU:
+ *
+ *   build/release/perf/decode_gpu MODEL [PRECISION [CONTEXT...]]
+ *
+ * PRECISION is f32, f16 or bf16 (the default). For each context the prompt is that long, and what
+ * is shown is the median time of a token after it, three runs each, with the bytes that must be
+ * read for it over that time; and the time from the prompt's hand-over to the first id. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "llama/llama.h"
+
+enum { RUNS = 3, TOKENS = 65 };
+
+struct stamps {
+    int64_t ns[TOKENS];
+    uint32_t count;
+};
+
+static int stamp(void *context, int32_t id)
+{
+    struct stamps *stamps = context;
+    (void)id;
+    stamps->ns[stamps->count++] = clock_now_ns();
+    return 0;
+}
+
+static enum status measure(struct llama *llama, const int32_t *ids, uint32_t prompt,
+                           struct error *err)
+{
+    for (int run = 0; run <= RUNS; run++) {
+        struct stamps s = {.count = 0};
+        llama_reset(llama);
+        int64_t begin = clock_now_ns();
+        if (llama_generate(llama, ids, prompt, TOKENS, stamp, &s, err) != STATUS_OK)
+            return err->status;
+        double ms = (double)(s.ns[TOKENS - 1] - s.ns[0]) / (TOKENS - 1) / 1e6;
+        uint64_t bytes = llama_bytes_per_token(llama, prompt + TOKENS / 2);
+        if (run > 0)
+            printf("%8u %9.2f ms %9.4f ms/token %8.1f tok/s %8.1f GB/s\n", prompt,
+                   (double)(s.ns[0] - begin) / 1e6, ms, 1e3 / ms, (double)bytes / ms / 1e6);
+        fflush(stdout);
+    }
+    return STATUS_OK;
+}
+
+static enum status run(const char *path, enum llama_precision precision, int contexts, char **list,
+                       struct error *err)
+{
+    struct model model;
+    struct llama *llama;
+    enum status status = model_open(&model, path, err);
+    if (status != STATUS_OK)
+        return status;
+    uint32_t most = 0;
+    for (int i = 0; i < contexts; i++) {
+        uint32_t prompt = (uint32_t)strtoul(list[i], NULL, 10);
+        most = prompt > most ? prompt : most;
+    }
+    int32_t *ids = calloc(most + 1, sizeof *ids);
+    for (uint32_t i = 0; ids && i < most; i++)
+        ids[i] = (int32_t)((i * 7919u + 13) % model.config.vocabulary);
+    struct llama_options options = {
+        .precision = precision, .context = most + TOKENS, .device = "cuda"};
+    int64_t begin = clock_now_ns();
+    status = llama_load(&llama, &model, &options, err);
+    double seconds = (double)(clock_now_ns() - begin) / 1e9;
+    if (status == STATUS_OK) {
+        printf("%s, %s: %.3f GB of weights in %.3f s (%.2f GB/s)\n", llama_device(llama),
+               llama_kernels(llama), (double)llama_weight_bytes(llama) / 1e9, seconds,
+               (double)llama_weight_bytes(llama) / 1e9 / seconds);
+        printf("  prompt first token         decode\n");
+        for (int i = 0; i < contexts && status == STATUS_OK; i++)
+            status = measure(llama, ids, (uint32_t)strtoul(list[i], NULL, 10), err);
+        llama_free(llama);
+    }
+    free(ids);
+    model_close(&model);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    char small[] = "128", medium[] = "1024", large[] = "4096", huge[] = "16384";
+    char *contexts[] = {small, medium, large, huge};
+    struct error err;
+    if (argc < 2) {
+        fputs("usage: decode_gpu MODEL [f32|f16|bf16 [CONTEXT...]]\n", stderr);
+        return 1;
+    }
+    const char *name = argc > 2 ? argv[2] : "bf16";
+    enum llama_precision precision = strcmp(name, "f32") == 0   ? LLAMA_F32
+                                     : strcmp(name, "f16") == 0 ? LLAMA_F16
+                                                                : LLAMA_BF16;
+    enum status status = argc > 3 ? run(argv[1], precision, argc - 3, argv + 3, &err)
+                                  : run(argv[1], precision, 4, contexts, &err);
+    if (status != STATUS_OK)
+        error_print(&err, stderr);
+    return status == STATUS_OK ? 0 : 1;
+}

@@ -1,0 +1,71 @@
+#include "llama/cuda/card.h"
+
+#include <stdio.h>
+
+enum status card_open(struct card *card, const char *device, struct error *err)
+{
+    *card = (struct card){0};
+    enum status status = cuda_open(&card->cuda, err);
+    if (status != STATUS_OK)
+        return status;
+    status = cuda_device_find(&card->cuda, device, &card->device, err);
+    if (status == STATUS_OK)
+        status = cuda_context_use(&card->cuda, &card->device, err);
+    if (status == STATUS_OK) {
+        card->in_context = true;
+        status = cuda_check(&card->cuda,
+                            card->cuda.StreamCreate(&card->stream, CUDA_STREAM_NON_BLOCKING), err,
+                            "make a stream on %s", card->device.name);
+    }
+    if (status != STATUS_OK)
+        card_close(card);
+    return status;
+}
+
+void card_close(struct card *card)
+{
+    for (size_t i = 0; i < card->modules; i++)
+        card->cuda.ModuleUnload(card->module[i]);
+    if (card->stream)
+        card->cuda.StreamDestroy(card->stream);
+    if (card->in_context)
+        card->cuda.DevicePrimaryCtxRelease(card->device.device);
+    cuda_close(&card->cuda);
+    *card = (struct card){0};
+}
+
+enum status card_load(struct card *card, const struct fatbin *fatbin, struct cuda_module **module,
+                      struct error *err)
+{
+    enum status status = cuda_module_load(&card->cuda, fatbin, &card->device, module, err);
+    if (status == STATUS_OK)
+        card->module[card->modules++] = *module;
+    return status;
+}
+
+enum status card_kernel(const struct card *card, struct cuda_module *module, const char *name,
+                        int type, struct cuda_function **function, struct error *err)
+{
+    static const char *const types[] = {
+        [LLAMA_F32] = "f32", [LLAMA_F16] = "f16", [LLAMA_BF16] = "bf16"};
+    char full[64];
+    snprintf(full, sizeof full, "%s%s%s", name, type < 0 ? "" : "_", type < 0 ? "" : types[type]);
+    return cuda_check(&card->cuda, card->cuda.ModuleGetFunction(function, module, full), err,
+                      "find the kernel %s", full);
+}
+
+enum status card_launch(const struct card *card, struct cuda_function *function, uint32_t grid_x,
+                        uint32_t grid_y, uint32_t threads, uint32_t shared_bytes, void **arguments,
+                        struct error *err)
+{
+    return cuda_check(&card->cuda,
+                      card->cuda.LaunchKernel(function, grid_x, grid_y, 1, threads, 1, 1,
+                                              shared_bytes, card->stream, arguments, NULL),
+                      err, "start a kernel on %s", card->device.name);
+}
+
+enum status card_wait(const struct card *card, struct error *err)
+{
+    return cuda_check(&card->cuda, card->cuda.StreamSynchronize(card->stream), err, "compute on %s",
+                      card->device.name);
+}

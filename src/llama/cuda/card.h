@@ -1,0 +1,37 @@
+/* An NVIDIA GPU with the engine's kernels in it. */
+#ifndef PRONY_LLAMA_CUDA_CARD_H
+#define PRONY_LLAMA_CUDA_CARD_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "gpu/cuda.h"
+#include "llama/llama.h"
+
+struct card {
+    struct cuda cuda;
+    struct cuda_device device;
+    bool in_context;
+    struct cuda_module *module[3];
+    size_t modules;
+    struct cuda_stream *stream;
+};
+
+/* device is "cuda" or "cuda:N". A zeroed card may be closed. */
+enum status card_open(struct card *card, const char *device, struct error *err);
+void card_close(struct card *card);
+
+/* Loads one file of kernels; what is loaded is let go by card_close. */
+enum status card_load(struct card *card, const struct fatbin *fatbin, struct cuda_module **module,
+                      struct error *err);
+/* The kernel NAME, or NAME_TYPE for a type of -1 or more. */
+enum status card_kernel(const struct card *card, struct cuda_module *module, const char *name,
+                        int type, struct cuda_function **function, struct error *err);
+
+/* A launch on the card's stream; arguments are pointers to the kernel's. */
+enum status card_launch(const struct card *card, struct cuda_function *function, uint32_t grid_x,
+                        uint32_t grid_y, uint32_t threads, uint32_t shared_bytes, void **arguments,
+                        struct error *err);
+enum status card_wait(const struct card *card, struct error *err);
+
+#endif

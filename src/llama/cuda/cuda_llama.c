@@ -1,0 +1,304 @@
+#include "llama/cuda/cuda_llama.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "llama/cpu/kernels.h"
+#include "llama/cuda/decode.h"
+#include "llama/cuda/portable.h"
+#include "llama/cuda/upload.h"
+
+enum {
+    LOGIT_ROWS = 32, /* of logits in device memory at a time */
+    ASK_NS = 200000, /* between two questions whether the card still works */
+    NO_ID = -1
+};
+
+/* Memory of the host that the card writes to: what it tells while it works. */
+struct mailbox {
+    volatile uint32_t *stop;
+    volatile int32_t *ids; /* [context + 1] */
+    cuda_pointer stop_at, ids_at;
+    void *memory;
+};
+
+struct cuda_llama {
+    struct card card;
+    struct device_weights weights;
+    struct device_model model;
+    struct portable portable;
+    struct decode decode;
+    struct mailbox mailbox;
+    cuda_pointer cache, logits, frequency, next;
+    uint64_t position_bytes;
+};
+
+static enum status cache_get(struct cuda_llama *l, struct error *err)
+{
+    const struct cuda_shape *s = &l->model.shape;
+    uint64_t half = (uint64_t)s->kv_heads * s->head_size * l->model.cache_element * s->layers;
+    l->position_bytes = 2 * half;
+    if (__builtin_mul_overflow(half, s->context, &half) || half > SIZE_MAX / 4) {
+        error_set(err, STATUS_NO_MEMORY, "no memory for the keys and values of %u positions",
+                  s->context);
+        return error_remedy(err, "Ask for a smaller context.");
+    }
+    enum status status = cuda_memory_get(&l->card.cuda, 2 * half, &l->cache, err);
+    l->model.keys = l->cache;
+    l->model.values = l->cache + half;
+    return status;
+}
+
+static enum status mailbox_open(struct cuda_llama *l, struct error *err)
+{
+    enum { IDS_OFFSET = 64 };
+    const struct cuda *cuda = &l->card.cuda;
+    size_t bytes = IDS_OFFSET + ((size_t)l->model.shape.context + 1) * sizeof(int32_t);
+    cuda_pointer at = 0;
+    cuda_result result = cuda->MemHostAlloc(&l->mailbox.memory, bytes, CUDA_HOST_MAPPED);
+    if (!result)
+        result = cuda->MemHostGetDevicePointer(&at, l->mailbox.memory, 0);
+    if (result)
+        return cuda_check(cuda, result, err, "share %zu bytes with %s", bytes, l->card.device.name);
+    l->mailbox.stop = l->mailbox.memory;
+    l->mailbox.ids = (volatile int32_t *)((char *)l->mailbox.memory + IDS_OFFSET);
+    l->mailbox.stop_at = at;
+    l->mailbox.ids_at = at + IDS_OFFSET;
+    return STATUS_OK;
+}
+
+/* Rope's frequencies, the logits and the next id. */
+static enum status buffers_get(struct cuda_llama *l, const struct model *model, struct error *err)
+{
+    enum { ALIGN_BYTES = 256 };
+    size_t half = model->config.head_size / 2;
+    size_t logits = (size_t)LOGIT_ROWS * model->config.vocabulary * sizeof(float);
+    size_t frequencies = (half * sizeof(float) + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+    float *frequency = calloc(half, sizeof *frequency);
+    if (!frequency)
+        return error_no_memory(err, half * sizeof *frequency);
+    model_rope_frequencies(model, frequency);
+    enum status status =
+        cuda_memory_get(&l->card.cuda, frequencies + ALIGN_BYTES + logits, &l->frequency, err);
+    if (status == STATUS_OK) {
+        l->model.frequency = l->frequency;
+        l->next = l->frequency + frequencies;
+        l->logits = l->next + ALIGN_BYTES;
+        status =
+            cuda_check(&l->card.cuda,
+                       l->card.cuda.MemcpyHtoD(l->frequency, frequency, half * sizeof *frequency),
+                       err, "copy to %s", l->card.device.name);
+    }
+    free(frequency);
+    return status;
+}
+
+enum status cuda_llama_load(struct cuda_llama **out, const struct model *model,
+                            const struct llama_options *options, struct error *err)
+{
+    const struct model_config *c = &model->config;
+    *out = NULL;
+    struct cuda_llama *l = calloc(1, sizeof *l);
+    if (!l)
+        return error_no_memory(err, sizeof *l);
+    l->model = (struct device_model){
+        .shape = {c->hidden_size, c->layers, c->heads, c->kv_heads, c->head_size, c->ffn_size,
+                  c->vocabulary, options->context, c->norm_eps},
+        .precision = options->precision,
+        .element = llama_precision_bytes(options->precision),
+        .cache_element = options->precision == LLAMA_F32 ? 4 : 2,
+    };
+    enum status status = card_open(&l->card, options->device, err);
+    if (status == STATUS_OK)
+        status =
+            weights_upload(&l->weights, &l->card, model, options->precision, options->threads, err);
+    if (status == STATUS_OK)
+        status = cache_get(l, err);
+    if (status == STATUS_OK)
+        status = buffers_get(l, model, err);
+    if (status == STATUS_OK)
+        status = mailbox_open(l, err);
+    l->model.weights = l->weights.at;
+    if (status == STATUS_OK)
+        status = portable_open(&l->portable, &l->card, &l->model, err);
+    if (status == STATUS_OK)
+        status = decode_open(&l->decode, &l->card, &l->model, err);
+    if (status != STATUS_OK) {
+        cuda_llama_free(l);
+        return status;
+    }
+    *out = l;
+    return STATUS_OK;
+}
+
+void cuda_llama_free(struct cuda_llama *l)
+{
+    if (!l)
+        return;
+    if (l->card.in_context) {
+        decode_close(&l->decode, &l->card);
+        portable_close(&l->portable, &l->card);
+        weights_release(&l->weights, &l->card);
+        if (l->cache)
+            l->card.cuda.MemFree(l->cache);
+        if (l->frequency)
+            l->card.cuda.MemFree(l->frequency);
+        if (l->mailbox.memory)
+            l->card.cuda.MemFreeHost(l->mailbox.memory);
+        card_close(&l->card);
+    }
+    free(l);
+}
+
+struct cuda_llama_facts cuda_llama_facts(const struct cuda_llama *l)
+{
+    return (struct cuda_llama_facts){
+        .kernels = l->decode.kernel ? "cuda persistent" : "cuda portable",
+        .device = l->card.device.name,
+        .weight_bytes = l->weights.bytes,
+        .token_bytes = l->weights.token_bytes,
+        .position_bytes = l->position_bytes,
+    };
+}
+
+static enum status ids_send(struct cuda_llama *l, const int32_t *ids, uint32_t count,
+                            struct error *err)
+{
+    return cuda_check(
+        &l->card.cuda,
+        l->card.cuda.MemcpyHtoDAsync(l->portable.ids, ids, count * sizeof *ids, l->card.stream),
+        err, "send ids to %s", l->card.device.name);
+}
+
+static enum status logits_fetch(struct cuda_llama *l, float *logits, uint32_t rows,
+                                struct error *err)
+{
+    size_t bytes = (size_t)rows * l->model.shape.vocabulary * sizeof *logits;
+    enum status status = cuda_check(
+        &l->card.cuda, l->card.cuda.MemcpyDtoHAsync(logits, l->logits, bytes, l->card.stream), err,
+        "fetch logits from %s", l->card.device.name);
+    return status == STATUS_OK ? card_wait(&l->card, err) : status;
+}
+
+/* Starts the computation of a block of ids. */
+static enum status block_start(struct cuda_llama *l, const int32_t *ids, uint32_t count,
+                               uint32_t position, uint32_t rows, struct error *err)
+{
+    enum status status = ids_send(l, ids, count, err);
+    if (status == STATUS_OK)
+        status = portable_forward(&l->portable, &l->card, &l->model, l->portable.ids, count,
+                                  position, rows ? l->logits : 0, rows, err);
+    return status;
+}
+
+enum status cuda_llama_forward(struct cuda_llama *l, const int32_t *ids, uint32_t count,
+                               uint32_t position, float *logits, int all_logits, struct error *err)
+{
+    enum status status = STATUS_OK;
+    if (count == 1 && l->decode.kernel && logits) {
+        status = ids_send(l, ids, 1, err);
+        *l->mailbox.stop = 0;
+        if (status == STATUS_OK)
+            status = decode_start(&l->decode, &l->card, position, 1, l->portable.ids,
+                                  l->mailbox.ids_at, l->mailbox.stop_at, l->logits, err);
+        return status == STATUS_OK ? logits_fetch(l, logits, 1, err) : status;
+    }
+    uint32_t most = logits && all_logits ? LOGIT_ROWS : PORTABLE_TOKENS;
+    for (uint32_t done = 0; done < count && status == STATUS_OK;) {
+        uint32_t block = count - done < most ? count - done : most;
+        bool last = done + block == count;
+        uint32_t rows = !logits ? 0 : all_logits ? block : last;
+        status = block_start(l, ids + done, block, position + done, rows, err);
+        if (status == STATUS_OK && rows) {
+            status = logits_fetch(l, logits, rows, err);
+            logits += (size_t)rows * l->model.shape.vocabulary;
+        }
+        done += block;
+    }
+    return status == STATUS_OK && !logits ? card_wait(&l->card, err) : status;
+}
+
+/* Waits until the card has written ids[i], or has failed. */
+static enum status id_wait(struct cuda_llama *l, uint32_t i, int32_t *id, struct error *err)
+{
+    const struct cuda *cuda = &l->card.cuda;
+    int64_t ask = clock_now_ns() + ASK_NS;
+    for (uint32_t spins = 0;; spins++) {
+        *id = l->mailbox.ids[i];
+        if (*id != NO_ID)
+            return STATUS_OK;
+        if (spins % 256 != 0 || clock_now_ns() < ask)
+            continue;
+        cuda_result result = cuda->StreamQuery(l->card.stream);
+        *id = l->mailbox.ids[i];
+        if (*id != NO_ID)
+            return STATUS_OK;
+        if (result == CUDA_SUCCESS) {
+            error_set(err, STATUS_WORKER, "%s ended without token %u", l->card.device.name, i + 1);
+            return error_remedy(err, "Please report this.");
+        }
+        if (result != CUDA_NOT_READY)
+            return cuda_check(cuda, result, err, "compute token %u on %s", i + 1,
+                              l->card.device.name);
+        ask = clock_now_ns() + ASK_NS;
+    }
+}
+
+/* One more id by plain kernels: from l->next to l->next and ids[i]. */
+static enum status portable_step(struct cuda_llama *l, uint32_t position, uint32_t i,
+                                 struct error *err)
+{
+    enum status status = portable_forward(&l->portable, &l->card, &l->model, l->next, 1, position,
+                                          l->logits, 1, err);
+    if (status != STATUS_OK)
+        return status;
+    return portable_argmax(&l->portable, &l->card, l->next, l->mailbox.ids_at + i * sizeof(int32_t),
+                           l->logits, l->model.shape.vocabulary, err);
+}
+
+/* Computes the prompt; its first id goes to l->next and ids[0]. */
+static enum status prompt_start(struct cuda_llama *l, const int32_t *ids, uint32_t count,
+                                uint32_t position, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t done = 0; done < count && status == STATUS_OK;) {
+        uint32_t block = count - done < PORTABLE_TOKENS ? count - done : PORTABLE_TOKENS;
+        status = block_start(l, ids + done, block, position + done, done + block == count, err);
+        done += block;
+    }
+    if (status != STATUS_OK)
+        return status;
+    return portable_argmax(&l->portable, &l->card, l->next, l->mailbox.ids_at, l->logits,
+                           l->model.shape.vocabulary, err);
+}
+
+enum status cuda_llama_generate(struct cuda_llama *l, const int32_t *ids, uint32_t count,
+                                uint32_t position, uint32_t tokens, llama_on_token *on_token,
+                                void *context, uint32_t *made, struct error *err)
+{
+    bool ended = false;
+    *made = 0;
+    *l->mailbox.stop = 0;
+    for (uint32_t i = 0; i < tokens; i++)
+        l->mailbox.ids[i] = NO_ID;
+    enum status status = prompt_start(l, ids, count, position, err);
+    if (status == STATUS_OK && tokens > 1 && l->decode.kernel)
+        status = decode_start(&l->decode, &l->card, position + count, tokens - 1, l->next,
+                              l->mailbox.ids_at + sizeof(int32_t), l->mailbox.stop_at, 0, err);
+    for (uint32_t i = 0; i < tokens && status == STATUS_OK && !ended; i++) {
+        int32_t id;
+        if (i > 0 && !l->decode.kernel)
+            status = portable_step(l, position + count + i - 1, i, err);
+        if (status == STATUS_OK)
+            status = id_wait(l, i, &id, err);
+        if (status != STATUS_OK)
+            break;
+        ++*made;
+        ended = on_token(context, id);
+    }
+    *l->mailbox.stop = 1; /* and whatever it is still doing ends with this token */
+    if (status == STATUS_OK)
+        status = card_wait(&l->card, err);
+    return status;
+}

@@ -1,0 +1,214 @@
+/* The native engine on a GPU against the CPU, on small models of every kind. Without a GPU that can
+ * run it, this says so and ends with 77, which ctest shows as skipped. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "gpu/cuda.h"
+#include "llama/llama.h"
+#include "model/synthetic.h"
+
+enum { IDS = 150, CONTEXT = 400, MADE = 64, SKIPPED = 77 };
+
+struct kind {
+    const char *name;
+    uint32_t hidden, layers, heads, kv_heads, head_size, ffn, vocabulary;
+    bool tied;
+    enum model_format format;
+};
+
+static const struct kind kinds[] = {
+    {"tiny heads", 64, 2, 4, 2, 16, 192, 512, false, MODEL_GGUF},
+    {"groups of 4, tied", 512, 2, 8, 2, 64, 1024, 2048, true, MODEL_GGUF},
+    {"groups of 3", 576, 3, 9, 3, 64, 1536, 4096, true, MODEL_SAFETENSORS},
+    {"groups of 1", 256, 2, 4, 4, 64, 704, 1000, false, MODEL_SAFETENSORS},
+    {"groups of 8, heads of 128", 1024, 2, 16, 2, 128, 2048, 1024, false, MODEL_GGUF},
+    {"rows of several pieces", 2304, 2, 12, 4, 128, 9216, 3000, true, MODEL_GGUF},
+};
+static const enum tensor_type stored[] = {
+    [LLAMA_F32] = TENSOR_F32, [LLAMA_F16] = TENSOR_F16, [LLAMA_BF16] = TENSOR_BF16};
+
+struct fixture {
+    char path[128];
+    struct model model;
+    int32_t ids[IDS];
+};
+
+static void fixture_open(struct fixture *f, const struct kind *kind, enum llama_precision precision)
+{
+    struct error err;
+    uint64_t bytes;
+    struct model_config config;
+    assert_true(synthetic_shape("tiny", &config));
+    config.hidden_size = kind->hidden;
+    config.layers = kind->layers;
+    config.heads = kind->heads;
+    config.kv_heads = kind->kv_heads;
+    config.head_size = kind->head_size;
+    config.ffn_size = kind->ffn;
+    config.vocabulary = kind->vocabulary;
+    config.context = 1024;
+    config.tied = kind->tied;
+    synthetic_scale_rope(&config);
+    snprintf(f->path, sizeof f->path, "/tmp/test_llama_cuda.%d.%s", (int)getpid(),
+             kind->format == MODEL_GGUF ? "gguf" : "safetensors");
+    struct model_output output = {
+        .path = f->path, .format = kind->format, .precision = stored[precision], .threads = 2};
+    if (synthetic_write(&config, "tiny", 3, &output, &bytes, &err) != STATUS_OK ||
+        model_open(&f->model, f->path, &err) != STATUS_OK)
+        fail_msg("%s", err.what);
+    for (uint32_t i = 0; i < IDS; i++)
+        f->ids[i] = (int32_t)((i * 37 + 11) % kind->vocabulary);
+}
+
+static void fixture_close(struct fixture *f)
+{
+    char command[256];
+    model_close(&f->model);
+    snprintf(command, sizeof command, "rm -rf '%s'", f->path);
+    if (system(command) != 0)
+        fail_msg("cannot remove %s", f->path);
+}
+
+static struct llama *load(const struct fixture *f, enum llama_precision precision,
+                          const char *device)
+{
+    struct llama *llama;
+    struct error err;
+    struct llama_options options = {.precision = precision, .context = CONTEXT, .device = device};
+    if (llama_load(&llama, &f->model, &options, &err) != STATUS_OK)
+        fail_msg("%s: %s", device, err.what);
+    return llama;
+}
+
+/* Logits after each id: the first `together` at once, the others one by one. */
+static float *logits_of(const struct fixture *f, struct llama *llama, uint32_t together)
+{
+    struct error err;
+    size_t vocabulary = f->model.config.vocabulary;
+    float *logits = malloc(IDS * vocabulary * sizeof *logits);
+    assert_non_null(logits);
+    memset(logits, 0xff, IDS * vocabulary * sizeof *logits);
+    llama_reset(llama);
+    for (uint32_t done = 0; done < IDS;) {
+        uint32_t now = done < together ? together - done : 1;
+        if (llama_forward(llama, f->ids + done, now, logits + done * vocabulary, 1, &err))
+            fail_msg("%s", err.what);
+        done += now;
+    }
+    return logits;
+}
+
+/* ||a - b|| / ||b|| over all logits. */
+static double distance(const float *a, const float *b, size_t count)
+{
+    double above = 0, below = 0;
+    for (size_t i = 0; i < count; i++) {
+        double d = (double)a[i] - (double)b[i];
+        above += d * d;
+        below += (double)b[i] * (double)b[i];
+    }
+    return sqrt(above / below);
+}
+
+struct made {
+    int32_t id[MADE];
+    uint32_t count, stop_after;
+};
+
+static int note(void *context, int32_t id)
+{
+    struct made *made = context;
+    made->id[made->count++] = id;
+    return made->count == made->stop_after;
+}
+
+static struct made generate(const struct fixture *f, struct llama *llama, uint32_t count,
+                            uint32_t stop_after)
+{
+    struct error err;
+    struct made made = {.stop_after = stop_after};
+    llama_reset(llama);
+    if (llama_generate(llama, f->ids, count, MADE, note, &made, &err))
+        fail_msg("%s", err.what);
+    return made;
+}
+
+/* float32 sums in another order, a KV cache of F16: nothing that is wrong stays below this. */
+static double bound(enum llama_precision precision)
+{
+    return precision == LLAMA_F32 ? 1e-5 : 2e-3;
+}
+
+static void check(const struct kind *kind, enum llama_precision precision)
+{
+    static const char *const names[] = {"F32", "F16", "BF16"};
+    static const uint32_t together[] = {IDS, 70, 1};
+    struct fixture f;
+    fixture_open(&f, kind, precision);
+    struct llama *cpu = load(&f, precision, "cpu"), *gpu = load(&f, precision, "cuda");
+    size_t count = IDS * (size_t)f.model.config.vocabulary;
+    float *expected = logits_of(&f, cpu, IDS);
+    for (size_t i = 0; i < sizeof together / sizeof together[0]; i++) {
+        float *logits = logits_of(&f, gpu, together[i]);
+        double d = distance(logits, expected, count);
+        printf("%-26s %-4s %-15s %3u at once: relative L2 %.2e\n", kind->name, names[precision],
+               llama_kernels(gpu), together[i], d);
+        fflush(stdout);
+        assert_true(d < bound(precision));
+        free(logits);
+    }
+    struct made reference = generate(&f, cpu, 40, 0);
+    for (int again = 0; again < 3; again++) {
+        struct made made = generate(&f, gpu, 40, 0);
+        assert_int_equal(made.count, MADE);
+        uint32_t same = 0;
+        while (same < MADE && made.id[same] == reference.id[same])
+            same++;
+        if (again == 0)
+            printf("%-26s %-4s %u of %d greedy ids as on the CPU\n", kind->name, names[precision],
+                   same, MADE);
+        assert_true(same >= (precision == LLAMA_F32 ? MADE : 1));
+        reference = again == 0 ? made : reference;
+        assert_memory_equal(made.id, reference.id, sizeof made.id);
+    }
+    struct made cut = generate(&f, gpu, 40, 5);
+    assert_int_equal(cut.count, 5);
+    assert_memory_equal(cut.id, reference.id, 5 * sizeof cut.id[0]);
+    free(expected);
+    llama_free(cpu);
+    llama_free(gpu);
+    fixture_close(&f);
+}
+
+static void test_models(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        for (int precision = LLAMA_F32; precision <= LLAMA_BF16; precision++)
+            check(&kinds[i], (enum llama_precision)precision);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_models)};
+    struct cuda cuda;
+    struct cuda_device device;
+    struct error err;
+    if (cuda_open(&cuda, &err) != STATUS_OK ||
+        cuda_device_find(&cuda, "cuda", &device, &err) != STATUS_OK) {
+        fputs("The tests on a GPU did not run. ", stderr);
+        error_print(&err, stderr);
+        return SKIPPED;
+    }
+    cuda_close(&cuda);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,151 @@
+/* How the decode kernel's work is split over blocks and warps: everything is done once. It runs
+ * without a GPU, since the kernel and this test share the functions. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "llama/cuda/decode.h"
+
+enum { HOPPER_SHARED = 232448, CHUNKS_PER_WARP = 2 };
+
+static const struct cuda_shape shapes[] = {
+    {2048, 16, 32, 8, 64, 8192, 128256, 131072, 1e-5F},
+    {4096, 32, 32, 8, 128, 14336, 128256, 8192, 1e-5F},
+    {8192, 80, 64, 8, 128, 28672, 128256, 8192, 1e-5F},
+    {576, 30, 9, 3, 64, 1536, 49152, 2048, 1e-5F},
+    {256, 2, 4, 4, 64, 704, 1000, 256, 1e-5F},
+};
+static const uint32_t multiprocessors[] = {132, 114, 78};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Marks the segments of every block's share; each must be marked once. */
+static void check_matrix(uint32_t rows, uint32_t unit, uint32_t columns, uint32_t element,
+                         uint32_t blocks)
+{
+    uint32_t pieces = (columns * element + DECODE_SLOT - 1) / DECODE_SLOT, before = 0;
+    unsigned char *done = calloc(rows, pieces);
+    assert_non_null(done);
+    for (uint32_t b = 0; b < blocks; b++) {
+        struct range share = rows_share(rows, unit, b, blocks);
+        assert_int_equal(share.begin, before);
+        assert_int_equal(share.begin % unit, 0);
+        assert_true(share.end - share.begin <= (rows / unit / blocks + 1) * unit);
+        before = share.end;
+        for (uint32_t r = share.begin; unit == 1 && r < share.end; r++)
+            assert_int_equal(row_owner(rows, r, blocks), b);
+        for (uint32_t warp = 0; warp < DECODE_WARPS; warp++) {
+            struct segments s = segments_of(columns, element, share.end - share.begin, warp);
+            for (uint32_t n = 0; n < s.count; n++) {
+                uint32_t row = share.begin + s.begin + n * s.step;
+                assert_true(row < share.end && s.piece < pieces);
+                assert_int_equal(done[row * pieces + s.piece]++, 0);
+            }
+        }
+    }
+    assert_int_equal(before, rows);
+    for (size_t i = 0; i < (size_t)rows * pieces; i++)
+        assert_int_equal(done[i], 1);
+    free(done);
+}
+
+static void test_every_segment_is_read_once(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(shapes); i++) {
+        const struct cuda_shape *s = &shapes[i];
+        for (size_t m = 0; m < COUNT(multiprocessors); m++) {
+            for (uint32_t element = 2; element <= 4; element += 2) {
+                uint32_t blocks = multiprocessors[m];
+                if (s->ffn * element > DECODE_WARPS * DECODE_SLOT)
+                    continue;
+                check_matrix(qkv_rows(s), 1, s->hidden, element, blocks);
+                check_matrix(s->hidden, 1, s->heads * s->head_size, element, blocks);
+                check_matrix(2 * s->ffn, 2, s->hidden, element, blocks);
+                check_matrix(s->hidden, 1, s->ffn, element, blocks);
+                check_matrix(s->vocabulary, 1, s->hidden, element, blocks);
+            }
+        }
+    }
+}
+
+/* A kernel warp's chunks of one virtual head, as decode.cu walks them. */
+static void check_attention(const struct cuda_shape *s, uint32_t element, uint32_t positions,
+                            uint32_t blocks)
+{
+    uint32_t splits = attention_splits(s, element, positions, blocks, CHUNKS_PER_WARP);
+    uint32_t size = chunk_positions(s, element), heads = s->kv_heads * group_passes(s);
+    uint32_t chunks = (positions + size - 1) / size;
+    unsigned char *done = calloc(heads, chunks + 1);
+    assert_non_null(done);
+    assert_true(splits >= 1 && splits * heads <= blocks);
+    for (uint32_t b = 0; b < blocks; b++) {
+        uint32_t head = b / splits, split = b % splits;
+        for (uint32_t warp = 0; warp < DECODE_WARPS && head < heads; warp++)
+            for (uint32_t c = split * DECODE_WARPS + warp; c < chunks; c += splits * DECODE_WARPS)
+                done[head * chunks + c]++;
+    }
+    for (uint32_t i = 0; i < heads * chunks; i++)
+        assert_int_equal(done[i], 1);
+    free(done);
+}
+
+static void test_every_position_is_attended_once(void **state)
+{
+    static const uint32_t positions[] = {0,   1,    31,   32,   33,    128,
+                                         511, 1000, 1024, 1025, 16384, 32768};
+    (void)state;
+    for (size_t i = 0; i < COUNT(shapes); i++)
+        for (size_t m = 0; m < COUNT(multiprocessors); m++)
+            for (size_t p = 0; p < COUNT(positions); p++)
+                for (uint32_t element = 2; element <= 4; element += 2)
+                    check_attention(&shapes[i], element, positions[p], multiprocessors[m]);
+}
+
+static void test_what_fits(void **state)
+{
+    struct decode_params params;
+    (void)state;
+    for (size_t i = 0; i < COUNT(shapes); i++) {
+        const struct cuda_shape *s = &shapes[i];
+        if (s->ffn > 1 << 14) { /* its vector leaves no room for two slots of each warp */
+            assert_false(decode_fits(&params, s, 2, 132, HOPPER_SHARED));
+            continue;
+        }
+        assert_true(decode_fits(&params, s, 2, 132, HOPPER_SHARED));
+        assert_in_range(params.slots, 2, DECODE_MAX_SLOTS);
+        assert_true(params.vector >= s->ffn * sizeof(float));
+        assert_true(params.slots * DECODE_WARPS * DECODE_SLOT + params.vector + params.partial +
+                        DECODE_MISC <=
+                    HOPPER_SHARED);
+    }
+    assert_true(decode_fits(&params, &shapes[0], 4, 132, HOPPER_SHARED));
+    assert_int_equal(params.slots, 3);
+    assert_false(decode_fits(&params, &shapes[0], 2, 132, 100 << 10)); /* a smaller card */
+    struct cuda_shape other = shapes[0];
+    other.head_size = 80;
+    assert_false(decode_fits(&params, &other, 2, 132, HOPPER_SHARED));
+    other = shapes[0];
+    other.ffn = 1 << 16; /* more pieces than warps */
+    assert_false(decode_fits(&params, &other, 2, 132, HOPPER_SHARED));
+    other = shapes[0];
+    other.ffn = 8190; /* rows that the copy engine cannot take */
+    assert_false(decode_fits(&params, &other, 2, 132, HOPPER_SHARED));
+    assert_false(
+        decode_fits(&params, &shapes[0], 2, 7, HOPPER_SHARED)); /* fewer blocks than heads */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_segment_is_read_once),
+        cmocka_unit_test(test_every_position_is_attended_once),
+        cmocka_unit_test(test_what_fits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
