@@ -55,8 +55,7 @@ static int engines_run(const void *given, const struct option_list *args)
     struct error err;
     (void)args;
     if (engine_catalogue_open(&catalogue, &err)) {
-        error_print(&err, stderr);
-        return EXIT_ERROR;
+        return command_fail(&err);
     }
     for (size_t i = 0; i < catalogue.count; i++)
         if (o->all || !catalogue.engines[i].hidden)

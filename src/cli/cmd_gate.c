@@ -257,8 +257,7 @@ static int run(const void *given, const struct option_list *args)
     int result = EXIT_ERROR;
     if (gate(given, args, &result, &err) == STATUS_OK)
         return result;
-    error_print(&err, stderr);
-    return EXIT_ERROR;
+    return command_fail(&err);
 }
 
 const struct command command_gate = {

@@ -93,9 +93,7 @@ static int run(const void *given, const struct option_list *args)
         model_facts_free(&facts);
         model_close(&model);
     }
-    if (status)
-        error_print(&err, stderr);
-    return status ? EXIT_ERROR : EXIT_PASS;
+    return status ? command_fail(&err) : EXIT_PASS;
 }
 
 const struct command command_model_inspect = {

@@ -78,8 +78,7 @@ static int run(const void *given, const struct option_list *args)
     struct error err;
     if (export(given, args, &err) == STATUS_OK)
         return EXIT_PASS;
-    error_print(&err, stderr);
-    return EXIT_ERROR;
+    return command_fail(&err);
 }
 
 const struct command command_results_export = {

@@ -104,9 +104,7 @@ static int run(const void *given, const struct option_list *args)
         status = error_errno(&err, "write to standard output");
     store_close(store);
     arena_free(&arena);
-    if (status)
-        error_print(&err, stderr);
-    return status ? EXIT_ERROR : EXIT_PASS;
+    return status ? command_fail(&err) : EXIT_PASS;
 }
 
 const struct command command_results_list = {

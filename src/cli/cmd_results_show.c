@@ -151,9 +151,7 @@ static int run(const void *given, const struct option_list *args)
     struct error err;
     enum status status = show(given, args, &arena, &err);
     arena_free(&arena);
-    if (status)
-        error_print(&err, stderr);
-    return status ? EXIT_ERROR : EXIT_PASS;
+    return status ? command_fail(&err) : EXIT_PASS;
 }
 
 const struct command command_results_show = {

@@ -81,6 +81,9 @@ enum status options_parse(const struct command *command, int argc, char **argv, 
                           struct option_list *args, struct error *err);
 void options_free(const struct command *command, void *options, struct option_list *args);
 
+/* Prints an error, unless it is that nobody reads our output any more. Returns EXIT_ERROR. */
+int command_fail(const struct error *err);
+
 /* The field of an option in the options struct. */
 static inline void *option_field(const struct option *option, void *options)
 {
