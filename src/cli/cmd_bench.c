@@ -104,7 +104,7 @@ static const struct option options[] = {
      .letter = 'o',
      .kind = OPTION_LIST,
      .metavar = "FILE",
-     .help = "Also write the results to files: .json, .csv, .samples.csv, .md.",
+     .help = "Also write the results to files: .json, .csv, .samples.csv, .md, .html.",
      .offset = FIELD(output),
      .group = "What comes out"},
     {.name = "wide",
@@ -368,7 +368,7 @@ static int run(const void *given, const struct option_list *args)
         }
     }
     if (result == EXIT_ERROR)
-        error_print(&err, stderr);
+        command_fail(&err);
     plan_free(&session.plan);
     json_decref(session.stored_plan);
     json_decref(session.stored_manifest);

@@ -8,7 +8,7 @@
 
 struct report_command {
     struct option_list outputs;
-    const char *store;
+    const char *html, *store;
     bool wide;
 };
 
@@ -17,8 +17,14 @@ static const struct option report_options_table[] = {
      .letter = 'o',
      .kind = OPTION_LIST,
      .metavar = "FILE",
-     .help = "Write these files as well; .json, .csv, .samples.csv or .md says in which form.",
+     .help =
+         "Write these files as well; .json, .csv, .samples.csv, .md or .html says in which form.",
      .offset = offsetof(struct report_command, outputs)},
+    {.name = "html",
+     .kind = OPTION_STRING,
+     .metavar = "FILE",
+     .help = "Write a page with charts that needs nothing else, whatever its name ends in.",
+     .offset = offsetof(struct report_command, html)},
     {.name = "wide",
      .kind = OPTION_FLAG,
      .help = "Show every metric with its interval.",
@@ -60,6 +66,8 @@ static enum status report(const struct report_command *options, const struct opt
     enum status status = run_parse(args, &number, err);
     for (size_t i = 0; i < options->outputs.count && !status; i++)
         status = report_check_file(options->outputs.items[i], err);
+    if (!status && options->html)
+        status = report_check_place(options->html, err);
     if (!status)
         status = store_open_read(&store, options->store, err);
     if (!status)
@@ -68,6 +76,8 @@ static enum status report(const struct report_command *options, const struct opt
         status = summary_make(&summary, &record, err);
     for (size_t i = 0; i < options->outputs.count && !status; i++)
         status = report_write_file(options->outputs.items[i], &summary, err);
+    if (!status && options->html)
+        status = report_write_form(&report_html, options->html, &summary, err);
     if (!status)
         status = print(&summary, options->wide, err);
     summary_free(&summary);
@@ -81,13 +91,12 @@ static int run(const void *options, const struct option_list *args)
     struct error err;
     if (report(options, args, &err) == STATUS_OK)
         return EXIT_PASS;
-    error_print(&err, stderr);
-    return EXIT_ERROR;
+    return command_fail(&err);
 }
 
 const struct command command_report = {
     .name = "report",
-    .summary = "Prints a stored run again, and writes it as JSON, CSV or Markdown.",
+    .summary = "Prints a stored run again, and writes it as a page, JSON, CSV or Markdown.",
     .positional = "[RUN]",
     .max_args = 1,
     .options = report_options_table,
@@ -97,6 +106,7 @@ const struct command command_report = {
                "\n"
                "  prony report\n"
                "  prony report 7 --wide\n"
+               "  prony report 7 --html run.html\n"
                "  prony report 7 --output run.json run.samples.csv\n",
     .run = run,
 };

@@ -1,8 +1,8 @@
 /* What the figures say, in sentences: each is made from figures and says how sure they are. */
 #include <string.h>
 
-#include "report/findings.h"
 #include "report/report.h"
+#include "report/story.h"
 #include "report/text.h"
 
 enum { DEFAULT_WIDTH = 80, READABLE_WIDTH = 100, LABEL_WIDTH = 14, INDENT = 2 };
@@ -20,11 +20,9 @@ static void put_bold(const struct page *page, const char *text, size_t width)
     fputs(page->colour ? "\033[0m" : "", page->stream);
 }
 
-/* A paragraph behind its label; nothing when there is no text. */
+/* A paragraph behind its label. */
 static void put_paragraph(const struct page *page, const char *label, const char *text)
 {
-    if (!*text)
-        return;
     fprintf(page->stream, "%*s", INDENT, "");
     put_bold(page, label, LABEL_WIDTH);
     text_wrap(page->stream, text, INDENT + LABEL_WIDTH, INDENT + LABEL_WIDTH, page->width);
@@ -33,8 +31,6 @@ static void put_paragraph(const struct page *page, const char *label, const char
 /* One item of a list, whose label stands beside the first. */
 static void put_item(const struct page *page, const char **label, const char *text)
 {
-    if (!*text)
-        return;
     fprintf(page->stream, "%*s", INDENT, "");
     put_bold(page, *label, LABEL_WIDTH);
     fputs("- ", page->stream);
@@ -42,41 +38,17 @@ static void put_item(const struct page *page, const char **label, const char *te
     *label = "";
 }
 
-static void put_head(const struct page *page, const struct findings *findings)
+static void put_story(const struct page *page, const struct story *story)
 {
-    const struct summary *summary = findings->summary;
-    char scope[96] = "";
-    if (summary->comparison_count && !findings->verdicts)
-        snprintf(scope, sizeof scope, ": what was measured; with %zu block%s this is no verdict",
-                 summary->blocks, summary->blocks == 1 ? "" : "s");
     put_bold(page, "Analysis", 0);
-    text_wrap(page->stream, scope, strlen("Analysis"), INDENT, page->width);
-    if (summary->blocks > 1)
-        fprintf(page->stream, "%*sIn parentheses: 95 %% intervals over %zu blocks.\n", INDENT, "",
-                summary->blocks);
-}
-
-static void put_findings(const struct page *page, struct findings *findings)
-{
-    put_head(page, findings);
-    for (size_t i = 0; i < TOPICS; i++) {
-        const char *text = finding_topic(findings, &topics[i]);
-        const char *more = topics[i].compared == METRIC_COLD_START    ? finding_warmup(findings)
-                           : topics[i].compared == METRIC_PEAK_MEMORY ? finding_memory(findings)
-                                                                      : "";
-        put_paragraph(page, topics[i].label, text);
-        put_paragraph(page, *text ? "" : topics[i].label, more);
-    }
-    put_paragraph(page, "Precision", finding_precision(findings));
-    put_paragraph(page, "Limit", finding_limit(findings));
+    text_wrap(page->stream, story->scope, strlen("Analysis"), INDENT, page->width);
+    if (*story->key)
+        fprintf(page->stream, "%*s%s\n", INDENT, "", story->key);
+    for (size_t i = 0; i < story->paragraph_count; i++)
+        put_paragraph(page, story->paragraphs[i].label, story->paragraphs[i].text);
     const char *label = "Not proven";
-    put_item(page, &label, finding_failed(findings));
-    put_item(page, &label, finding_undecided(findings));
-    for (size_t i = 0; i < findings->summary->note_count; i++) {
-        char *note = text_clean(findings->arena, findings->summary->notes[i]);
-        findings->failed |= !note;
-        put_item(page, &label, note ? note : "");
-    }
+    for (size_t i = 0; i < story->unproven_count; i++)
+        put_item(page, &label, story->unproven[i]);
 }
 
 static enum status analysis_write(const struct summary *summary,
@@ -88,13 +60,12 @@ static enum status analysis_write(const struct summary *summary,
         page.width = READABLE_WIDTH;
     struct arena arena = {0};
     struct findings findings;
-    enum status status = STATUS_OK;
+    struct story story;
     findings_init(&findings, summary, &arena);
-    if (!findings.failed)
-        put_findings(&page, &findings);
-    if (findings.failed)
-        status = error_no_memory(err, sizeof findings);
-    else if (ferror(stream))
+    enum status status = story_make(&story, &findings, err);
+    if (!status)
+        put_story(&page, &story);
+    if (!status && ferror(stream))
         status = error_errno(err, "write the analysis");
     arena_free(&arena);
     return status;

@@ -57,3 +57,28 @@ enum status run_facts_make(struct run_facts *facts, const struct record_run *run
     json_decref(manifest);
     return facts->model && facts->model_size ? STATUS_OK : error_no_memory(err, sizeof *facts);
 }
+
+static const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+const char *run_caption(const struct run_facts *facts, const struct summary *summary,
+                        struct arena *arena)
+{
+    const struct record_run *run = summary->run;
+    const char *model = "", *tokens = "", *state = "";
+    if (*facts->model)
+        model = arena_printf(arena, "%s%s%s%s%s%s, ", facts->model, *facts->model_size ? " (" : "",
+                             facts->model_size, *facts->model_size ? ")" : "",
+                             *facts->gpu ? " on " : "", facts->gpu);
+    if (summary->iterations)
+        tokens = arena_printf(arena, ", %zu token%s after a prompt of %zu", summary->iterations,
+                              plural(summary->iterations), summary->prompt_tokens);
+    if (run->state && strcmp(run->state, "complete") != 0)
+        state = arena_printf(arena, ", %s", run->state);
+    return model && tokens && state
+               ? arena_printf(arena, "Run %lld: %s%zu block%s%s%s", (long long)run->id, model,
+                              summary->blocks, plural(summary->blocks), tokens, state)
+               : NULL;
+}

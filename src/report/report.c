@@ -13,7 +13,7 @@ enum { DEFAULT_WIDTH = 80, WIDEST = 10000 };
 
 /* An extension that ends another comes after it. */
 static const struct report_form *const file_forms[] = {&report_json, &report_samples_csv,
-                                                       &report_csv, &report_markdown};
+                                                       &report_csv, &report_markdown, &report_html};
 enum { FILE_FORMS = sizeof file_forms / sizeof file_forms[0] };
 
 enum status report_form_for(const char *path, const struct report_form **form, struct error *err)
@@ -57,35 +57,13 @@ struct report_options report_options_for(FILE *stream, bool wide)
     return (struct report_options){.width = columns_of(stream), .colour = colour, .wide = wide};
 }
 
-static const char *plural(size_t count)
-{
-    return count == 1 ? "" : "s";
-}
-
-/* "Run 7: SmolLM2.gguf (135M) on NVIDIA H200, 10 blocks, 20 tokens after a prompt of 64,
- * interrupted". */
 static enum status put_caption(const struct summary *summary, const struct report_options *options,
                                FILE *stream, struct error *err)
 {
-    const struct record_run *run = summary->run;
     struct arena arena = {0};
     struct run_facts facts;
-    enum status status = run_facts_make(&facts, run, &arena, err);
-    const char *model = "", *tokens = "", *state = "";
-    if (!status && *facts.model)
-        model = arena_printf(&arena, "%s%s%s%s%s%s, ", facts.model, *facts.model_size ? " (" : "",
-                             facts.model_size, *facts.model_size ? ")" : "",
-                             *facts.gpu ? " on " : "", facts.gpu);
-    if (!status && summary->iterations)
-        tokens = arena_printf(&arena, ", %zu token%s after a prompt of %zu", summary->iterations,
-                              plural(summary->iterations), summary->prompt_tokens);
-    if (!status && run->state && strcmp(run->state, "complete") != 0)
-        state = arena_printf(&arena, ", %s", run->state);
-    const char *text =
-        !status && model && tokens && state
-            ? arena_printf(&arena, "Run %lld: %s%zu block%s%s%s", (long long)run->id, model,
-                           summary->blocks, plural(summary->blocks), tokens, state)
-            : NULL;
+    enum status status = run_facts_make(&facts, summary->run, &arena, err);
+    const char *text = status ? NULL : run_caption(&facts, summary, &arena);
     if (text)
         text_wrap(stream, text, 0, 2, options->width ? options->width : DEFAULT_WIDTH);
     else if (!status)
@@ -111,22 +89,31 @@ enum status report_print(const struct summary *summary, const struct report_opti
 enum status report_check_file(const char *path, struct error *err)
 {
     const struct report_form *form;
-    struct file_writer writer = {0};
     enum status status = report_form_for(path, &form, err);
-    if (!status)
-        status = file_writer_open(&writer, path, err);
+    return status ? status : report_check_place(path, err);
+}
+
+enum status report_check_place(const char *path, struct error *err)
+{
+    struct file_writer writer = {0};
+    enum status status = file_writer_open(&writer, path, err);
     file_writer_abort(&writer);
     return status;
 }
 
 enum status report_write_file(const char *path, const struct summary *summary, struct error *err)
 {
-    const struct report_options options = {.width = DEFAULT_WIDTH, .wide = true};
     const struct report_form *form;
-    struct file_writer writer = {0};
     enum status status = report_form_for(path, &form, err);
-    if (!status)
-        status = file_writer_open(&writer, path, err);
+    return status ? status : report_write_form(form, path, summary, err);
+}
+
+enum status report_write_form(const struct report_form *form, const char *path,
+                              const struct summary *summary, struct error *err)
+{
+    const struct report_options options = {.width = DEFAULT_WIDTH, .wide = true};
+    struct file_writer writer = {0};
+    enum status status = file_writer_open(&writer, path, err);
     if (!status)
         status = form->write(summary, &options, writer.stream, err);
     if (!status)

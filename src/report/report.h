@@ -15,7 +15,7 @@ struct report_options {
 };
 
 struct report_form {
-    const char *name;      /* "table", "json", "csv", "samples.csv", "md" */
+    const char *name;      /* "table", "json", "csv", "samples.csv", "md", "html" */
     const char *extension; /* ".json"; NULL: not a file form */
     const char *about;
     enum status (*write)(const struct summary *summary, const struct report_options *options,
@@ -23,7 +23,7 @@ struct report_form {
 };
 
 extern const struct report_form report_table, report_analysis, report_json, report_csv,
-    report_samples_csv, report_markdown;
+    report_samples_csv, report_markdown, report_html;
 
 /* The form for a file name. STATUS_USAGE names the extensions that there are. */
 enum status report_form_for(const char *path, const struct report_form **form, struct error *err);
@@ -35,7 +35,12 @@ enum status report_print(const struct summary *summary, const struct report_opti
                          FILE *stream, struct error *err);
 /* Whether a file can be written: its form is known, and its place can be written to. */
 enum status report_check_file(const char *path, struct error *err);
+/* The second half of it alone. */
+enum status report_check_place(const char *path, struct error *err);
 /* Writes beside and renames; the form is that of the name. */
 enum status report_write_file(const char *path, const struct summary *summary, struct error *err);
+/* The same in a form of the caller's choice. */
+enum status report_write_form(const struct report_form *form, const char *path,
+                              const struct summary *summary, struct error *err);
 
 #endif

@@ -127,11 +127,6 @@ class Report(unittest.TestCase):
         self.prony("report", 1, "--output", again, check=True)
         self.assertEqual(again.read_bytes(), files[0].read_bytes())
 
-    def test_html_is_not_offered(self):
-        file = self.folder / "run.html"
-        self.assert_error(self.prony("report", "--output", file), "run.html", ".json, .samples.csv")
-        self.assertFalse(file.exists())
-
     def test_output_that_cannot_be_written(self):
         file = self.folder / "nowhere" / "run.json"
         self.assert_error(self.prony("report", "--output", file), str(file))
@@ -152,6 +147,41 @@ class Report(unittest.TestCase):
         store = self.folder / "text.db"
         store.write_text("not a database, but longer than the header of one\n" * 100)
         self.assert_error(self.prony("report", "--store", store), str(store))
+
+    def test_a_reader_that_leaves_needs_no_message(self):
+        for command in (["report", "--wide"], ["results", "show", "1", "--json"]):
+            reading, writing = os.pipe()
+            os.close(reading)
+            result = subprocess.run(
+                [PRONY, *command],
+                stdout=writing,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+                env=os.environ | {"PRONY_STORE": str(self.store)},
+            )
+            os.close(writing)
+            self.assertEqual((result.returncode, result.stderr), (1, ""))
+        with open("/dev/full", "w", encoding="ascii") as full:
+            result = subprocess.run(
+                [PRONY, "report"],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+                env=os.environ | {"PRONY_STORE": str(self.store)},
+            )
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("No space left", result.stderr)
+
+    def test_page_under_any_name(self):
+        path = self.folder / "page"
+        self.prony("report", "1", "--html", path, check=True)
+        self.assertTrue(path.read_text().startswith("<!DOCTYPE html>"))
+        self.assert_error(self.prony("report", "--html", "/nowhere/run.html"), "/nowhere")
+        other = self.folder / "run.html"
+        self.prony("report", "1", "--output", other, check=True)
+        self.assertEqual(other.read_text(), path.read_text())
 
     def test_colour_on_a_terminal_only(self):
         self.assertNotIn("\033", self.prony("report", TERM="xterm").stdout)

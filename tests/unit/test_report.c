@@ -9,27 +9,10 @@
 #include <cmocka.h>
 #include <unistd.h>
 
+#include "../support/report_fixture.h"
 #include "base/file.h"
 #include "report/report.h"
 #include "report/text.h"
-#include "report_fixture.h"
-
-static const struct fixture_variant three[] = {{"native-f32", "native", "float32", 1},
-                                               {"native-f16", "native", "float16", 1.9},
-                                               {"native-bf16", "native", "bfloat16", 1.87}};
-static const struct fixture_variant one_failed[] = {{"pytorch-base", "pytorch", "float32", 0.9},
-                                                    {"broken", "broken", "float16", 0},
-                                                    {"native-f16", "native", "float16", 1.9}};
-static const struct fixture_variant many[] = {{"tinygrad", "tinygrad", "mixed", 0.06},
-                                              {"tinygrad-beam@0.14.0", "tinygrad", "mixed", 0.5},
-                                              {"pytorch-base", "pytorch", "float32", 0.9},
-                                              {"pytorch-opt", "pytorch", "float16", 1.9},
-                                              {"native-f32", "native", "float32", 1},
-                                              {"native-f16", "native", "float16", 1.9},
-                                              {"ollama", "ollama", "float16", 1.7},
-                                              {"llamacpp", "llamacpp", "float16", 1.88},
-                                              {"onnxruntime-opt", "onnxruntime", "float16", 44}};
-enum { THREE = 3, MANY = sizeof many / sizeof many[0] };
 
 typedef enum status writer_function(const struct summary *, const struct report_options *, FILE *,
                                     struct error *);
@@ -73,7 +56,7 @@ static const struct report_options columns_80 = {.width = 80}, columns_200 = {.w
 static void test_three_variants(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_make(fixture, three, THREE, 10);
+    fixture_make(fixture, fixture_three, THREE, 10);
     check_golden(report_print, &fixture->summary, &columns_80, "three.txt");
     check_golden(report_print, &fixture->summary, &wide_80, "three-wide.txt");
     check_golden(report_print, &fixture->summary, &columns_200, "three-200.txt");
@@ -82,35 +65,35 @@ static void test_three_variants(void **state)
 static void test_one_failed(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_make(fixture, one_failed, THREE, 6);
+    fixture_make(fixture, fixture_failed, THREE, 6);
     check_golden(report_print, &fixture->summary, &columns_80, "failed.txt");
 }
 
 static void test_one_block(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_make(fixture, three, THREE, 1);
+    fixture_make(fixture, fixture_three, THREE, 1);
     check_golden(report_print, &fixture->summary, &columns_80, "one-block.txt");
 }
 
 static void test_three_blocks(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_make(fixture, three, THREE, 3);
+    fixture_make(fixture, fixture_three, THREE, 3);
     check_golden(report_print, &fixture->summary, &columns_80, "three-blocks.txt");
 }
 
 static void test_one_variant(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_make(fixture, &three[1], 1, 6);
+    fixture_make(fixture, &fixture_three[1], 1, 6);
     check_golden(report_print, &fixture->summary, &columns_80, "one-variant.txt");
 }
 
 static void test_many_variants(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_make(fixture, many, MANY, 6);
+    fixture_make(fixture, fixture_many, MANY, 6);
     check_golden(report_print, &fixture->summary, &columns_80, "many.txt");
     check_golden(report_print, &fixture->summary, &columns_200, "many-200.txt");
     check_golden(report_print, &fixture->summary, &wide_80, "many-wide.txt");
@@ -119,7 +102,7 @@ static void test_many_variants(void **state)
 static void test_nothing_measured(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_make(fixture, &one_failed[1], 1, 6);
+    fixture_make(fixture, &fixture_failed[1], 1, 6);
     fixture->summary.blocks = 0;
     check_golden(report_print, &fixture->summary, &columns_80, "nothing.txt");
 }
@@ -128,17 +111,7 @@ static void test_nothing_measured(void **state)
 static void test_hostile_texts(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_make(fixture, one_failed, THREE, 6);
-    fixture->variants[0].title = "\033[2Jclear|screen\n=HYPERLINK(1)";
-    fixture->variants[1].title = "速い推論エンジン-0123456789-abcdefgh@1.2.3";
-    fixture->variants[1].name = "=cmd|'/C calc'!A0";
-    fixture->variants[2].title = NULL;
-    fixture->rows[0].precision = "<b>`float32`</b>\xff";
-    fixture->rows[1].why = fixture->processes[1].failure =
-        "\"quoted\", comma\nand \033]0;title\a and \xff\xfe";
-    fixture->rows[1].log_tail = fixture->processes[1].log_tail =
-        "first\n\nsecond\r 50 %\r100 %\n\033[31mred\nan-unbroken-word-"
-        "0123456789012345678901234567890123456789012345678901234567890123456789";
+    fixture_hostile(fixture);
     check_golden(report_print, &fixture->summary, &columns_80, "hostile.txt");
     check_golden(report_json.write, &fixture->summary, &columns_80, "hostile.json");
     check_golden(report_csv.write, &fixture->summary, &columns_80, "hostile.csv");
@@ -149,7 +122,7 @@ static void test_hostile_texts(void **state)
 static void test_file_forms(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_make(fixture, three, THREE, 6);
+    fixture_make(fixture, fixture_three, THREE, 6);
     check_golden(report_json.write, &fixture->summary, &wide_80, "three.json");
     check_golden(report_csv.write, &fixture->summary, &wide_80, "three.csv");
     check_golden(report_samples_csv.write, &fixture->summary, &wide_80, "three.samples.csv");
@@ -160,7 +133,7 @@ static void test_file_forms(void **state)
 static void test_partly_failed(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_make(fixture, one_failed, THREE, 8);
+    fixture_make(fixture, fixture_failed, THREE, 8);
     fixture->rows[0].failures = 2;
     fixture->rows[0].why = "no reply to generate within 60 s";
     fixture->rows[1] = (struct summary_variant){.variant = &fixture->variants[1],
@@ -204,7 +177,7 @@ static void test_every_width_fits(void **state)
     for (unsigned width = 60; width <= 240; width++) {
         for (int wide = 0; wide <= 1; wide++) {
             struct report_options options = {.width = width, .wide = wide};
-            fixture_make(fixture, many, MANY, width % 8 + 1);
+            fixture_make(fixture, fixture_many, MANY, width % 8 + 1);
             char *text = written(report_print, &fixture->summary, &options);
             assert_in_range(widest_line(text), 1, width);
             free(text);
@@ -227,7 +200,7 @@ static size_t count_of(const char *text, const char *part)
 static void test_colour_marks_the_best(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_make(fixture, one_failed, THREE, 6);
+    fixture_make(fixture, fixture_failed, THREE, 6);
     struct report_options options = {.width = 80, .colour = true};
     char *text = written(report_table.write, &fixture->summary, &options);
     assert_non_null(strstr(text, "\033[1;32m77.8\033[0m"));
@@ -245,7 +218,7 @@ static void test_no_verdict_words_without_verdicts(void **state)
 {
     struct fixture *fixture = *state;
     for (size_t blocks = 1; blocks <= 5; blocks++) {
-        fixture_make(fixture, many, MANY, blocks);
+        fixture_make(fixture, fixture_many, MANY, blocks);
         char *text = written(report_print, &fixture->summary, &columns_80);
         static const char *const words[] = {"faster", "slower", "as fast as", "less memory",
                                             "Undecided"};
@@ -269,18 +242,20 @@ static void test_form_by_extension(void **state)
     assert_ptr_equal(form, &report_samples_csv);
     assert_int_equal(report_form_for("run.md", &form, &err), STATUS_OK);
     assert_ptr_equal(form, &report_markdown);
-    static const char *const wrong[] = {"run.html", "run", ".json", "", "json", "run.json.gz"};
+    assert_int_equal(report_form_for("run.html", &form, &err), STATUS_OK);
+    assert_ptr_equal(form, &report_html);
+    static const char *const wrong[] = {"run.htm", "run", ".json", "", "json", "run.json.gz"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_int_equal(report_form_for(wrong[i], &form, &err), STATUS_USAGE);
         assert_string_equal(err.where, wrong[i]);
-        assert_non_null(strstr(err.remedy, ".json, .samples.csv, .csv or .md"));
+        assert_non_null(strstr(err.remedy, ".json, .samples.csv, .csv, .md or .html"));
     }
 }
 
 static void test_written_whole_or_not_at_all(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_make(fixture, three, THREE, 6);
+    fixture_make(fixture, fixture_three, THREE, 6);
     char path[512];
     struct error err;
     char *text;
@@ -307,10 +282,10 @@ static void test_written_whole_or_not_at_all(void **state)
 static void test_full_stream(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_make(fixture, three, THREE, 6);
-    const struct report_form *const forms[] = {&report_table,       &report_analysis,
-                                               &report_json,        &report_csv,
-                                               &report_samples_csv, &report_markdown};
+    fixture_make(fixture, fixture_three, THREE, 6);
+    const struct report_form *const forms[] = {&report_table, &report_analysis,    &report_json,
+                                               &report_csv,   &report_samples_csv, &report_markdown,
+                                               &report_html};
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         struct error err;
         FILE *full = fopen("/dev/full", "we");

@@ -200,4 +200,38 @@ static inline void fixture_make(struct fixture *fixture, const struct fixture_va
         "The machine was not idle: its load average was 3.1 on 2 cores as the run began.";
 }
 
+static const struct fixture_variant fixture_three[] = {{"native-f32", "native", "float32", 1},
+                                                       {"native-f16", "native", "float16", 1.9},
+                                                       {"native-bf16", "native", "bfloat16", 1.87}};
+static const struct fixture_variant fixture_failed[] = {{"pytorch-base", "pytorch", "float32", 0.9},
+                                                        {"broken", "broken", "float16", 0},
+                                                        {"native-f16", "native", "float16", 1.9}};
+static const struct fixture_variant fixture_many[] = {
+    {"tinygrad", "tinygrad", "mixed", 0.06},
+    {"tinygrad-beam@0.14.0", "tinygrad", "mixed", 0.5},
+    {"pytorch-base", "pytorch", "float32", 0.9},
+    {"pytorch-opt", "pytorch", "float16", 1.9},
+    {"native-f32", "native", "float32", 1},
+    {"native-f16", "native", "float16", 1.9},
+    {"ollama", "ollama", "float16", 1.7},
+    {"llamacpp", "llamacpp", "float16", 1.88},
+    {"onnxruntime-opt", "onnxruntime", "float16", 44}};
+enum { THREE = 3, MANY = sizeof fixture_many / sizeof fixture_many[0] };
+
+/* Titles, reasons and logs are a third party's: they may hold anything. */
+static inline void fixture_hostile(struct fixture *fixture)
+{
+    fixture_make(fixture, fixture_failed, THREE, 6);
+    fixture->variants[0].title = "\033[2Jclear|screen\n=HYPERLINK(1)";
+    fixture->variants[1].title = "速い推論エンジン-0123456789-abcdefgh@1.2.3";
+    fixture->variants[1].name = "=cmd|'/C calc'!A0";
+    fixture->variants[2].title = NULL;
+    fixture->rows[0].precision = "<b>`float32`</b>\xff";
+    fixture->rows[1].why = fixture->processes[1].failure =
+        "\"quoted\", comma\nand \033]0;title\a and \xff\xfe";
+    fixture->rows[1].log_tail = fixture->processes[1].log_tail =
+        "first\n\nsecond\r 50 %\r100 %\n\033[31mred\nan-unbroken-word-"
+        "0123456789012345678901234567890123456789012345678901234567890123456789";
+}
+
 #endif
