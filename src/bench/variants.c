@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/suggest.h"
-#include "engine/installation.h"
+#include "engine/presence.h"
 
 static bool has(const char *const *list, const char *word)
 {
@@ -29,7 +29,7 @@ static const char *obstacle(struct plan *plan, const struct engine *engine,
                             "--output %s",
                             format, plan->model_path,
                             plan->model.format == MODEL_GGUF ? "FOLDER" : "FILE.gguf");
-    return installation_obstacle(engine, variant, plan->device, &plan->arena);
+    return engine_obstacle(engine, variant, plan->device, &plan->arena);
 }
 
 static enum status add(struct plan *plan, const struct plan_variant *added, struct error *err)
@@ -146,7 +146,7 @@ enum status variants_choose(struct plan *plan, const struct plan_request *reques
         status = append_named(plan, request->frameworks[i], err);
     for (size_t i = 0; !request->framework_count && i < plan->catalogue.count && !status; i++) {
         const struct engine *engine = &plan->catalogue.engines[i];
-        if (!engine->hidden && installation_exists(engine))
+        if (!engine->hidden && engine_is_installed(engine))
             status = append_engine(plan, engine, err);
     }
     if (!status)

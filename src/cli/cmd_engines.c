@@ -10,6 +10,7 @@
 #include "cli/engine_named.h"
 #include "engine/conformance.h"
 #include "engine/manifest.h"
+#include "engine/presence.h"
 #include "machine/gpu.h"
 #include "model/synthetic.h"
 
@@ -35,7 +36,7 @@ static void words_print(const char *const *words, int width)
     printf("%-*s ", width, text);
 }
 
-static void engine_print(const struct engine *engine)
+static void engine_print(const struct engine *engine, struct arena *arena)
 {
     printf("%s: %s\n", engine->name, engine->about);
     for (size_t i = 0; i < engine->variant_count; i++) {
@@ -45,6 +46,10 @@ static void engine_print(const struct engine *engine)
         words_print(variant->formats, 16);
         printf("%s\n", variant->about);
     }
+    const char *obstacle = engine_obstacle(engine, NULL, NULL, arena);
+    if (engine->version || obstacle)
+        printf("  %s%s\n", engine->version ? "version " : "",
+               engine->version ? engine->version : obstacle);
     printf("  in %s\n\n", engine->folder);
 }
 
@@ -59,7 +64,7 @@ static int engines_run(const void *given, const struct option_list *args)
     }
     for (size_t i = 0; i < catalogue.count; i++)
         if (o->all || !catalogue.engines[i].hidden)
-            engine_print(&catalogue.engines[i]);
+            engine_print(&catalogue.engines[i], &catalogue.arena);
     if (catalogue.count == 0)
         printf("No engines are installed. docs/adding-an-engine.md tells how to write one.\n");
     for (size_t i = 0; i < catalogue.problem_count; i++)
@@ -71,7 +76,7 @@ static int engines_run(const void *given, const struct option_list *args)
 
 const struct command command_engines = {
     .name = "engines",
-    .summary = "Lists the engines that are installed, and their variants.",
+    .summary = "Lists the engines that there are, and their variants.",
     .options = engines_options,
     .options_bytes = sizeof(struct engines_options),
     .details = "An engine is a folder with an engine.json, in a folder of $PRONY_ENGINE_PATH or "

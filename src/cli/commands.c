@@ -9,7 +9,9 @@ extern const struct command command_bench;
 extern const struct command command_documentation;
 extern const struct command command_engines;
 extern const struct command command_engines_check;
+extern const struct command command_engines_doctor;
 extern const struct command command_engines_install;
+extern const struct command command_engines_uninstall;
 extern const struct command command_gate;
 extern const struct command command_model_convert;
 extern const struct command command_model_get;
@@ -39,6 +41,8 @@ const struct command *const commands[] = {
     &command_results_rm,
     &command_engines,
     &command_engines_install,
+    &command_engines_uninstall,
+    &command_engines_doctor,
     &command_engines_check,
     &command_model_get,
     &command_model_list,

@@ -32,3 +32,15 @@ const struct engine *engine_named(const struct engine_catalogue *catalogue, cons
         not_found(catalogue, name, err);
     return engine;
 }
+
+const struct engine *engine_named_version(const struct engine_catalogue *catalogue,
+                                          const char *argument, const char **version,
+                                          struct error *err)
+{
+    char name[64];
+    size_t length = strcspn(argument, "@");
+    snprintf(name, sizeof name, "%.*s", (int)(length < sizeof name ? length : sizeof name - 1),
+             argument);
+    *version = argument[length] ? argument + length + 1 : NULL;
+    return engine_named(catalogue, name, err);
+}

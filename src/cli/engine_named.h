@@ -9,4 +9,9 @@
 const struct engine *engine_named(const struct engine_catalogue *catalogue, const char *name,
                                   struct error *err);
 
+/* NAME or NAME@VERSION: the engine NAME, and the version if one was given, else NULL. */
+const struct engine *engine_named_version(const struct engine_catalogue *catalogue,
+                                          const char *argument, const char **version,
+                                          struct error *err);
+
 #endif

@@ -138,6 +138,45 @@ static enum status binary_add(struct engine_catalogue *catalogue, const char **s
     return status;
 }
 
+static bool is_in_manifest(const struct engine_install *install, const char *version)
+{
+    for (size_t i = 0; i < install->version_count; i++)
+        if (strcmp(install->versions[i].name, version) == 0)
+            return true;
+    return false;
+}
+
+static enum status version_add(struct engine_catalogue *catalogue, const struct engine *engine,
+                               const char *version, struct error *err)
+{
+    struct engine *versions = array_grow(&catalogue->arena, catalogue->versions,
+                                         catalogue->version_count, sizeof *versions);
+    if (!versions)
+        return error_no_memory(err, sizeof *versions);
+    catalogue->versions = versions;
+    return installation_version(engine, version, &versions[catalogue->version_count++],
+                                &catalogue->arena, err);
+}
+
+/* The versions that can be installed, then others that are: interpreters that the user named, and
+ * versions that an older engine.json had. */
+static enum status versions_add(struct engine_catalogue *catalogue, const struct engine *engine,
+                                struct error *err)
+{
+    const char *const *others;
+    enum status status = STATUS_OK;
+    if (!engine->install)
+        return STATUS_OK;
+    for (size_t i = 0; i < engine->install->version_count && !status; i++)
+        status = version_add(catalogue, engine, engine->install->versions[i].name, err);
+    if (!status)
+        status = installation_list(engine->base, &catalogue->arena, &others, err);
+    for (; !status && *others; others++)
+        if (!is_in_manifest(engine->install, *others))
+            status = version_add(catalogue, engine, *others, err);
+    return status;
+}
+
 enum status engine_catalogue_open(struct engine_catalogue *catalogue, struct error *err)
 {
     const char *sdk = NULL;
@@ -146,8 +185,11 @@ enum status engine_catalogue_open(struct engine_catalogue *catalogue, struct err
     if (!status)
         status = binary_add(catalogue, &sdk, err);
     for (size_t i = 0; i < catalogue->count && !status; i++) {
-        catalogue->engines[i].sdk = sdk;
-        status = installation_resolve(&catalogue->engines[i], &catalogue->arena, err);
+        struct engine *engine = &catalogue->engines[i];
+        engine->sdk = sdk;
+        status = versions_add(catalogue, engine, err);
+        if (!status)
+            status = installation_resolve(engine, &catalogue->arena, err);
     }
     if (status)
         engine_catalogue_close(catalogue);
@@ -165,20 +207,28 @@ const struct engine *engine_find(const struct engine_catalogue *catalogue, const
     for (size_t i = 0; i < catalogue->count; i++)
         if (strcmp(catalogue->engines[i].name, name) == 0)
             return &catalogue->engines[i];
+    for (size_t i = 0; i < catalogue->version_count; i++)
+        if (strcmp(catalogue->versions[i].name, name) == 0)
+            return &catalogue->versions[i];
+    return NULL;
+}
+
+static const struct engine_variant *find_among(const struct engine *engines, size_t count,
+                                               const char *name, const struct engine **engine)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < engines[i].variant_count; j++)
+            if (strcmp(engines[i].variants[j].name, name) == 0) {
+                *engine = &engines[i];
+                return &engines[i].variants[j];
+            }
     return NULL;
 }
 
 const struct engine_variant *engine_variant_find(const struct engine_catalogue *catalogue,
                                                  const char *name, const struct engine **engine)
 {
-    for (size_t i = 0; i < catalogue->count; i++) {
-        const struct engine *one = &catalogue->engines[i];
-        for (size_t j = 0; j < one->variant_count; j++) {
-            if (strcmp(one->variants[j].name, name) == 0) {
-                *engine = one;
-                return &one->variants[j];
-            }
-        }
-    }
-    return NULL;
+    const struct engine_variant *found =
+        find_among(catalogue->engines, catalogue->count, name, engine);
+    return found ? found : find_among(catalogue->versions, catalogue->version_count, name, engine);
 }

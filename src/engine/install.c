@@ -1,84 +1,352 @@
 #include "engine/install.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
+#include "engine/install_lock.h"
 #include "engine/installation.h"
-#include "engine/tool.h"
+#include "engine/interpreter.h"
+#include "engine/packages.h"
+#include "engine/worker.h"
 
-static const struct engine_version *version_find(const struct engine *engine, const char *name)
+enum { ROOM = PATH_MAX + 64, LINE = 700, MAX_REQUIREMENTS = 1 << 20 };
+
+/* One installation in the making. */
+struct work {
+    const struct engine *engine;
+    const struct install_request *request;
+    const struct engine_version *version; /* NULL: an interpreter of the user's */
+    const char *name;                     /* of the version */
+    char folder[PATH_MAX];                /* engines/NAME/VERSION */
+    char environment[ROOM], downloads[ROOM], python[ROOM], log_path[ROOM];
+    char empty[ROOM]; /* there while nothing was put into the environment */
+    int lock_fd;
+    struct arena arena;
+};
+
+static void say(const struct work *work, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void say(const struct work *work, const char *format, ...)
 {
-    const struct engine_install *install = engine->install;
-    for (size_t i = 0; i < install->version_count; i++)
-        if (!name || strcmp(install->versions[i].name, name) == 0)
-            return &install->versions[i];
-    return NULL;
+    char line[LINE];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(line, sizeof line, format, list);
+    va_end(list);
+    work->request->say(work->request->context, line);
 }
 
-static enum status no_version(const struct engine *engine, const char *name, struct error *err)
+static void say_wait(void *context)
 {
-    char known[200] = "";
-    for (size_t i = 0; i < engine->install->version_count; i++) {
-        size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",
-                 engine->install->versions[i].name);
+    const struct work *work = context;
+    say(work, "Another process is installing %s; waiting for it.", work->engine->base);
+}
+
+/* A name for an interpreter cannot be taken for a version, and makes a folder. */
+static enum status name_check(const char *name, struct error *err)
+{
+    if (name[0] >= 'a' && name[0] <= 'z' && strlen(name) < 32 &&
+        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") == strlen(name))
+        return STATUS_OK;
+    error_set(err, STATUS_USAGE, "'%s' cannot name an interpreter of yours", name);
+    return error_remedy(err, "Begin with a small letter; small letters, digits, . and - may "
+                             "follow: NAME@nightly.");
+}
+
+static enum status version_find(struct work *work, struct error *err)
+{
+    const struct engine_install *install = work->engine->install;
+    const char *name = work->request->version, *known = "";
+    if (!install) {
+        error_set(err, STATUS_USAGE, "%s needs no installation", work->engine->base);
+        return error_remedy(err, "It comes with its folder: %s.", work->engine->folder);
     }
-    error_set(err, STATUS_NOT_FOUND, "Prony has no requirements for %s %s", engine->name, name);
-    return error_remedy(err, "It has them for: %s.", known);
+    if (work->request->python) {
+        work->name = name ? name : "user";
+        return name_check(work->name, err);
+    }
+    for (size_t i = 0; i < install->version_count; i++) {
+        const struct engine_version *version = &install->versions[i];
+        if (!name || strcmp(version->name, name) == 0) {
+            work->version = version;
+            work->name = version->name;
+            return STATUS_OK;
+        }
+        known = arena_printf(&work->arena, "%s%s%s", known, i ? ", " : "", version->name);
+    }
+    error_set(err, STATUS_NOT_FOUND, "there are no requirements for %s %s", work->engine->base,
+              name);
+    return error_remedy(err, "Versions that can be installed: %s.", known);
 }
 
-/* Makes the environment and fills it. */
-static enum status environment_make(const struct engine *engine,
-                                    const struct engine_version *version, const char *folder,
-                                    const struct install_request *request, struct error *err)
+static enum status places_make(struct work *work, struct error *err)
 {
-    char log[PATH_MAX + 32], environment[PATH_MAX + 32], python[PATH_MAX + 32];
-    char requirements[PATH_MAX];
-    snprintf(log, sizeof log, "%s/install.log", folder);
-    snprintf(environment, sizeof environment, "%s/environment", folder);
-    snprintf(python, sizeof python, "%s/environment/bin/python3", folder);
-    snprintf(requirements, sizeof requirements, "%s/%s", engine->folder,
-             version->full.requirements);
-    struct tool tool = {.folder = folder, .log_path = log, .cancel_fd = request->cancel_fd};
-    const char *const venv[] = {"python3", "-I", "-m", "venv", "--clear", environment, NULL};
-    const char *const pip[] = {python,
-                               "-I",
-                               "-m",
-                               "pip",
-                               "install",
-                               "--disable-pip-version-check",
-                               "--no-deps",
-                               "--require-hashes",
-                               "--only-binary",
-                               ":all:",
-                               "--requirement",
-                               requirements,
-                               NULL};
-    static const char *const clean[] = {"PIP_USER", "PIP_TARGET", "PIP_PREFIX", NULL};
-    request->say(request->context, "Making the environment.");
-    enum status status = tool_run(&tool, venv, NULL, err);
+    enum status status =
+        installation_folder(work->engine->base, work->name, work->folder, sizeof work->folder, err);
+    if (!status)
+        status = folder_make(work->folder, err);
+    snprintf(work->environment, sizeof work->environment, "%s/environment", work->folder);
+    snprintf(work->downloads, sizeof work->downloads, "%s/downloads", work->folder);
+    snprintf(work->python, sizeof work->python, "%s/environment/bin/python3", work->folder);
+    snprintf(work->empty, sizeof work->empty, "%s/environment/.empty", work->folder);
+    snprintf(work->log_path, sizeof work->log_path, "%s/install.log", work->folder);
+    return status;
+}
+
+/* Starts the worker as it would be, and ends it: its imports are what was installed. */
+static enum status greet(struct work *work, const struct installation *installation,
+                         struct worker_hello *hello, struct error *err)
+{
+    struct engine engine = *work->engine;
+    struct worker_options options = {.cancel_fd = work->request->cancel_fd};
+    struct worker *worker;
+    enum status status = installation_use(&engine, installation, &work->arena, err);
+    if (!status)
+        status = worker_start(&worker, &engine, &options, hello, err);
+    if (!status)
+        worker_stop(worker);
+    return status;
+}
+
+static enum status unstamp(const struct work *work, struct error *err)
+{
+    char path[ROOM];
+    snprintf(path, sizeof path, "%s/ready.json", work->folder);
+    return unlink(path) == 0 || errno == ENOENT ? STATUS_OK : error_errno(err, "remove %s", path);
+}
+
+/* An interpreter of the user's: nothing is put into it. */
+static enum status user_install(struct work *work, struct error *err)
+{
+    char absolute[PATH_MAX];
+    struct worker_hello hello;
+    /* Not realpath(): an environment's interpreter is a link, and is known by where it is. */
+    const char *given = work->request->python, *slash = strrchr(given, '/');
+    char *folder = slash ? arena_strndup(&work->arena, given, (size_t)(slash - given) + 1) : NULL;
+    if (!folder || !realpath(folder, absolute) || access(given, X_OK) != 0) {
+        error_set(err, STATUS_NOT_FOUND, "there is no interpreter '%s'", given);
+        return error_remedy(err, "Give its path, such as ~/venv/bin/python.");
+    }
+    struct installation installation = {.version = work->name,
+                                        .build = "user",
+                                        .python =
+                                            arena_printf(&work->arena, "%s%s", absolute, slash),
+                                        .requirements = ""};
+    if (!installation.python)
+        return error_no_memory(err, strlen(absolute));
+    enum status status = greet(work, &installation, &hello, err);
+    if (status) {
+        if (status != STATUS_INTERRUPTED)
+            error_remedy(err, "Install what is missing into that interpreter's environment, or "
+                              "leave --python out.");
+        rmdir(work->folder);
+        return status;
+    }
+    say(work, "%s has %s %s %s.", installation.python, hello.engine, hello.version,
+        hello.stands_on);
+    return installation_write(work->engine->base, &installation, err);
+}
+
+static const char *requirements_text(struct work *work, const struct engine_build *build,
+                                     char *path, size_t size)
+{
+    char *text;
+    size_t bytes;
+    struct error ignored;
+    snprintf(path, size, "%s/%s", work->engine->folder, build->requirements);
+    if (file_read(path, MAX_REQUIREMENTS, &text, &bytes, &ignored))
+        return "";
+    const char *kept = arena_strdup(&work->arena, text);
+    free(text);
+    return kept ? kept : "";
+}
+
+/* Whether the version is there, made from the same requirements, and works. */
+static bool is_ready(struct work *work)
+{
+    struct installation there;
+    struct worker_hello hello;
+    struct error err;
+    char path[ROOM];
+    if (!installation_read(work->engine->base, work->name, &work->arena, &there))
+        return false;
+    bool cpu = strcmp(there.build, "cpu") == 0;
+    const struct engine_build *build = cpu ? &work->version->cpu : &work->version->full;
+    if ((cpu && work->request->gpu) || !build->requirements) {
+        say(work, "What is installed has no support for this machine's GPU; making it anew.");
+        return false;
+    }
+    if (strcmp(there.requirements, requirements_text(work, build, path, sizeof path)) != 0) {
+        say(work, "It was made from other requirements; making it anew.");
+        return false;
+    }
+    if (greet(work, &there, &hello, &err)) {
+        say(work, "What is installed does not work, and is made anew: %s (%s)", err.what,
+            err.where);
+        return false;
+    }
+    say(work, "%s %s is there already, and works.", work->engine->base, work->name);
+    return true;
+}
+
+static enum status space_check(const struct work *work, const struct engine_build *build,
+                               struct error *err)
+{
+    uint64_t there, have = folder_bytes(work->downloads);
+    uint64_t need = build->download_bytes + build->disk_bytes;
+    need -= have < need ? have : need;
+    enum status status = disk_free_bytes(work->folder, &there, err);
+    if (status || there >= need)
+        return status;
+    error_set(err, STATUS_IO,
+              "%s %s needs %.2f GB of disk while it is installed, and %.2f GB are "
+              "free",
+              work->engine->base, work->name, (double)need / 1e9, (double)there / 1e9);
+    error_where(err, "%s", work->folder);
+    return error_remedy(err, "Free some space, or set PRONY_CACHE to a folder on another disk.");
+}
+
+/* An environment that is there and empty, from an installation that was cut, serves again. */
+static bool environment_is_empty(const struct work *work)
+{
+    return path_is_file(work->empty) && access(work->python, X_OK) == 0;
+}
+
+static enum status environment_make(struct work *work, struct error *err)
+{
+    char base[PATH_MAX];
+    FILE *mark;
+    struct tool tool = {
+        .folder = work->folder, .log_path = work->log_path, .cancel_fd = work->request->cancel_fd};
+    enum status status = folder_make(work->downloads, err);
+    if (status || environment_is_empty(work))
+        return status;
+    status = interpreter_find(work->engine->install, &tool, base, sizeof base, err);
+    if (!status)
+        status = folder_remove(work->environment, err);
     if (status)
         return status;
-    request->say(request->context, "Downloading and installing the packages.");
-    status = tool_run(&tool, pip, clean, err);
-    return status ? status : installation_stamp(engine->name, version->name, python, err);
+    say(work, "Making an environment with %s.", base);
+    const char *const argv[] = {base, "-I", "-m", "venv", work->environment, NULL};
+    status = tool_run(&tool, argv, NULL, err);
+    if (!status && (!(mark = fopen(work->empty, "we")) || fclose(mark) != 0))
+        status = error_errno(err, "write %.300s", work->empty);
+    return status;
+}
+
+/* One build, from its requirements file to the stamp. */
+static enum status build_install(struct work *work, const struct engine_build *build,
+                                 const char *title, struct error *err)
+{
+    char path[ROOM];
+    struct requirement *list;
+    struct packages packages = {.folder = work->folder,
+                                .python = work->python,
+                                .environment = work->environment,
+                                .downloads = work->downloads,
+                                .log_path = work->log_path,
+                                .download_bytes = build->download_bytes,
+                                .disk_bytes = build->disk_bytes,
+                                .cancel_fd = work->request->cancel_fd,
+                                .progress = work->request->progress,
+                                .context = work->request->context};
+    struct installation installation = {.version = work->name,
+                                        .build = title,
+                                        .python = work->python,
+                                        .requirements =
+                                            requirements_text(work, build, path, sizeof path)};
+    struct worker_hello hello;
+    enum status status = requirements_read(path, &work->arena, &list, &packages.count, err);
+    packages.list = list;
+    for (size_t i = 0; i < packages.count && !status; i++)
+        if (!list[i].hashed && build == &work->version->full) {
+            error_set(err, STATUS_FORMAT, "%s has no hash", list[i].name);
+            status = error_where(err, "%s", path);
+        }
+    if (!status)
+        status = space_check(work, build, err);
+    if (!status)
+        status = packages_download(&packages, err);
+    if (!status && unlink(work->empty) != 0)
+        status = error_errno(err, "remove %.300s", work->empty);
+    if (!status)
+        status = packages_install(&packages, err);
+    if (!status)
+        status = greet(work, &installation, &hello, err);
+    if (status)
+        return status;
+    say(work, "It works: %s %s %s.", hello.engine, hello.version, hello.stands_on);
+    int fd = open(work->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 ||
+        syncfs(fd) != 0) /* the stamp must not outlive a power cut that the files do not */
+        status = error_errno(err, "write %s", work->folder);
+    if (fd >= 0)
+        close(fd);
+    return status ? status : installation_write(work->engine->base, &installation, err);
+}
+
+static void sizes_say(const struct work *work, const struct engine_build *build, const char *title)
+{
+    say(work, "%s %s%s: %.0f MB to download, %.0f MB on disk, in %s", work->engine->base,
+        work->name, title, (double)build->download_bytes / 1e6, (double)build->disk_bytes / 1e6,
+        work->folder);
+}
+
+static enum status version_install(struct work *work, struct error *err)
+{
+    const struct engine_build *full = &work->version->full, *cpu = &work->version->cpu;
+    bool small = cpu->requirements && !work->request->gpu;
+    struct error ignored;
+    if (is_ready(work))
+        return STATUS_OK;
+    enum status status = unstamp(work, err);
+    if (small)
+        sizes_say(work, cpu, " for a machine without a GPU");
+    sizes_say(work, full, small ? ", where pip's indexes do not have that" : "");
+    if (!status)
+        status = space_check(work, small ? cpu : full, err);
+    if (!status)
+        status = environment_make(work, err);
+    if (!status && small) {
+        status = build_install(work, cpu, "cpu", err);
+        small = status != STATUS_NOT_FOUND;
+        if (!small) {
+            say(work,
+                "The build for a machine without a GPU is not to be had (%s); taking the "
+                "full one.",
+                err->where);
+            status = STATUS_OK;
+        }
+    }
+    if (!status && !small)
+        status = build_install(work, full, "full", err);
+    if (!status)
+        folder_remove(work->downloads, &ignored);
+    return status;
 }
 
 enum status engine_install(const struct engine *engine, const struct install_request *request,
                            struct error *err)
 {
-    char folder[PATH_MAX];
-    if (!engine->install) {
-        error_set(err, STATUS_USAGE, "%s needs no installation", engine->name);
-        return error_remedy(err, "It comes with its folder: %s.", engine->folder);
-    }
-    const struct engine_version *version = version_find(engine, request->version);
-    if (!version)
-        return no_version(engine, request->version, err);
-    enum status status =
-        installation_folder(engine->name, version->name, folder, sizeof folder, err);
+    struct work work = {.engine = engine, .request = request, .lock_fd = -1};
+    enum status status = version_find(&work, err);
     if (!status)
-        status = folder_make(folder, err);
-    return status ? status : environment_make(engine, version, folder, request, err);
+        status =
+            install_lock(engine->base, request->cancel_fd, say_wait, &work, &work.lock_fd, err);
+    if (!status)
+        status = places_make(&work, err);
+    if (!status)
+        status = request->python ? user_install(&work, err) : version_install(&work, err);
+    if (work.lock_fd >= 0)
+        close(work.lock_fd);
+    arena_free(&work.arena);
+    return status;
 }

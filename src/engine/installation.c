@@ -1,14 +1,14 @@
 #include "engine/installation.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json.h"
 
-enum { MAX_STAMP = 1 << 16 };
+enum { MAX_STAMP = 1 << 20 };
 
 enum status installation_folder(const char *name, const char *version, char *path, size_t size,
                                 struct error *err)
@@ -19,38 +19,77 @@ enum status installation_folder(const char *name, const char *version, char *pat
     return cache_path(path, size, below, err);
 }
 
-/* The interpreter of an installed version; NULL when the version is not installed. */
-static const char *stamp_read(const char *name, const char *version, struct arena *arena)
+enum status installation_cache(const char *name, const char *version, char *path, size_t size,
+                               struct error *err)
 {
-    char folder[PATH_MAX], path[PATH_MAX + 16];
-    const char *python = NULL;
+    char below[128];
+    snprintf(below, sizeof below, "compiled/%s%s%s", name, version ? "@" : "",
+             version ? version : "");
+    return cache_path(path, size, below, err);
+}
+
+static enum status stamp_path(const char *name, const char *version, char *path, size_t size,
+                              struct error *err)
+{
+    enum status status = installation_folder(name, version, path, size, err);
+    size_t used = strlen(path);
+    if (!status && (size_t)snprintf(path + used, size - used, "/ready.json") >= size - used)
+        return error_set(err, STATUS_IO, "the path of the cache folder is too long");
+    return status;
+}
+
+/* An environment of ours is found again when the cache folder was moved. */
+static const char *own_python(const char *name, const char *version, struct arena *arena)
+{
+    char folder[PATH_MAX];
     struct error ignored;
     if (installation_folder(name, version, folder, sizeof folder, &ignored))
         return NULL;
-    snprintf(path, sizeof path, "%s/ready.json", folder);
-    json_t *stamp = json_read(path, MAX_STAMP, &ignored);
-    if (stamp && !json_get_string(stamp, "python", &python, &ignored))
-        python = arena_strdup(arena, python);
-    json_decref(stamp);
-    return python;
+    return arena_printf(arena, "%s/environment/bin/python3", folder);
 }
 
-enum status installation_stamp(const char *name, const char *version, const char *python,
+bool installation_read(const char *name, const char *version, struct arena *arena,
+                       struct installation *installation)
+{
+    char path[PATH_MAX] = "";
+    const char *build, *python, *requirements;
+    struct error ignored;
+    if (stamp_path(name, version, path, sizeof path, &ignored) || !path_is_file(path))
+        return false;
+    json_t *stamp = json_read(path, MAX_STAMP, &ignored);
+    bool good = stamp && !json_get_string(stamp, "build", &build, &ignored) &&
+                !json_get_string(stamp, "python", &python, &ignored) &&
+                !json_get_string(stamp, "requirements", &requirements, &ignored);
+    if (good) {
+        bool user = strcmp(build, "user") == 0;
+        *installation = (struct installation){.version = arena_strdup(arena, version),
+                                              .build = arena_strdup(arena, build),
+                                              .python = user ? arena_strdup(arena, python)
+                                                             : own_python(name, version, arena),
+                                              .requirements = arena_strdup(arena, requirements)};
+        good = installation->version && installation->build && installation->python &&
+               installation->requirements;
+    }
+    json_decref(stamp);
+    return good;
+}
+
+enum status installation_write(const char *name, const struct installation *installation,
                                struct error *err)
 {
-    char folder[PATH_MAX], path[PATH_MAX + 16];
+    char path[PATH_MAX] = "";
     struct file_writer writer = {0};
-    enum status status = installation_folder(name, version, folder, sizeof folder, err);
+    enum status status = stamp_path(name, installation->version, path, sizeof path, err);
+    if (!status)
+        status = file_writer_open(&writer, path, err);
     if (status)
         return status;
-    snprintf(path, sizeof path, "%s/ready.json", folder);
-    status = file_writer_open(&writer, path, err);
-    if (status)
-        return status;
-    json_t *stamp =
-        json_pack("{s:s, s:s, s:s}", "engine", name, "version", version, "python", python);
-    if (!stamp || json_dumpf(stamp, writer.stream, JSON_INDENT(2)))
-        status = error_set(err, STATUS_IO, "cannot write %s", path);
+    json_t *stamp = json_pack("{s:s, s:s, s:s, s:s, s:s}", "engine", name, "version",
+                              installation->version, "build", installation->build, "python",
+                              installation->python, "requirements", installation->requirements);
+    status = stamp ? STATUS_OK : error_no_memory(err, sizeof *stamp);
+    if (!status && json_dumpf(stamp, writer.stream, JSON_INDENT(2)))
+        status = error_errno(err, "write %.300s", path);
     json_decref(stamp);
     if (!status)
         status = file_writer_commit(&writer, err);
@@ -58,121 +97,91 @@ enum status installation_stamp(const char *name, const char *version, const char
     return status;
 }
 
-/* Takes a version when it is installed. */
-static bool version_take(struct engine *engine, const char *version, struct arena *arena)
+enum status installation_list(const char *name, struct arena *arena, const char *const **versions,
+                              struct error *err)
 {
-    char own[PATH_MAX];
-    struct error ignored;
-    const char *python = stamp_read(engine->name, version, arena);
-    if (!python || installation_folder(engine->name, version, own, sizeof own, &ignored))
-        return false;
-    engine->version = version;
-    engine->python = python;
-    engine->own_python = strncmp(python, own, strlen(own)) == 0;
-    return true;
+    static const char *const none[] = {NULL};
+    char folder[PATH_MAX];
+    struct dirent **entries = NULL;
+    size_t used = 0;
+    *versions = none;
+    enum status status = installation_folder(name, NULL, folder, sizeof folder, err);
+    int count = status ? -1 : scandir(folder, &entries, NULL, versionsort);
+    if (count < 0)
+        return status; /* no folder: nothing was installed */
+    const char **list = arena_array(arena, (size_t)count + 1, sizeof *list);
+    for (int i = 0; i < count; i++) {
+        if (list && entries[i]->d_name[0] != '.' &&
+            (list[used] = arena_strdup(arena, entries[i]->d_name)) != NULL)
+            used++;
+        free(entries[i]);
+    }
+    free(entries);
+    if (!list)
+        return error_no_memory(err, sizeof *list);
+    *versions = list;
+    return STATUS_OK;
 }
 
-static enum status command_fill(struct engine *engine, struct arena *arena, struct error *err)
+static enum status cache_fill(struct engine *engine, const char *version, struct arena *arena,
+                              struct error *err)
 {
-    size_t count = 0;
-    while (engine->command[count])
-        count++;
-    const char **filled = arena_array(arena, count + 1, sizeof *filled);
-    if (!filled)
-        return error_no_memory(err, count * sizeof *filled);
-    for (size_t i = 0; i < count; i++)
-        filled[i] =
-            strcmp(engine->command[i], "{python}") == 0 ? engine->python : engine->command[i];
-    engine->command = filled;
-    return STATUS_OK;
+    char path[PATH_MAX];
+    struct error nowhere; /* then there is no cache; who needs one will say so */
+    if (installation_cache(engine->base, version, path, sizeof path, &nowhere))
+        return STATUS_OK;
+    engine->cache = arena_strdup(arena, path);
+    return engine->cache ? STATUS_OK : error_no_memory(err, strlen(path));
+}
+
+enum status installation_use(struct engine *engine, const struct installation *installation,
+                             struct arena *arena, struct error *err)
+{
+    engine->version = installation->version;
+    engine->python = installation->python;
+    engine->own_python = strcmp(installation->build, "user") != 0;
+    return cache_fill(engine, installation->version, arena, err);
 }
 
 enum status installation_resolve(struct engine *engine, struct arena *arena, struct error *err)
 {
-    char below[128], path[PATH_MAX];
-    struct error ignored;
     const struct engine_install *install = engine->install;
-    bool found = install && version_take(engine, "user", arena);
-    for (size_t i = 0; install && i < install->version_count && !found; i++)
-        found = version_take(engine, install->versions[i].name, arena);
-    snprintf(below, sizeof below, "compiled/%s%s%s", engine->name, engine->version ? "@" : "",
-             engine->version ? engine->version : "");
-    if (!cache_path(path, sizeof path, below, &ignored)) {
-        engine->cache = arena_strdup(arena, path);
-        if (!engine->cache)
-            return error_no_memory(err, strlen(path));
+    struct installation found;
+    const char *const *others;
+    if (!install)
+        return cache_fill(engine, NULL, arena, err);
+    if (installation_read(engine->base, "user", arena, &found))
+        return installation_use(engine, &found, arena, err);
+    for (size_t i = 0; i < install->version_count; i++)
+        if (installation_read(engine->base, install->versions[i].name, arena, &found))
+            return installation_use(engine, &found, arena, err);
+    enum status status = installation_list(engine->base, arena, &others, err);
+    for (; !status && *others; others++)
+        if (installation_read(engine->base, *others, arena, &found))
+            return installation_use(engine, &found, arena, err);
+    return status;
+}
+
+enum status installation_version(const struct engine *engine, const char *version,
+                                 struct engine *made, struct arena *arena, struct error *err)
+{
+    struct installation found;
+    size_t count = engine->variant_count;
+    *made = *engine;
+    made->version = made->python = made->cache = NULL;
+    made->name = arena_printf(arena, "%s@%s", engine->base, version);
+    made->variants = arena_array(arena, count, sizeof *made->variants);
+    bool good = made->name && made->variants;
+    for (size_t i = 0; i < count && good; i++) {
+        struct engine_variant *variant = &made->variants[i];
+        *variant = engine->variants[i];
+        variant->name = arena_printf(arena, "%s@%s", variant->own_name, version);
+        variant->title = arena_printf(arena, "%s@%s", variant->title, version);
+        good = variant->name && variant->title;
     }
-    return found ? command_fill(engine, arena, err) : STATUS_OK;
-}
-
-static bool found_in_path(const char *program)
-{
-    const char *path = getenv("PATH");
-    char candidate[PATH_MAX];
-    while (path && *path) {
-        size_t length = strcspn(path, ":");
-        snprintf(candidate, sizeof candidate, "%.*s/%s", (int)length, path, program);
-        if (access(candidate, X_OK) == 0)
-            return true;
-        path += length + (path[length] == ':');
-    }
-    return false;
-}
-
-static bool is_there(const struct engine *engine, const char *program)
-{
-    char path[PATH_MAX];
-    if (!strchr(program, '/'))
-        return found_in_path(program);
-    snprintf(path, sizeof path, "%s%s%s", *program == '/' ? "" : engine->folder,
-             *program == '/' ? "" : "/", program);
-    return access(path, X_OK) == 0;
-}
-
-bool installation_exists(const struct engine *engine)
-{
-    return engine->install ? engine->python != NULL : is_there(engine, engine->command[0]);
-}
-
-static bool concerns(const char *const *list, const char *word, size_t length)
-{
-    if (!list[0])
-        return true;
-    for (; word && *list; list++)
-        if (strlen(*list) == length && strncmp(*list, word, length) == 0)
-            return true;
-    return false;
-}
-
-static const struct engine_program *missing_program(const struct engine *engine,
-                                                    const struct engine_variant *variant,
-                                                    const char *device)
-{
-    const char *name = variant ? variant->name : NULL;
-    for (size_t i = 0; engine->install && i < engine->install->program_count; i++) {
-        const struct engine_program *program = &engine->install->programs[i];
-        if (concerns(program->variants, name, name ? strlen(name) : 0) &&
-            concerns(program->devices, device, device ? strcspn(device, ":") : 0) &&
-            !found_in_path(program->name))
-            return program;
-    }
-    return NULL;
-}
-
-const char *installation_obstacle(const struct engine *engine, const struct engine_variant *variant,
-                                  const char *device, struct arena *arena)
-{
-    if (engine->install && !engine->python)
-        return arena_printf(arena, "not installed. Run: prony engines install %s", engine->name);
-    if (engine->python && access(engine->python, X_OK) != 0)
-        return arena_printf(arena, "its interpreter %s is gone. Run: prony engines install %s",
-                            engine->python, engine->name);
-    if (!is_there(engine, engine->command[0]))
-        return arena_printf(arena, "its worker %s is missing in %s; build Prony again",
-                            engine->command[0], engine->folder);
-    const struct engine_program *program = missing_program(engine, variant, device);
-    if (program)
-        return arena_printf(arena, "%s is missing, which it needs: %s. Run: apt-get install %s",
-                            program->name, program->reason, program->package);
-    return NULL;
+    if (!good)
+        return error_no_memory(err, count * sizeof *made->variants);
+    return installation_read(engine->base, version, arena, &found)
+               ? installation_use(made, &found, arena, err)
+               : STATUS_OK;
 }

@@ -1,35 +1,53 @@
-/* What of an engine is there on this machine, and what is missing.
+/* What is installed for an engine, and where.
  *
- * Everything that is installed for an engine is in Prony's cache folder:
+ * Everything is in Prony's cache folder:
  *
- *     engines/NAME/VERSION/ready.json    says which interpreter it is; written last
- *     engines/NAME/VERSION/environment/  a virtual environment, unless the interpreter is the
- * user's compiled/NAME@VERSION/             what the engine's compilers keep (PRONY_ENGINE_CACHE)
+ *     engines/NAME/VERSION/ready.json     what it is; written last
+ *     engines/NAME/VERSION/environment/   the virtual environment
+ *     engines/NAME/VERSION/downloads/     what has arrived, until it is ready
+ *     engines/NAME/VERSION/install.log    what pip said
+ *     compiled/NAME@VERSION/              what the engine's compilers keep (PRONY_ENGINE_CACHE)
  *
- * Without ready.json nothing counts as installed. VERSION is one of engine.json's, or "user" for an
- * interpreter that the user named. */
+ * Without ready.json nothing counts as installed. VERSION is one of engine.json's, which begin with
+ * a digit, or a name for an interpreter of the user's: "user", if the user gave none. */
 #ifndef PRONY_ENGINE_INSTALLATION_H
 #define PRONY_ENGINE_INSTALLATION_H
 
 #include "engine/manifest.h"
 
-/* Fills what the manifest leaves open: version, python, cache, and {python} in the command. Takes
- * the user's own interpreter before the default version, and that before the others. */
-enum status installation_resolve(struct engine *engine, struct arena *arena, struct error *err);
-
-/* Whether it is installed, in whatever state: the default choice of engines has only those. */
-bool installation_exists(const struct engine *engine);
-
-/* Why the engine's worker cannot be started here, and the command that mends it; NULL: it can be.
- * With a variant and a device, what these need counts; NULL: what all of them need. */
-const char *installation_obstacle(const struct engine *engine, const struct engine_variant *variant,
-                                  const char *device, struct arena *arena);
+/* ready.json. Strings live in the arena that it was read into. */
+struct installation {
+    const char *version;
+    const char *build;        /* "full", "cpu": of engine.json; "user": the user's interpreter */
+    const char *python;       /* the interpreter, absolute */
+    const char *requirements; /* what the requirements file held; "" for the user's interpreter */
+};
 
 /* The path of engines/NAME/VERSION; VERSION NULL: engines/NAME. */
 enum status installation_folder(const char *name, const char *version, char *path, size_t size,
                                 struct error *err);
-/* Writes ready.json, which makes the version an installed one. */
-enum status installation_stamp(const char *name, const char *version, const char *python,
+/* The path of compiled/NAME@VERSION; VERSION NULL: an engine that needs no installation. */
+enum status installation_cache(const char *name, const char *version, char *path, size_t size,
                                struct error *err);
+
+/* False when that version is not installed. */
+bool installation_read(const char *name, const char *version, struct arena *arena,
+                       struct installation *installation);
+/* Makes the version an installed one. */
+enum status installation_write(const char *name, const struct installation *installation,
+                               struct error *err);
+/* Names of all folders of versions, installed or half made, in the arena; ended by NULL. */
+enum status installation_list(const char *name, struct arena *arena, const char *const **versions,
+                              struct error *err);
+
+/* Fills what the manifest leaves open: version, python, cache. */
+enum status installation_use(struct engine *engine, const struct installation *installation,
+                             struct arena *arena, struct error *err);
+/* The same with what there is: an interpreter that the user named without a version comes before
+ * the default version, and that before the others. */
+enum status installation_resolve(struct engine *engine, struct arena *arena, struct error *err);
+/* The engine with one version, installed or not: it and its variants are called NAME@VERSION. */
+enum status installation_version(const struct engine *engine, const char *version,
+                                 struct engine *made, struct arena *arena, struct error *err);
 
 #endif

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
+#include "engine/surroundings.h"
 
 enum {
     DEATH_MS = 2000, /* between the end of the pipe and the process's own end */
@@ -36,55 +36,10 @@ static char *temporary_log(void)
     return path;
 }
 
-/* What a worker finds in its environment beside what we have. */
-struct surroundings {
-    const char *list[8];
-    char *python_path, *cache;
-};
-
-static void surroundings_free(struct surroundings *around)
-{
-    free(around->python_path);
-    free(around->cache);
-}
-
-/* Nothing of the user's Python reaches an environment of ours; an interpreter that the user named
- * runs as it does for the user. */
-static enum status surroundings_make(struct surroundings *around, const struct engine *engine,
-                                     struct error *err)
-{
-    const char *old = engine->own_python ? NULL : getenv("PYTHONPATH");
-    size_t count = 0;
-    *around = (struct surroundings){0};
-    /* Python's output must be in the log when the process is killed; unbuffered, it is. */
-    around->list[count++] = "PYTHONUNBUFFERED=1";
-    if (engine->own_python) {
-        around->list[count++] = "PYTHONHOME";
-        around->list[count++] = "PYTHONSAFEPATH"; /* the worker's own modules lie beside it */
-        around->list[count++] = "PYTHONNOUSERSITE=1";
-    }
-    if (engine->sdk || engine->own_python) {
-        const char *sdk = engine->sdk ? engine->sdk : "", *colon = old && *old ? ":" : "";
-        if (asprintf(&around->python_path, "PYTHONPATH=%s%s%s", sdk, colon, old ? old : "") < 0)
-            return error_no_memory(err, strlen(sdk));
-        around->list[count++] = around->python_path;
-    }
-    struct error no_folder = {0};
-    if (engine->cache && !folder_make(engine->cache, &no_folder)) {
-        if (asprintf(&around->cache, "PRONY_ENGINE_CACHE=%s", engine->cache) < 0)
-            return error_no_memory(err, strlen(engine->cache));
-        around->list[count++] = around->cache;
-    } else if (engine->install) {
-        *err = no_folder;
-        return error_remedy(err, "Set PRONY_CACHE to a folder that may be written.");
-    }
-    return STATUS_OK;
-}
-
 enum status link_open(struct link *link, const struct engine *engine, const char *log_path,
                       int cancel_fd, struct error *err)
 {
-    struct surroundings around;
+    struct surroundings around = {0};
     *link = (struct link){.engine = engine, .cancel_fd = cancel_fd};
     if (engine->install && !engine->python) {
         error_set(err, STATUS_NOT_FOUND, "%s is not installed", engine->name);
@@ -94,15 +49,18 @@ enum status link_open(struct link *link, const struct engine *engine, const char
     link->log_path = log_path ? strdup(log_path) : temporary_log();
     if (!link->log_path)
         return error_errno(err, "create a temporary log for a worker");
-    enum status status = surroundings_make(&around, engine, err);
+    const char **argv = surroundings_command(engine);
+    enum status status =
+        argv ? surroundings_make(&around, engine, err) : error_no_memory(err, sizeof *argv);
     if (!status)
         status = child_start(&link->child,
-                             &(struct child_options){.argv = engine->command,
+                             &(struct child_options){.argv = argv,
                                                      .folder = engine->folder,
                                                      .log_path = link->log_path,
                                                      .environment = around.list},
                              err);
     surroundings_free(&around);
+    free(argv);
     if (status)
         link_close(link);
     return status;

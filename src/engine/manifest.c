@@ -68,6 +68,7 @@ static enum status variant_parse(struct engine_variant *variant, const json_t *o
         json_get_bool_or(object, "default", true, &variant->by_default, err) ||
         json_get_bool_or(object, "compiled", false, &variant->compiled, err))
         return err->status;
+    variant->own_name = variant->name;
     size_t length = strlen(engine);
     if (strncmp(variant->name, engine, length) != 0 ||
         (variant->name[length] != '\0' && variant->name[length] != '-')) {
@@ -126,6 +127,7 @@ static enum status engine_parse(struct engine *engine, const json_t *object, str
         manifest_list(object, "command", NULL, 1, arena, &engine->command, err) ||
         json_get_bool_or(object, "hidden", false, &engine->hidden, err))
         return err->status;
+    engine->base = engine->name;
     const json_t *install = json_object_get(object, "install");
     if (install)
         return manifest_install_parse(install, arena, &engine->install, err);

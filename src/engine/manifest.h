@@ -16,6 +16,7 @@
 /* All strings live in the catalogue's arena. Lists end with NULL. */
 struct engine_variant {
     const char *name;            /* "pytorch-opt": the engine's name, alone or with -SOMETHING */
+    const char *own_name;        /* the same without @VERSION: what the worker knows it by */
     const char *title;           /* column header, "PyTorch-Opt" */
     const char *precision;       /* "float32", "float16", "bfloat16", "mixed" */
     const char *about;           /* what it turns on, one sentence */
@@ -30,13 +31,14 @@ struct engine_variant {
 
 struct engine {
     const char *name, *title, *licence, *about;
+    const char *base;           /* the name without @VERSION */
     const char *folder;         /* absolute */
     const char *sdk;            /* folder with prony_worker.py, for PYTHONPATH; NULL: none */
     const char *const *command; /* argv of the worker, started in folder; [0] may be relative */
     const struct engine_install *install; /* NULL: nothing to install */
     /* What engine/installation.h has found on this machine: */
     const char *version; /* of what is installed, "2.15.0", "user"; NULL: nothing, or no need */
-    const char *python;  /* the interpreter in place of {python}; NULL: none */
+    const char *python;  /* the interpreter, {python} in the command; NULL: none */
     bool own_python;     /* it belongs to an environment that Prony made */
     const char *cache;   /* folder for compile caches, which need not exist; NULL: nowhere */
     bool hidden;         /* for tests: only when named (null) */
@@ -52,6 +54,8 @@ struct engine_problem { /* a folder that looks like an engine and is not one */
 struct engine_catalogue {
     struct engine *engines;
     size_t count;
+    struct engine *versions; /* each version of an engine by itself: tinygrad@0.13.0 */
+    size_t version_count;
     struct engine_problem *problems;
     size_t problem_count;
     struct arena arena;
@@ -60,9 +64,10 @@ struct engine_catalogue {
 enum status engine_catalogue_open(struct engine_catalogue *catalogue, struct error *err);
 void engine_catalogue_close(struct engine_catalogue *catalogue);
 
-/* By engine name; NULL when there is none. */
+/* By name, which may be NAME@VERSION; NULL when there is none. */
 const struct engine *engine_find(const struct engine_catalogue *catalogue, const char *name);
-/* By variant name ("native-f16"); *engine is its engine. NULL when there is none. */
+/* By variant name ("native-f16", "tinygrad-beam@0.13.0"); *engine is its engine. NULL when there is
+ * none. */
 const struct engine_variant *engine_variant_find(const struct engine_catalogue *catalogue,
                                                  const char *name, const struct engine **engine);
 

@@ -3,34 +3,43 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/child.h"
 #include "engine/link.h"
 
-enum { SLICE_MS = 200, MAX_EXTRA = 64 };
+enum { SLICE_MS = 200 };
 
-/* The additions, and the name of each PYTHON* variable that we have, to take it away. Names are
- * malloc'd, from *names_from on. NULL when there is no memory. */
-static const char **environment_clean(const char *const *additions, size_t *names_from)
+static bool is_kept_away(const struct tool *tool, const char *entry)
+{
+    return strncmp(entry, "PYTHON", 6) == 0 ||
+           (tool->no_pip_settings && strncmp(entry, "PIP_", 4) == 0);
+}
+
+/* The names of what is kept away, which are malloc'd, then the additions. NULL when there is no
+ * memory. */
+static const char **environment_clean(const struct tool *tool, const char *const *additions,
+                                      size_t *names)
 {
     size_t count = 0, room = 0;
     while (environ[room])
         room++;
-    const char **list = calloc(room + MAX_EXTRA + 1, sizeof *list);
-    for (; list && additions && additions[count] && count < MAX_EXTRA; count++)
-        list[count] = additions[count];
-    *names_from = count;
+    for (size_t i = 0; additions && additions[i]; i++)
+        room++;
+    const char **list = calloc(room + 1, sizeof *list);
     for (char **entry = environ; list && *entry; entry++)
-        if (strncmp(*entry, "PYTHON", 6) == 0)
-            list[count++] = strndup(*entry, strcspn(*entry, "="));
+        if (is_kept_away(tool, *entry) &&
+            (list[count] = strndup(*entry, strcspn(*entry, "="))) != NULL)
+            count++;
+    *names = count;
+    for (; list && additions && *additions; additions++)
+        list[count++] = *additions;
     return list;
 }
 
-static void environment_free(const char **list, size_t names_from)
+static void environment_free(const char **list, size_t names)
 {
-    for (size_t i = names_from; list && list[i]; i++)
+    for (size_t i = 0; i < names; i++)
         free((char *)list[i]);
     free(list);
 }
@@ -52,16 +61,16 @@ enum status tool_run(const struct tool *tool, const char *const *argv,
 {
     struct child child;
     char how[80], tail[360];
-    size_t names_from;
-    const char **clean = environment_clean(environment, &names_from);
+    size_t names;
+    const char **clean = environment_clean(tool, environment, &names);
     if (!clean)
-        return error_no_memory(err, MAX_EXTRA);
+        return error_no_memory(err, sizeof *clean);
     enum status status = child_start(
         &child,
         &(struct child_options){
             .argv = argv, .folder = tool->folder, .log_path = tool->log_path, .environment = clean},
         err);
-    environment_free(clean, names_from);
+    environment_free(clean, names);
     if (status)
         return status;
     status = wait_for(tool, &child, err);

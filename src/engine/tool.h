@@ -3,12 +3,15 @@
 #ifndef PRONY_ENGINE_TOOL_H
 #define PRONY_ENGINE_TOOL_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
 struct tool {
     const char *folder;   /* where it is started */
     const char *log_path; /* gets its output */
     int cancel_fd;        /* readable → it is killed, STATUS_INTERRUPTED; -1: none */
+    bool no_pip_settings; /* the user's PIP_* variables are kept from it as well */
     /* Called a few times a second while it runs; NULL: nobody watches. */
     void (*watch)(void *context);
     void *context;

@@ -86,13 +86,12 @@ static const char *text_or(const char *text, const char *otherwise)
     return text ? text : otherwise;
 }
 
-/* The variant's own options, from its manifest. */
-static json_t *variant_options(const struct engine *engine, const char *name)
+static const struct engine_variant *variant_find(const struct engine *engine, const char *name)
 {
     for (size_t i = 0; i < engine->variant_count; i++)
         if (strcmp(engine->variants[i].name, name) == 0)
-            return json_loads(engine->variants[i].options, 0, NULL);
-    return json_object();
+            return &engine->variants[i];
+    return NULL;
 }
 
 enum status worker_load(struct worker *worker, const struct worker_load *request,
@@ -103,16 +102,17 @@ enum status worker_load(struct worker *worker, const struct worker_load *request
     json_t *reply;
     *loaded = (struct worker_loaded){0};
     worker->vocabulary = 0;
+    const struct engine_variant *variant = variant_find(worker->link.engine, request->variant);
     const char *path = realpath(request->model, model) ? model : request->model;
     enum status status =
         ask(worker, &call,
             json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "op", "load", "model",
-                      path, "variant", request->variant, "device", text_or(request->device, "cpu"),
-                      "precision", text_or(request->precision, ""), "quantize",
-                      text_or(request->quantize, ""), "shard",
+                      path, "variant", variant ? variant->own_name : request->variant, "device",
+                      text_or(request->device, "cpu"), "precision", text_or(request->precision, ""),
+                      "quantize", text_or(request->quantize, ""), "shard",
                       (json_int_t)(request->shard ? request->shard : 1), "threads",
                       (json_int_t)request->threads, "context", (json_int_t)request->context,
-                      "options", variant_options(worker->link.engine, request->variant)),
+                      "options", json_loads(variant ? variant->options : "{}", 0, NULL)),
             &reply, err);
     if (status)
         return status;

@@ -1,0 +1,141 @@
+/* prony engines doctor: what of each engine is there, whether it works, and what mends it. */
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/folder.h"
+#include "cli/command.h"
+#include "cli/engine_named.h"
+#include "engine/installation.h"
+#include "engine/presence.h"
+#include "engine/worker.h"
+
+enum { HELLO_MS = 120000 };
+
+/* Starts the worker, which is the only way to know. */
+static bool greet(const struct engine *engine, struct error *err)
+{
+    struct worker_options options = {.cancel_fd = -1, .hello_ms = HELLO_MS};
+    struct worker_hello hello;
+    struct worker *worker;
+    if (worker_start(&worker, engine, &options, &hello, err))
+        return false;
+    worker_stop(worker);
+    printf("works: %s %s", hello.engine, hello.version);
+    if (*hello.stands_on)
+        printf(" (%s)", hello.stands_on);
+    printf(", on %s\n", hello.devices);
+    return true;
+}
+
+static void place_print(const struct engine *engine)
+{
+    char folder[PATH_MAX];
+    struct error ignored;
+    if (!engine->own_python)
+        printf("      uses %s\n", engine->python);
+    else if (!installation_folder(engine->base, engine->version, folder, sizeof folder, &ignored))
+        printf("      %.2f GB in %s\n", (double)folder_bytes(folder) / 1e9, folder);
+}
+
+/* One version; false when it is there and does not work. */
+static bool version_examine(const struct engine *engine, struct arena *arena)
+{
+    char folder[PATH_MAX];
+    struct error err;
+    const char *label = strchr(engine->name, '@');
+    if (!engine->python) {
+        bool begun = !installation_folder(engine->base, label + 1, folder, sizeof folder, &err) &&
+                     folder_bytes(folder) > 0;
+        printf("  %-10s %s. Run: prony engines install %s\n", label + 1,
+               begun ? "was begun and not finished" : "not installed", engine->name);
+        return !begun;
+    }
+    printf("  %-10s ", label + 1);
+    fflush(stdout);
+    const char *obstacle = engine_obstacle(engine, NULL, NULL, arena);
+    bool works = !obstacle && greet(engine, &err);
+    if (obstacle) {
+        printf("%s\n", obstacle);
+    } else if (!works) {
+        printf("does not work: %s%s%s%s. Run: prony engines install %s%s\n", err.what,
+               *err.where ? " (" : "", err.where, *err.where ? ")" : "", engine->name,
+               engine->own_python ? "" : " --python INTERPRETER");
+    }
+    place_print(engine);
+    return works;
+}
+
+static bool programs_examine(const struct engine *engine)
+{
+    const struct engine_program *program;
+    bool whole = true;
+    for (size_t i = 0; (program = engine_missing_program(engine, &i)); whole = false)
+        printf("  %s is missing: %s. Run: apt-get install %s\n", program->name, program->reason,
+               program->package);
+    return whole;
+}
+
+static bool engine_examine(const struct engine_catalogue *catalogue, const struct engine *engine,
+                           struct arena *arena)
+{
+    struct error err;
+    bool good = true;
+    if (!engine->install) {
+        printf("%s: ", engine->name);
+        fflush(stdout);
+        const char *obstacle = engine_obstacle(engine, NULL, NULL, arena);
+        good = !obstacle && greet(engine, &err);
+        if (!good)
+            printf("%s%s\n", obstacle ? "" : "does not work: ", obstacle ? obstacle : err.what);
+        return good;
+    }
+    printf("%s\n", engine->name);
+    for (size_t i = 0; i < catalogue->version_count; i++)
+        if (strcmp(catalogue->versions[i].base, engine->base) == 0)
+            good = version_examine(&catalogue->versions[i], arena) && good;
+    bool whole = !engine_is_installed(engine) || programs_examine(engine);
+    return good && whole;
+}
+
+static int run(const void *given, const struct option_list *args)
+{
+    struct engine_catalogue catalogue;
+    struct arena arena = {0};
+    struct error err;
+    const struct engine *only = NULL;
+    bool good = true;
+    (void)given;
+    if (engine_catalogue_open(&catalogue, &err)) {
+        error_print(&err, stderr);
+        return EXIT_ERROR;
+    }
+    if (args->count && !(only = engine_named(&catalogue, args->items[0], &err))) {
+        error_print(&err, stderr);
+        good = false;
+    }
+    for (size_t i = 0; i < catalogue.count && (only || !args->count); i++)
+        if (only ? only == &catalogue.engines[i] : !catalogue.engines[i].hidden)
+            good = engine_examine(&catalogue, &catalogue.engines[i], &arena) && good;
+    for (size_t i = 0; i < catalogue.version_count && only; i++)
+        if (only == &catalogue.versions[i])
+            good = version_examine(only, &arena) && good;
+    if (only && !engine_is_installed(only))
+        good = false;
+    for (size_t i = 0; i < catalogue.problem_count && !only; i++, good = false)
+        error_print(&catalogue.problems[i].error, stderr);
+    engine_catalogue_close(&catalogue);
+    arena_free(&arena);
+    return good ? EXIT_PASS : EXIT_ERROR;
+}
+
+const struct command command_engines_doctor = {
+    .name = "engines doctor",
+    .summary = "Tells of each engine what is there, whether it works, and what mends it.",
+    .positional = "[NAME[@VERSION]]",
+    .max_args = 1,
+    .details = "Starts each worker that is installed, which is the only way to know. Exit status 1 "
+               "when something that is there does not work, or when NAME is not installed.",
+    .run = run,
+};

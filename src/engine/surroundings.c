@@ -1,0 +1,55 @@
+#include "engine/surroundings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+void surroundings_free(struct surroundings *around)
+{
+    free(around->python_path);
+    free(around->cache);
+}
+
+enum status surroundings_make(struct surroundings *around, const struct engine *engine,
+                              struct error *err)
+{
+    const char *old = engine->own_python ? NULL : getenv("PYTHONPATH");
+    size_t count = 0;
+    *around = (struct surroundings){0};
+    /* Python's output must be in the log when the process is killed; unbuffered, it is. */
+    around->list[count++] = "PYTHONUNBUFFERED=1";
+    if (engine->own_python) {
+        around->list[count++] = "PYTHONHOME";
+        around->list[count++] = "PYTHONSAFEPATH"; /* the worker's own modules lie beside it */
+        around->list[count++] = "PYTHONNOUSERSITE=1";
+    }
+    if (engine->sdk || engine->own_python) {
+        const char *sdk = engine->sdk ? engine->sdk : "", *colon = old && *old ? ":" : "";
+        if (asprintf(&around->python_path, "PYTHONPATH=%s%s%s", sdk, colon, old ? old : "") < 0)
+            return error_no_memory(err, strlen(sdk));
+        around->list[count++] = around->python_path;
+    }
+    struct error no_folder = {0};
+    if (engine->cache && !folder_make(engine->cache, &no_folder)) {
+        if (asprintf(&around->cache, "PRONY_ENGINE_CACHE=%s", engine->cache) < 0)
+            return error_no_memory(err, strlen(engine->cache));
+        around->list[count++] = around->cache;
+    } else if (engine->install) {
+        *err = no_folder;
+        return error_remedy(err, "Set PRONY_CACHE to a folder that may be written.");
+    }
+    return STATUS_OK;
+}
+
+const char **surroundings_command(const struct engine *engine)
+{
+    size_t count = 0;
+    while (engine->command[count])
+        count++;
+    const char **argv = calloc(count + 1, sizeof *argv);
+    for (size_t i = 0; i < count && argv; i++)
+        argv[i] = strcmp(engine->command[i], "{python}") == 0 ? engine->python : engine->command[i];
+    return argv;
+}
