@@ -21,7 +21,7 @@ def engine_write(folder, name, devices):
         "title": name.title(),
         "precision": "float32",
         "about": "For a test.",
-        "supports": {"formats": ["gguf"], "devices": devices, "sampling": True},
+        "supports": {"formats": ["gguf"], "devices": devices, "sampling": True, "logits": True},
         "options": {"token_us": 100, "vocabulary": 512, "memory_mb": 1},
     }
     manifest = {
@@ -119,6 +119,9 @@ class Devices(Gpu):
         self.prony(*talk, "both", "--device", "cuda")
         error = self.prony(*talk, "old", "--device", "cuda", status=1).stderr
         self.assertIn("old does not run on device cuda", error)
+        self.prony("engines", "check", "both", "--device", "cuda")
+        error = self.prony("engines", "check", "old", "--device", "cuda:0", status=1).stderr
+        self.assertIn("Error: old does not run on device cuda:0. 'prony engines'", error)
 
     def test_a_driver_that_crashes_or_hangs_up(self):
         error = self.bench("--device", "cuda", status=1, fake="abort=1").stderr
