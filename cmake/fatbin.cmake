@@ -18,7 +18,9 @@ function(prony_add_fatbin target)
         cmake_path(ABSOLUTE_PATH source)
         cmake_path(GET source STEM name)
         set(image ${CMAKE_CURRENT_BINARY_DIR}/${name}.fatbin)
+        set(none ${CMAKE_CURRENT_BINARY_DIR}/${name}.no-fatbin)
         if(PRONY_NVCC)
+            file(REMOVE ${none})
             add_custom_command(OUTPUT ${image}
                 COMMAND ${PRONY_NVCC} -fatbin -std=c++17 -O3 -ccbin g++ --threads 2
                     ${PRONY_FATBIN_TARGETS} -I${CMAKE_SOURCE_DIR}/src -MD -MF ${image}.d
@@ -26,6 +28,9 @@ function(prony_add_fatbin target)
                 DEPENDS ${source} ${PRONY_NVCC} DEPFILE ${image}.d VERBATIM
                 COMMENT "Compiling CUDA kernels ${name}.fatbin")
         else()
+            # Under another name: ninja would take an empty image for one that it compiled.
+            file(REMOVE ${image})
+            set(image ${none})
             file(CONFIGURE OUTPUT ${image} CONTENT "" @ONLY)
         endif()
         configure_file(${PRONY_FATBIN_TEMPLATE} ${name}.fatbin.c @ONLY)

@@ -11,7 +11,7 @@ PRONY = os.environ["PRONY"]
 BUILD = pathlib.Path(os.environ["PRONY_BUILD"])
 FAKE = BUILD / "tests/fake"
 WORKER = BUILD / "engines/null/worker"
-KERNELS = (BUILD / "src/stream.fatbin").stat().st_size > 0
+KERNELS = (BUILD / "src/stream.fatbin").exists()
 
 
 def engine_write(folder, name, devices):
@@ -127,6 +127,34 @@ class Devices(Gpu):
         error = self.bench("--device", "cuda", status=1, fake="abort=1").stderr
         self.assertIn("the NVIDIA driver did not answer: prony-probe-cuda killed by", error)
         self.assertIn("nvidia-smi", error)
+
+
+class Failures(Gpu):
+    """What goes wrong in the native engine is its row's reason, and the others go on."""
+
+    def failure(self, fake):
+        run = self.bench_json(
+            "--device", "cuda", "--framework", "native-f16", "both", fake=f"major=8 {fake}"
+        )
+        native, both = run["results"]
+        self.assertIsNone(both["failure"])
+        self.assertIsNotNone(both["metrics"]["tpot_ms"]["value"])
+        self.assertIsNotNone(native["failure"])
+        return native["failure"]
+
+    def test_out_of_memory(self):
+        expected = "out of GPU memory: .* GB were asked for, 0.067 of 1.074 GB are free.*nvidia-smi"
+        self.assertRegex(self.failure("cuMemAlloc_v2=2"), expected)
+
+    def test_a_card_lost_on_the_way(self):
+        self.assertRegex(self.failure("cuStreamSynchronize=719"), "CUDA error 719.*Xid")
+
+    def test_kernels_that_the_driver_does_not_take(self):
+        expected = "load the kernels .*Install NVIDIA's driver" if KERNELS else "built without CUDA"
+        self.assertRegex(self.failure("cuModuleLoadData=222"), expected)
+
+    def test_no_context(self):
+        self.assertIn("open a context on cuda:0", self.failure("cuDevicePrimaryCtxRetain=46"))
 
 
 class Bandwidth(Gpu):

@@ -1,5 +1,5 @@
-/* A libcuda.so.1 without a GPU: what src/gpu calls, with errors on request, and the kernels of
- * src/probe/stream.cu computed here.
+/* A libcuda.so.1 without a GPU: what src/gpu calls, with errors on request. Memory is the host's,
+ * the kernels of src/probe/stream.cu are computed here, and all others do nothing.
  *
  * FAKE_CUDA holds words: "cuInit=100" makes that function fail with that code; "version=11040",
  * "count=0", "major=7" and "free=1000000" change what the driver tells; "abort=1" crashes it. */
@@ -36,14 +36,6 @@ PLAIN(cuModuleUnload)
 PLAIN(cuModuleGetGlobal_v2)
 PLAIN(cuFuncSetAttribute)
 PLAIN(cuLaunchCooperativeKernel)
-PLAIN(cuMemHostAlloc)
-PLAIN(cuMemFreeHost)
-PLAIN(cuMemHostGetDevicePointer_v2)
-PLAIN(cuMemcpyHtoD_v2)
-PLAIN(cuMemcpyHtoDAsync_v2)
-PLAIN(cuMemcpyDtoHAsync_v2)
-PLAIN(cuMemcpyDtoDAsync_v2)
-PLAIN(cuMemsetD8Async)
 PLAIN(cuStreamCreate)
 PLAIN(cuStreamDestroy_v2)
 PLAIN(cuStreamSynchronize)
@@ -151,18 +143,19 @@ int cuModuleLoadData(void **module, const void *image)
     return memcmp(image, &magic, sizeof magic) == 0 ? RESULT : 200;
 }
 
-/* A kernel is its name; this driver has no Hopper. */
+/* A kernel is its name; this driver has none for Hopper alone. */
 EXPORT int cuModuleGetFunction(const char **function, void *module, const char *name);
 int cuModuleGetFunction(const char **function, void *module, const char *name)
 {
     static const char *const names[] = {"stream_fill", "stream_plain"};
     (void)module;
+    if (strcmp(name, "stream_bulk") == 0)
+        return 500;
+    *function = "other";
     for (size_t i = 0; i < 2; i++)
-        if (strcmp(names[i], name) == 0) {
+        if (strcmp(names[i], name) == 0)
             *function = names[i];
-            return RESULT;
-        }
-    return 500;
+    return RESULT;
 }
 
 EXPORT int cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const char *function,
@@ -198,7 +191,7 @@ int cuLaunchKernel(const char *function, unsigned gx, unsigned gy, unsigned gz, 
     (void)shared, (void)stream, (void)extra;
     if (strcmp(function, "stream_fill") == 0)
         stream_fill(*(uint32_t **)p[0], *(uint64_t *)p[1], *(uint32_t *)p[2]);
-    else
+    else if (strcmp(function, "stream_plain") == 0)
         stream_plain(*(uint32_t **)p[0], *(uint64_t *)p[1], *(uint32_t **)p[2]);
     return RESULT;
 }
@@ -223,6 +216,68 @@ EXPORT int cuMemFree_v2(pointer address);
 int cuMemFree_v2(pointer address)
 {
     free((void *)(uintptr_t)address);
+    return RESULT;
+}
+
+EXPORT int cuMemHostAlloc(void **address, size_t bytes, unsigned flags);
+int cuMemHostAlloc(void **address, size_t bytes, unsigned flags)
+{
+    (void)flags;
+    *address = calloc(bytes, 1);
+    return RESULT;
+}
+
+EXPORT int cuMemFreeHost(void *address);
+int cuMemFreeHost(void *address)
+{
+    free(address);
+    return RESULT;
+}
+
+EXPORT int cuMemHostGetDevicePointer_v2(pointer *device, void *host, unsigned flags);
+int cuMemHostGetDevicePointer_v2(pointer *device, void *host, unsigned flags)
+{
+    (void)flags;
+    *device = (pointer)(uintptr_t)host;
+    return RESULT;
+}
+
+EXPORT int cuMemcpyHtoD_v2(pointer to, const void *from, size_t bytes);
+int cuMemcpyHtoD_v2(pointer to, const void *from, size_t bytes)
+{
+    memcpy((void *)(uintptr_t)to, from, bytes);
+    return RESULT;
+}
+
+EXPORT int cuMemcpyHtoDAsync_v2(pointer to, const void *from, size_t bytes, void *stream);
+int cuMemcpyHtoDAsync_v2(pointer to, const void *from, size_t bytes, void *stream)
+{
+    (void)stream;
+    memcpy((void *)(uintptr_t)to, from, bytes);
+    return RESULT;
+}
+
+EXPORT int cuMemcpyDtoHAsync_v2(void *to, pointer from, size_t bytes, void *stream);
+int cuMemcpyDtoHAsync_v2(void *to, pointer from, size_t bytes, void *stream)
+{
+    (void)stream;
+    memcpy(to, (const void *)(uintptr_t)from, bytes);
+    return RESULT;
+}
+
+EXPORT int cuMemcpyDtoDAsync_v2(pointer to, pointer from, size_t bytes, void *stream);
+int cuMemcpyDtoDAsync_v2(pointer to, pointer from, size_t bytes, void *stream)
+{
+    (void)stream;
+    memmove((void *)(uintptr_t)to, (const void *)(uintptr_t)from, bytes);
+    return RESULT;
+}
+
+EXPORT int cuMemsetD8Async(pointer to, unsigned char value, size_t count, void *stream);
+int cuMemsetD8Async(pointer to, unsigned char value, size_t count, void *stream)
+{
+    (void)stream;
+    memset((void *)(uintptr_t)to, value, count);
     return RESULT;
 }
 
