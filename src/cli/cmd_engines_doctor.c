@@ -10,6 +10,8 @@
 #include "engine/installation.h"
 #include "engine/presence.h"
 #include "engine/worker.h"
+#include "machine/gpu.h"
+#include "machine/machine.h"
 
 enum { HELLO_MS = 120000 };
 
@@ -99,6 +101,48 @@ static bool engine_examine(const struct engine_catalogue *catalogue, const struc
     return good && whole;
 }
 
+static void card_print(const json_t *card)
+{
+    const json_t *bytes = json_object_get(card, "total_bytes"),
+                 *limit = json_object_get(card, "power_limit_w");
+    printf("%s", json_string_value(json_object_get(card, "name")));
+    if (json_is_number(bytes))
+        printf(", %.1f GB", json_number_value(bytes) / 1e9);
+    if (json_is_number(limit))
+        printf(", %.0f W", json_number_value(limit));
+    printf(", driver %s", json_string_value(json_object_get(card, "driver")));
+}
+
+/* The cards that NVML shows, and whether CUDA runs on them. A machine without any is whole. */
+static bool gpus_examine(void)
+{
+    json_t *cards = machine_describe_gpus();
+    struct error err;
+    struct gpu gpu;
+    bool good = true;
+    if (json_array_size(cards) == 0) {
+        if (gpu_check("cuda", &gpu, &err))
+            printf("gpu: not available: %s. %s\n", err.what, err.remedy);
+        else
+            printf("gpu: cuda:0: %s; NVML does not show it: its memory is what engines tell\n",
+                   gpu.name);
+    }
+    for (size_t i = 0; i < json_array_size(cards); i++) {
+        char device[32];
+        snprintf(device, sizeof device, "cuda:%zu", i);
+        printf("gpu: %s: ", device);
+        card_print(json_array_get(cards, i));
+        if (gpu_check(device, &gpu, &err)) {
+            printf(": does not work: %s. %s\n", err.what, err.remedy);
+            good = false;
+        } else {
+            printf(", CUDA %u.%u\n", gpu.cuda_version / 1000, gpu.cuda_version % 1000 / 10);
+        }
+    }
+    json_decref(cards);
+    return good;
+}
+
 static int run(const void *given, const struct option_list *args)
 {
     struct engine_catalogue catalogue;
@@ -115,6 +159,8 @@ static int run(const void *given, const struct option_list *args)
         error_print(&err, stderr);
         good = false;
     }
+    if (!args->count)
+        good = gpus_examine();
     for (size_t i = 0; i < catalogue.count && (only || !args->count); i++)
         if (only ? only == &catalogue.engines[i] : !catalogue.engines[i].hidden)
             good = engine_examine(&catalogue, &catalogue.engines[i], &arena) && good;
@@ -132,7 +178,8 @@ static int run(const void *given, const struct option_list *args)
 
 const struct command command_engines_doctor = {
     .name = "engines doctor",
-    .summary = "Tells of each engine what is there, whether it works, and what mends it.",
+    .summary = "Tells of each engine what is there, whether it works, and what mends it; of the "
+               "GPUs as well.",
     .positional = "[NAME[@VERSION]]",
     .max_args = 1,
     .details = "Starts each worker that is installed, which is the only way to know. Exit status 1 "

@@ -176,6 +176,31 @@ class Bandwidth(Gpu):
         self.assertIsNotNone(metrics["tpot_ms"]["value"])
 
 
+class Doctor(Gpu):
+    def line(self, status=0, **options):
+        shown = self.prony("engines", "doctor", status=status, **options).stdout
+        return next(line for line in shown.splitlines() if line.startswith("gpu: "))
+
+    def test_a_card(self):
+        expected = "gpu: cuda:0: Fake GPU, 1.1 GB, 700 W, driver 580.1, CUDA 13.0"
+        self.assertEqual(self.line(), expected)
+        poor = "nvmlDeviceGetEnforcedPowerLimit=3"
+        self.assertEqual(self.line(nvml=poor), expected.replace(", 700 W", ""))
+
+    def test_no_card(self):
+        self.assertIn(
+            "gpu: not available: no NVIDIA driver is installed. In", self.line(library="")
+        )
+
+    def test_a_card_that_nvml_does_not_show(self):
+        self.assertIn("cuda:0: Fake GPU; NVML does not show it", self.line(nvml="nvmlInit_v2=9"))
+
+    def test_a_card_that_does_not_work(self):
+        line = self.line(status=1, fake="cuInit=803")
+        self.assertIn("does not work: cannot start the NVIDIA driver", line)
+        self.assertIn("restart the machine", line)
+
+
 class Hint(Gpu):
     def test_a_gpu_that_is_not_used_is_mentioned(self):
         hint = "Hint: this machine has a GPU (Fake GPU)"
