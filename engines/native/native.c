@@ -10,14 +10,19 @@
 #include "llama/llama.h"
 #include "llama/sample.h"
 #include "model/model.h"
+#include "trace.h"
 
-enum { LOGITS_AT_ONCE = 32 }; /* rows computed before they are written */
+enum {
+    LOGITS_AT_ONCE = 32, /* rows computed before they are written */
+    PROMPT_AT_ONCE = 64  /* ids computed before the host is asked whether it still wants them */
+};
 
 struct native {
     struct model model;
     struct llama *llama;
     float *logits;                      /* [LOGITS_AT_ONCE, vocabulary] */
     struct llama_candidate *candidates; /* [vocabulary] */
+    struct trace trace;
     char detail[128];
 };
 
@@ -51,6 +56,10 @@ static int fail(struct prony_error *error, const struct error *err)
 static void native_unload(void *state)
 {
     struct native *native = state;
+    struct prony_traced ended;
+    struct error err;
+    if (trace_end(&native->trace, native->llama, &ended, &err))
+        error_print(&err, stderr);
     llama_free(native->llama);
     model_close(&native->model);
     free(native->logits);
@@ -162,47 +171,83 @@ static int native_load(void **state, const struct prony_load *request, struct pr
     return 0;
 }
 
-static int generate_greedy(struct native *native, const struct prony_generate *request,
-                           struct error *err)
+/* Where tokens go, through the trace. */
+struct delivery {
+    struct native *native;
+    const struct prony_generate *request;
+};
+
+static int deliver(void *context, int32_t id)
 {
-    return llama_generate(native->llama, request->prompt, (uint32_t)request->prompt_count,
-                          (uint32_t)request->tokens, request->on_token, request->on_token_context,
-                          err) != STATUS_OK
-               ? -1
-               : 0;
+    const struct delivery *delivery = context;
+    struct profile *profile = delivery->native->trace.profile;
+    profile_token(profile);
+    int ended = delivery->request->on_token(delivery->request->on_token_context, id);
+    profile_mark(profile, 0, OPERATION_HAND_OVER, -1);
+    return ended;
 }
 
-static int generate_sampled(struct native *native, const struct prony_generate *request,
-                            struct error *err)
+/* Computes all but the end of a long prompt, unless the host does not want it any more. A card does
+ * it faster whole. */
+static enum status prompt_begin(struct native *native, const struct prony_generate *request,
+                                const int32_t **ids, uint32_t *count, bool *cancelled,
+                                struct error *err)
 {
+    enum status status = STATUS_OK;
+    *ids = request->prompt;
+    *count = (uint32_t)request->prompt_count;
+    *cancelled = false;
+    while (!status && *count > PROMPT_AT_ONCE && !llama_device(native->llama)) {
+        status = llama_forward(native->llama, *ids, PROMPT_AT_ONCE, NULL, 0, err);
+        *cancelled = request->cancelled(request->on_token_context);
+        if (*cancelled)
+            break;
+        *ids += PROMPT_AT_ONCE;
+        *count -= PROMPT_AT_ONCE;
+    }
+    return status;
+}
+
+static enum status generate_sampled(struct delivery *delivery, const int32_t *ids, uint32_t count,
+                                    struct error *err)
+{
+    struct native *native = delivery->native;
+    const struct prony_generate *request = delivery->request;
     struct llama_sampler sampler = {.temperature = request->temperature,
                                     .top_p = request->top_p,
                                     .min_p = request->min_p,
                                     .top_k = request->top_k,
                                     .random = request->seed};
-    const int32_t *ids = request->prompt;
-    uint32_t count = (uint32_t)request->prompt_count;
     int32_t next;
     do {
         if (llama_forward(native->llama, ids, count, native->logits, 0, err))
-            return -1;
+            return err->status;
         next = llama_sample(&sampler, native->logits, native->model.config.vocabulary,
                             native->candidates);
         ids = &next;
         count = 1;
-    } while (!request->on_token(request->on_token_context, next));
-    return 0;
+    } while (!deliver(delivery, next));
+    return STATUS_OK;
 }
 
 static int native_generate(void *state, const struct prony_generate *request,
                            struct prony_error *error)
 {
     struct native *native = state;
+    struct delivery delivery = {native, request};
     struct error err;
+    const int32_t *ids;
+    uint32_t count;
+    bool cancelled;
     llama_reset(native->llama);
-    int failed = request->temperature > 0 ? generate_sampled(native, request, &err)
-                                          : generate_greedy(native, request, &err);
-    return failed ? fail(error, &err) : 0;
+    profile_answer(native->trace.profile);
+    enum status status = prompt_begin(native, request, &ids, &count, &cancelled, &err);
+    if (!status && !cancelled)
+        status = request->temperature > 0
+                     ? generate_sampled(&delivery, ids, count, &err)
+                     : llama_generate(native->llama, ids, count, (uint32_t)request->tokens, deliver,
+                                      &delivery, &err);
+    return status ? fail(error, &err) : 0;
 }
 
 static int native_logits(void *state, const int32_t *ids, size_t count, const char *path,
@@ -214,6 +259,7 @@ static int native_logits(void *state, const int32_t *ids, size_t count, const ch
     FILE *stream = fopen(path, "wbe");
     enum status status = stream ? STATUS_OK : error_errno(&err, "write the logits to %s", path);
     llama_reset(native->llama);
+    profile_answer(native->trace.profile);
     for (size_t done = 0; done < count && !status;) {
         size_t rows = count - done < LOGITS_AT_ONCE ? count - done : LOGITS_AT_ONCE;
         status = llama_forward(native->llama, ids + done, (uint32_t)rows, native->logits, 1, &err);
@@ -226,6 +272,17 @@ static int native_logits(void *state, const int32_t *ids, size_t count, const ch
     return status ? fail(error, &err) : 0;
 }
 
+static int native_trace(void *state, const char *path, struct prony_traced *ended,
+                        struct prony_error *error)
+{
+    struct native *native = state;
+    struct error err;
+    enum status status = trace_end(&native->trace, native->llama, ended, &err);
+    if (!status && *path)
+        status = trace_begin(&native->trace, native->llama, path, &err);
+    return status ? fail(error, &err) : 0;
+}
+
 int main(void)
 {
     static const struct prony_engine engine = {
@@ -234,6 +291,7 @@ int main(void)
         .load = native_load,
         .generate = native_generate,
         .logits = native_logits,
+        .trace = native_trace,
         .unload = native_unload,
     };
     return prony_worker_main(&engine);

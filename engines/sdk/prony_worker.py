@@ -97,7 +97,8 @@ class Engine:
         return process_memory()
 
     def trace(self, path):
-        """Optional: Chrome trace JSON of what follows to path; "" ends it."""
+        """Optional: Chrome trace JSON of what follows to path; "" ends it, and may return where
+        the time went, as docs/protocol.md says."""
         raise Failure("unsupported", f"{self.name} has no trace")
 
     def unload(self):
@@ -250,8 +251,7 @@ class _Worker:
 
     def trace(self, request):
         self._need_model()
-        self.engine.trace(request.get("path", ""))
-        return {}
+        return self.engine.trace(request.get("path", "")) or {}
 
     def unload(self, request):
         if self.vocabulary:

@@ -162,12 +162,22 @@ struct generation {
     struct worker *worker;
     json_int_t id;
     bool stream;
+    bool cancelled;
     size_t tokens, count;
     int32_t *ids;
     int64_t *stamps_ns;
     const int32_t *stop;
     size_t stop_count;
 };
+
+/* Whether the host has ended a stream. What is timed is never interrupted, nor asks. */
+static int is_cancelled(void *context)
+{
+    struct generation *g = context;
+    if (g->stream && !g->cancelled)
+        g->cancelled = channel_cancelled(&g->worker->channel, g->id);
+    return g->cancelled;
+}
 
 static int on_token(void *context, int32_t id)
 {
@@ -181,7 +191,7 @@ static int on_token(void *context, int32_t id)
         int length = snprintf(line, sizeof line, "{\"id\":%lld,\"event\":\"token\",\"token\":%d}\n",
                               (long long)g->id, id);
         channel_write(&g->worker->channel, line, (size_t)length);
-        if (channel_cancelled(&g->worker->channel, g->id))
+        if (is_cancelled(g))
             return 1;
     }
     for (size_t i = 0; i < g->stop_count; i++)
@@ -247,6 +257,7 @@ static json_t *generate(struct worker *worker, json_int_t id, const json_t *requ
         .top_k = count_of(request, "top_k"),
         .seed = (uint64_t)json_integer_value(json_object_get(request, "seed")),
         .on_token = on_token,
+        .cancelled = is_cancelled,
         .on_token_context = &g};
     int64_t prompt_ns = prony_now_ns();
     if (worker->engine->generate(worker->state, &task, error) == 0)
@@ -291,6 +302,23 @@ static json_t *memory(struct worker *worker, struct prony_error *error)
                      (json_int_t)memory.device_peak_bytes, "method", memory.method);
 }
 
+static json_t *trace(struct worker *worker, const json_t *request, struct prony_error *error)
+{
+    struct prony_traced ended = {0};
+    if (worker->engine->trace(worker->state, string_of(request, "path"), &ended, error))
+        return NULL;
+    json_t *operations = json_array();
+    for (size_t i = 0; i < ended.operations && i < PRONY_MAX_OPERATIONS; i++)
+        json_array_append_new(operations,
+                              json_pack("{s:s, s:I, s:I}", "name", ended.operation[i].name,
+                                        "prompt_ns", (json_int_t)ended.operation[i].prompt_ns,
+                                        "token_ns", (json_int_t)ended.operation[i].token_ns));
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "prompts", (json_int_t)ended.prompts,
+                     "tokens", (json_int_t)ended.tokens, "prompt_ns", (json_int_t)ended.prompt_ns,
+                     "token_ns", (json_int_t)ended.token_ns, "dropped", (json_int_t)ended.dropped,
+                     "operations", operations);
+}
+
 static json_t *serve(struct worker *worker, const char *op, json_int_t id, const json_t *request,
                      struct prony_error *error)
 {
@@ -316,8 +344,8 @@ static json_t *serve(struct worker *worker, const char *op, json_int_t id, const
         return generate(worker, id, request, error);
     else if (strcmp(op, "logits") == 0)
         return logits(worker, request, error);
-    else if (engine->trace(worker->state, string_of(request, "path"), error) == 0)
-        return json_object();
+    else
+        return trace(worker, request, error);
     return NULL;
 }
 

@@ -76,13 +76,30 @@ struct prony_generate {
     uint32_t top_k;
     uint64_t seed;
     prony_on_token *on_token;
-    void *on_token_context;
+    /* Returns non-zero when the host has cancelled. For long prompts: between their parts, so that
+     * nobody waits for a first token that is not wanted any more. It costs next to nothing. */
+    int (*cancelled)(void *context);
+    void *on_token_context; /* of both */
 };
 
 struct prony_memory {
     int64_t host_bytes, host_peak_bytes;     /* -1: not known */
     int64_t device_bytes, device_peak_bytes; /* -1: not known or no device */
     const char *method;                      /* how they were measured */
+};
+
+enum { PRONY_MAX_OPERATIONS = 64 };
+
+/* Where the time of what was traced went; all of it optional. */
+struct prony_traced {
+    uint64_t prompts, tokens;    /* traced; a prompt's time goes up to its first token, */
+    int64_t prompt_ns, token_ns; /* and that of tokens is what lies between them */
+    struct {
+        const char *name; /* "attention" */
+        int64_t prompt_ns, token_ns;
+    } operation[PRONY_MAX_OPERATIONS]; /* of the thread that hands tokens over: they add up */
+    size_t operations;
+    uint64_t dropped; /* events that the trace had no room for */
 };
 
 struct prony_engine {
@@ -104,8 +121,10 @@ struct prony_engine {
                   struct prony_error *error);
     /* Optional; by default the SDK reports the process's PSS and VmHWM. */
     int (*memory)(void *state, struct prony_memory *result, struct prony_error *error);
-    /* Optional. Chrome trace JSON of what follows, until the next trace ("" stops). */
-    int (*trace)(void *state, const char *path, struct prony_error *error);
+    /* Optional. Chrome trace JSON of what follows, until the next trace ("" stops). What a trace
+     * that ends now came to may be put in *ended, which is zeroed. */
+    int (*trace)(void *state, const char *path, struct prony_traced *ended,
+                 struct prony_error *error);
     void (*unload)(void *state); /* frees what load made */
 };
 

@@ -146,6 +146,12 @@ static ssize_t quiet_write(int fd, const char *bytes, size_t count)
     return wrote;
 }
 
+/* Whether a cancellation is to be heeded. A second one is by a stream whose first was taken. */
+static bool listens(const struct link *link, const struct link_call *call)
+{
+    return !call->cancelled || (call->cancel_softly && link->on_cancel);
+}
+
 /* Sleeps until the worker's pipe has something (or takes something). Nothing else happens here:
  * this is where the host is while tokens are timed. */
 static enum status sleep_until(struct link *link, struct link_call *call, bool writing,
@@ -155,7 +161,7 @@ static enum status sleep_until(struct link *link, struct link_call *call, bool w
         struct pollfd fds[] = {
             {.fd = writing ? link->child.to_fd : link->child.from_fd,
              .events = writing ? POLLOUT : POLLIN},
-            {.fd = call->cancelled ? -1 : link->cancel_fd, .events = POLLIN},
+            {.fd = listens(link, call) ? link->cancel_fd : -1, .events = POLLIN},
         };
         int64_t left_ms = (call->deadline_ns - clock_now_ns() + 999999) / 1000000;
         left_ms = left_ms < 0 ? 0 : left_ms > INT_MAX ? INT_MAX : left_ms;
@@ -173,7 +179,9 @@ static enum status sleep_until(struct link *link, struct link_call *call, bool w
         }
         if (!fds[1].revents)
             return STATUS_OK;
-        if (!call->cancel_softly || writing) {
+        if (link->on_cancel)
+            link->on_cancel(link->on_cancel_context);
+        if (!call->cancel_softly || call->cancelled || writing) {
             error_set(err, STATUS_INTERRUPTED, "interrupted when it should %s", call->doing);
             return link_fail(link, err);
         }

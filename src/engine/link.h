@@ -22,6 +22,8 @@ struct link {
     char *log_path;
     bool log_temporary;
     int cancel_fd;
+    void (*on_cancel)(void *context); /* struct worker_options */
+    void *on_cancel_context;
     struct protocol_lines lines;
     int64_t last_id;
     bool dead;

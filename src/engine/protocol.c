@@ -376,6 +376,39 @@ enum status protocol_memory(const json_t *reply, struct worker_memory *memory, s
     return STATUS_OK;
 }
 
+static enum status traced_operation(const json_t *from, struct worker_traced *traced,
+                                    struct error *err)
+{
+    size_t i = traced->operations++;
+    if (json_get_int(from, "prompt_ns", 0, INT64_MAX, &traced->operation[i].prompt_ns, err) ||
+        json_get_int(from, "token_ns", 0, INT64_MAX, &traced->operation[i].token_ns, err))
+        return err->status;
+    return text_copy(from, "name", traced->operation[i].name, sizeof traced->operation[i].name,
+                     err);
+}
+
+enum status protocol_traced(const json_t *reply, struct worker_traced *traced, struct error *err)
+{
+    const json_t *operations = json_object_get(reply, "operations");
+    *traced = (struct worker_traced){0};
+    if (json_get_int_or(reply, "prompts", 0, INT64_MAX, 0, &traced->prompts, err) ||
+        json_get_int_or(reply, "tokens", 0, INT64_MAX, 0, &traced->tokens, err) ||
+        json_get_int_or(reply, "prompt_ns", 0, INT64_MAX, 0, &traced->prompt_ns, err) ||
+        json_get_int_or(reply, "token_ns", 0, INT64_MAX, 0, &traced->token_ns, err) ||
+        json_get_int_or(reply, "dropped", 0, INT64_MAX, 0, &traced->dropped, err))
+        return wrong_reply("trace", err);
+    size_t count = json_array_size(operations);
+    if ((operations && !json_is_array(operations)) || count > WORKER_MAX_OPERATIONS)
+        return error_set(err, STATUS_PROTOCOL,
+                         "its reply to trace is wrong: \"operations\" should be a list of at most "
+                         "%d",
+                         WORKER_MAX_OPERATIONS);
+    for (size_t i = 0; i < count; i++)
+        if (traced_operation(json_array_get(operations, i), traced, err))
+            return wrong_reply("trace", err);
+    return STATUS_OK;
+}
+
 enum status protocol_logits(const json_t *reply, size_t rows, uint32_t vocabulary,
                             struct error *err)
 {

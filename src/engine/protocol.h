@@ -60,6 +60,7 @@ enum status protocol_generated(const json_t *reply, const struct protocol_window
 enum status protocol_token(const json_t *event, const struct protocol_window *window, int32_t *id,
                            struct error *err);
 enum status protocol_memory(const json_t *reply, struct worker_memory *memory, struct error *err);
+enum status protocol_traced(const json_t *reply, struct worker_traced *traced, struct error *err);
 /* The reply must name a matrix of exactly rows by vocabulary. */
 enum status protocol_logits(const json_t *reply, size_t rows, uint32_t vocabulary,
                             struct error *err);

@@ -64,6 +64,8 @@ enum status worker_start(struct worker **started, const struct engine *engine,
     hello->spawned_ns = clock_now_ns();
     enum status status =
         link_open(&worker->link, engine, options->log_path, options->cancel_fd, err);
+    worker->link.on_cancel = options->on_cancel;
+    worker->link.on_cancel_context = options->on_cancel_context;
     if (status) {
         free(worker);
         return status;
@@ -322,10 +324,17 @@ static enum status order(struct worker *worker, const char *doing, json_t *reque
     return status;
 }
 
-enum status worker_trace(struct worker *worker, const char *path, struct error *err)
+enum status worker_trace(struct worker *worker, const char *path, struct worker_traced *ended,
+                         struct error *err)
 {
-    return order(worker, "write a trace", json_pack("{s:s, s:s}", "op", "trace", "path", path),
-                 err);
+    struct link_call call = {.doing = "write a trace"};
+    struct worker_traced unwanted;
+    json_t *reply;
+    enum status status =
+        ask(worker, &call, json_pack("{s:s, s:s}", "op", "trace", "path", path), &reply, err);
+    if (status)
+        return status;
+    return judge(worker, protocol_traced(reply, ended ? ended : &unwanted, err), reply, err);
 }
 
 enum status worker_unload(struct worker *worker, struct error *err)

@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "engine/manifest.h"
 
-enum { WORKER_MAX_PHASES = 16, WORKER_TEXT = 256 };
+enum { WORKER_MAX_PHASES = 16, WORKER_MAX_OPERATIONS = 64, WORKER_TEXT = 256 };
 
 struct worker; /* process, pipes, log, request counter */
 struct link;
@@ -23,6 +23,10 @@ struct link;
 struct worker_options {
     const char *log_path; /* gets the worker's stdout and stderr; NULL: a temporary file */
     int cancel_fd;        /* readable (a signalfd, an eventfd) → STATUS_INTERRUPTED; -1: none */
+    /* Takes what made cancel_fd readable. With it, a second cancellation of a stream that does not
+     * heed the first kills the worker; NULL: cancel_fd stays readable, and counts once. */
+    void (*on_cancel)(void *context);
+    void *on_cancel_context;
     int64_t hello_ms, load_ms, request_ms; /* time limits; 0: the defaults */
 };
 
@@ -64,6 +68,18 @@ struct worker_memory {
     char method[WORKER_TEXT];
 };
 
+/* What a trace that has ended came to; operations 0: the engine does not tell. */
+struct worker_traced {
+    int64_t prompts, tokens;     /* a prompt's time goes up to its first token, */
+    int64_t prompt_ns, token_ns; /* that of tokens is what lies between them */
+    struct {
+        char name[32];
+        int64_t prompt_ns, token_ns;
+    } operation[WORKER_MAX_OPERATIONS];
+    size_t operations;
+    int64_t dropped; /* events that the trace had no room for */
+};
+
 /* Spawns the engine's command and says hello. The engine must outlive the worker. */
 enum status worker_start(struct worker **started, const struct engine *engine,
                          const struct worker_options *options, struct worker_hello *hello,
@@ -94,7 +110,9 @@ enum status worker_stream(struct worker *worker, const int32_t *prompt, size_t p
 enum status worker_logits(struct worker *worker, const int32_t *ids, size_t count, float **logits,
                           struct error *err);
 enum status worker_memory(struct worker *worker, struct worker_memory *memory, struct error *err);
-enum status worker_trace(struct worker *worker, const char *path, struct error *err);
+/* Traces to path from now on; "" ends that. ended, unless NULL, is what ends with it. */
+enum status worker_trace(struct worker *worker, const char *path, struct worker_traced *ended,
+                         struct error *err);
 enum status worker_unload(struct worker *worker, struct error *err);
 
 pid_t worker_pid(const struct worker *worker);

@@ -106,19 +106,28 @@ static void norm(const struct forward *f, uint32_t thread, const float *weight, 
                             f->config.norm_eps);
 }
 
+/* The end of an operation, where all threads meet before the next one. */
+static void meet(const struct forward *f, uint32_t thread, enum operation operation, int32_t layer)
+{
+    profile_mark(f->profile, thread, operation, layer);
+    pool_barrier(f->pool);
+    profile_mark(f->profile, thread, OPERATION_WAIT, layer);
+}
+
 /* SwiGLU: x += down(silu(gate(normed)) * up(normed)). */
-static void feed_forward(const struct forward *f, uint32_t thread,
-                         const struct weights_layer *layer, size_t count)
+static void feed_forward(const struct forward *f, uint32_t thread, int32_t index, size_t count)
 {
     const struct scratch *s = &f->scratch;
+    const struct weights_layer *layer = &f->weights->layer[index];
     struct share share = product(f, thread, &layer->w_gate, s->normed, count, s->gate);
     product(f, thread, &layer->w_up, s->normed, count, s->up);
     for (size_t t = 0; t < count; t++) {
         size_t at = t * f->config.ffn_size + share.begin;
         f->kernels->silu_mul(s->gate + at, s->up + at, share.end - share.begin);
     }
-    pool_barrier(f->pool);
+    meet(f, thread, OPERATION_GATE_UP, index);
     product_add(f, thread, &layer->w_down, s->gate, count);
+    meet(f, thread, OPERATION_DOWN, index);
 }
 
 static void embed(const struct block *b, uint32_t thread)
@@ -145,34 +154,35 @@ static void block_work(void *context, uint32_t thread)
     const struct block *b = context;
     struct forward *f = b->forward;
     const struct scratch *s = &f->scratch;
+    profile_begin(f->profile, thread);
     embed(b, thread);
-    pool_barrier(f->pool);
-    for (size_t i = 0; i < f->config.layers; i++) {
+    meet(f, thread, OPERATION_EMBED, -1);
+    for (int32_t i = 0; i < (int32_t)f->config.layers; i++) {
         const struct weights_layer *layer = &f->weights->layer[i];
         norm(f, thread, layer->attn_norm, 0, b->count);
-        pool_barrier(f->pool);
+        meet(f, thread, OPERATION_NORM, i);
         product(f, thread, &layer->wq, s->normed, b->count, s->q);
         product(f, thread, &layer->wk, s->normed, b->count, s->k);
         product(f, thread, &layer->wv, s->normed, b->count, s->v);
-        pool_barrier(f->pool);
-        attention_rotate(f, thread, i, b->count, b->position);
-        pool_barrier(f->pool);
-        attention_mix(f, thread, i, b->count, b->position);
-        pool_barrier(f->pool);
+        meet(f, thread, OPERATION_QKV, i);
+        attention_rotate(f, thread, (size_t)i, b->count, b->position);
+        meet(f, thread, OPERATION_ROPE, i);
+        attention_mix(f, thread, (size_t)i, b->count, b->position);
+        meet(f, thread, OPERATION_ATTENTION, i);
         product_add(f, thread, &layer->wo, s->mixed, b->count);
-        pool_barrier(f->pool);
+        meet(f, thread, OPERATION_ATTENTION_OUT, i);
         norm(f, thread, layer->ffn_norm, 0, b->count);
-        pool_barrier(f->pool);
-        feed_forward(f, thread, layer, b->count);
-        pool_barrier(f->pool);
+        meet(f, thread, OPERATION_NORM, i);
+        feed_forward(f, thread, i, b->count);
     }
     if (!b->logits)
         return;
     size_t first = b->count - b->logit_rows;
     norm(f, thread, f->weights->norm, first, b->logit_rows);
-    pool_barrier(f->pool);
+    meet(f, thread, OPERATION_NORM, -1);
     product(f, thread, &f->weights->output, s->normed + first * f->config.hidden_size,
             b->logit_rows, b->logits);
+    profile_mark(f->profile, thread, OPERATION_LOGITS, -1);
 }
 
 void forward_block(struct forward *forward, const int32_t *ids, uint32_t count, uint32_t position,
@@ -180,4 +190,5 @@ void forward_block(struct forward *forward, const int32_t *ids, uint32_t count, 
 {
     struct block block = {forward, ids, count, position, logits, logit_rows};
     pool_run(forward->pool, block_work, &block);
+    profile_mark(forward->profile, 0, OPERATION_WAIT, -1);
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "llama/cache.h"
 #include "llama/cpu/kernels.h"
+#include "llama/profile.h"
 #include "llama/threads.h"
 #include "llama/weights.h"
 #include "model/model.h"
@@ -40,6 +41,7 @@ struct forward {
     struct weights *weights;
     struct cache *cache;
     struct scratch scratch;
+    struct profile *profile; /* NULL: none */
 };
 
 /* The rest of the struct is set by the caller. */

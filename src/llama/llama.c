@@ -155,6 +155,11 @@ uint64_t llama_cache_bytes(const struct llama *llama)
     return llama->position_bytes * llama->context;
 }
 
+void llama_profile(struct llama *llama, struct profile *profile)
+{
+    llama->forward.profile = profile;
+}
+
 static enum status ids_check(const struct llama *llama, const int32_t *ids, uint32_t count,
                              struct error *err)
 {
@@ -198,11 +203,13 @@ enum status llama_forward(struct llama *llama, const int32_t *ids, uint32_t coun
     enum status status = ids_check(llama, ids, count, err);
     if (status != STATUS_OK)
         return status;
-    if (llama->cuda)
+    if (llama->cuda) {
         status =
             cuda_llama_forward(llama->cuda, ids, count, llama->position, logits, all_logits, err);
-    else
+        profile_mark(llama->forward.profile, 0, OPERATION_DEVICE, -1);
+    } else {
         cpu_forward(llama, ids, count, logits, all_logits);
+    }
     if (status == STATUS_OK)
         llama->position += count;
     return status;
@@ -234,6 +241,20 @@ static enum status room_check(const struct llama *llama, uint32_t count, uint32_
     return error_remedy(err, "Load the model with a larger context, or ask for fewer tokens.");
 }
 
+/* What a card did until a token was there is one operation: its loop runs on its own. */
+struct marked {
+    struct profile *profile;
+    llama_on_token *on_token;
+    void *context;
+};
+
+static int marked_token(void *context, int32_t id)
+{
+    const struct marked *marked = context;
+    profile_mark(marked->profile, 0, OPERATION_DEVICE, -1);
+    return marked->on_token(marked->context, id);
+}
+
 enum status llama_generate(struct llama *llama, const int32_t *ids, uint32_t count, uint32_t tokens,
                            llama_on_token *on_token, void *context, struct error *err)
 {
@@ -244,8 +265,9 @@ enum status llama_generate(struct llama *llama, const int32_t *ids, uint32_t cou
         return status;
     if (llama->cuda) {
         uint32_t made;
-        status = cuda_llama_generate(llama->cuda, ids, count, llama->position, tokens, on_token,
-                                     context, &made, err);
+        struct marked marked = {llama->forward.profile, on_token, context};
+        status = cuda_llama_generate(llama->cuda, ids, count, llama->position, tokens, marked_token,
+                                     &marked, &made, err);
         llama->position += made ? count + made - 1 : 0;
         return status;
     }

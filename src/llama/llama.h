@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "llama/profile.h"
 #include "model/model.h"
 
 /* What the matrices are held and read as; block formats are dequantised to it on load. */
@@ -43,6 +44,9 @@ uint64_t llama_bytes_per_token(const struct llama *llama, uint32_t position);
 /* Bytes held for the weights (borrowed ones counted) and for the KV cache. */
 uint64_t llama_weight_bytes(const struct llama *llama);
 uint64_t llama_cache_bytes(const struct llama *llama);
+
+/* From now on what is computed is entered there, on a track for each thread; NULL: no longer. */
+void llama_profile(struct llama *llama, struct profile *profile);
 
 /* Appends count ids and computes them (prefill when count > 1). logits is NULL, or room for
  * [rows, vocabulary] float32 with rows = count if all_logits, else 1 (the last id's).

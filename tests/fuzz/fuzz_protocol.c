@@ -53,6 +53,7 @@ static void reply_use(const json_t *reply)
     struct worker_hello hello = {0};
     struct worker_loaded loaded = {0};
     struct worker_memory memory;
+    struct worker_traced traced;
     int32_t id;
     if (protocol_hello(reply, &hello, &err) == STATUS_OK) {
         must_be_clean(hello.engine, sizeof hello.engine);
@@ -70,6 +71,13 @@ static void reply_use(const json_t *reply)
         must(id >= 0 && id < VOCABULARY);
     if (protocol_memory(reply, &memory, &err) == STATUS_OK)
         must(memory.host_bytes >= -1 && memory.device_peak_bytes >= -1);
+    if (protocol_traced(reply, &traced, &err) == STATUS_OK) {
+        must(traced.prompts >= 0 && traced.operations <= WORKER_MAX_OPERATIONS);
+        for (size_t i = 0; i < traced.operations; i++) {
+            must_be_clean(traced.operation[i].name, sizeof traced.operation[i].name);
+            must(traced.operation[i].prompt_ns >= 0 && traced.operation[i].token_ns >= 0);
+        }
+    }
     protocol_logits(reply, TOKENS, VOCABULARY, &err);
 }
 

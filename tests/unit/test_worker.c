@@ -85,7 +85,7 @@ static void reports_errors_and_lives(void **state)
     struct worker_load request = {.model = "/no/such/model", .variant = "null", .context = 10};
     assert_int_equal(worker_load(worker, &request, &loaded, &err), STATUS_NOT_FOUND);
     assert_string_equal(err.what, "there is no model at /no/such/model");
-    assert_int_equal(worker_trace(worker, "/tmp/x", &err), STATUS_UNSUPPORTED);
+    assert_int_equal(worker_trace(worker, "/tmp/x", NULL, &err), STATUS_UNSUPPORTED);
     request.model = "/proc/self/exe";
     assert_int_equal(worker_load(worker, &request, &loaded, &err), STATUS_OK);
     int32_t prompt[11] = {1, -5}, ids[20];
