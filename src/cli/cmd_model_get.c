@@ -1,17 +1,16 @@
 /* prony model get: a model from a hub. */
-#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 
 #include "cli/command.h"
-#include "cli/model_progress.h"
-#include "hub/hub.h"
+#include "cli/model_fetch.h"
 
 struct get_options {
     int64_t retries, stall;
 };
 
-static const struct get_options defaults = {.retries = 5, .stall = 30};
+static const struct get_options defaults = {.retries = MODEL_FETCH_RETRIES,
+                                            .stall = MODEL_FETCH_STALL_S};
 
 #define FIELD(name) offsetof(struct get_options, name)
 
@@ -34,60 +33,19 @@ static const struct option options[] = {
     {0},
 };
 
-/* The line on the terminal, at most ten times a second, and the rate of what came now. */
-struct line {
-    struct model_progress progress;
-    struct weight_progress report;
-};
-
-static bool line_report(void *context, uint64_t done_bytes, uint64_t total_bytes)
-{
-    struct line *line = context;
-    if (total_bytes > 0 && !line->progress.resumed_bytes && done_bytes > 0)
-        line->progress.resumed_bytes = done_bytes;
-    return line->report.report(line->report.context, done_bytes, total_bytes);
-}
-
-static void line_note(void *context, const char *text)
-{
-    struct line *line = context;
-    model_progress_end(&line->progress);
-    fprintf(stderr, "%s\n", text);
-}
-
-static enum status get(const struct hub_name *name, const struct get_options *o, struct error *err)
-{
-    struct line line;
-    struct hub_options hub = {.retries = (unsigned)o->retries,
-                              .stall_s = (unsigned)o->stall,
-                              .report = line_report,
-                              .note = line_note,
-                              .context = &line};
-    char path[PATH_MAX];
-    uint64_t bytes = 0, fetched = 0;
-    if (hub_options_environment(&hub, err))
-        return err->status;
-    line.report = model_progress_start(&line.progress, "Fetching");
-    enum status status = hub_get(name, &hub, path, &bytes, &fetched, err);
-    model_progress_end(&line.progress);
-    if (status)
-        return status;
-    if (!hub.offline)
-        fprintf(stderr, "%.1f MB, of which %.1f MB were fetched now; hashes agree with the hub's\n",
-                (double)bytes / 1e6, (double)fetched / 1e6);
-    printf("%s\n", path);
-    return STATUS_OK;
-}
-
 static int run(const void *given, const struct option_list *args)
 {
     struct hub_name name;
     struct error err;
+    const struct get_options *o = given;
+    char path[PATH_MAX];
     enum status status = hub_name_parse(&name, args->items[0], &err);
     if (!status)
-        status = get(&name, given, &err);
-    if (!status)
+        status = model_fetch(&name, (unsigned)o->retries, (unsigned)o->stall, path, &err);
+    if (!status) {
+        printf("%s\n", path);
         return EXIT_PASS;
+    }
     error_print(&err, stderr);
     return status == STATUS_INTERRUPTED ? EXIT_INTERRUPTED : EXIT_ERROR;
 }

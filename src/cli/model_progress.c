@@ -40,6 +40,7 @@ static bool report(void *context, uint64_t done_bytes, uint64_t total_bytes)
 struct weight_progress model_progress_start(struct model_progress *progress, const char *doing)
 {
     struct sigaction action = {.sa_handler = ask_stop, .sa_flags = SA_RESTART};
+    stop_asked = 0;
     *progress = (struct model_progress){
         .doing = doing, .start_ns = clock_now_ns(), .terminal = isatty(STDERR_FILENO)};
     sigemptyset(&action.sa_mask);
@@ -48,10 +49,17 @@ struct weight_progress model_progress_start(struct model_progress *progress, con
     return (struct weight_progress){report, progress};
 }
 
-void model_progress_end(struct model_progress *progress)
+void model_progress_clear(const struct model_progress *progress)
 {
     if (progress->shown)
         fputs("\r\033[K", stderr);
+}
+
+void model_progress_end(struct model_progress *progress)
+{
+    model_progress_clear(progress);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
 }
 
 void model_progress_summary(const struct model_progress *progress, const char *path, uint64_t bytes)

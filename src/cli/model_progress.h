@@ -13,10 +13,11 @@ struct model_progress {
     bool terminal, shown;
 };
 
-/* From here on SIGINT and SIGTERM stop the work in order instead of ending the process. progress
- * lives until model_progress_end. */
+/* Until model_progress_end SIGINT and SIGTERM stop the work in order instead of ending the process.
+ * progress lives until then. */
 struct weight_progress model_progress_start(struct model_progress *progress, const char *doing);
-/* Clears the line. */
+/* Takes the line away, until there is news. */
+void model_progress_clear(const struct model_progress *progress);
 void model_progress_end(struct model_progress *progress);
 /* What was written, how fast, and where, on standard output. */
 void model_progress_summary(const struct model_progress *progress, const char *path,

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "hub/fetch.h"
+#include "hub/inventory.h"
 
 enum { LIST_BYTES = 16 << 20, PAGE_LIMIT = 100 };
 
@@ -202,65 +203,140 @@ static enum status fetch_all(struct work *work, struct error *err)
 static void model_path(const struct work *work, char path[PATH_MAX])
 {
     const char *only = work->listing.count == 1 ? work->listing.files[0].path : work->name->file;
-    size_t length = strlen(only);
-    if (work->name->file[0] || (length > 5 && strcmp(only + length - 5, ".gguf") == 0))
+    if (work->name->file[0] || hub_path_is_gguf(only))
         place_of(work, only, path);
     else
         snprintf(path, PATH_MAX, "%s", work->folder);
 }
 
-static enum status get_online(struct work *work, char path[PATH_MAX], struct error *err)
+/* Fetches what is missing, and notes what a model of several files is made of. */
+static enum status fetch_missing(struct work *work, struct error *err)
 {
     uint64_t held_bytes;
+    struct hub_listing whole;
+    if (hub_listing_copy(&whole, &work->listing, err))
+        return err->status;
+    enum status status = present_drop(work, &held_bytes, err);
+    if (!status)
+        status = space_check(work, held_bytes, err);
+    if (!status && !work->name->file[0] && work->listing.count > 0)
+        inventory_remove(work->folder);
+    if (!status)
+        status = fetch_all(work, err);
+    if (!status && !work->name->file[0])
+        status = inventory_write(work->folder, &whole, err);
+    hub_listing_free(&whole);
+    return status;
+}
+
+static enum status get_online(struct work *work, char path[PATH_MAX], struct error *err)
+{
     if (list_read(work, err))
         return err->status;
     model_path(work, path);
-    if (folder_make(work->folder, err) || lock_take(work, err) ||
-        present_drop(work, &held_bytes, err) || space_check(work, held_bytes, err))
+    if (folder_make(work->folder, err) || lock_take(work, err))
         return err->status;
-    return fetch_all(work, err);
+    return fetch_missing(work, err);
 }
 
-/* A file has its name only when it is whole; of a folder nothing says so but the hub's list. */
 static enum status get_offline(const struct work *work, char path[PATH_MAX], struct error *err)
 {
-    if (work->name->file[0])
-        place_of(work, work->name->file, path);
-    if (work->name->file[0] && path_is_file(path))
+    if (hub_find(work->name, path, err) == STATUS_OK)
         return STATUS_OK;
+    if (err->status != STATUS_NOT_FOUND)
+        return err->status;
     error_set(err, STATUS_NOT_FOUND, "%s is not here, and HF_HUB_OFFLINE is set", work->name->repo);
     error_where(err, "%s", work->folder);
-    return error_remedy(err, "Unset HF_HUB_OFFLINE; offline, name one file as ORG/REPO:FILE.");
+    return error_remedy(err, "Unset HF_HUB_OFFLINE.");
+}
+
+static enum status folder_of(const struct hub_name *name, char folder[PATH_MAX / 2],
+                             struct error *err)
+{
+    char cache[PATH_MAX / 4];
+    if (cache_folder(cache, sizeof cache, "models", err))
+        return err->status;
+    snprintf(folder, PATH_MAX / 2, "%s/%s", cache, name->repo);
+    return STATUS_OK;
+}
+
+enum status hub_find(const struct hub_name *name, char path[PATH_MAX], struct error *err)
+{
+    char folder[PATH_MAX / 2];
+    if (folder_of(name, folder, err))
+        return err->status;
+    snprintf(path, PATH_MAX, "%s/%s", folder, name->file);
+    /* A file has its name only when it is whole. */
+    if (name->file[0] ? path_is_file(path) : inventory_find(folder, path))
+        return STATUS_OK;
+    error_set(err, STATUS_NOT_FOUND, "%s%s%.200s is not on this machine", name->repo,
+              name->file[0] ? ":" : "", name->file);
+    return error_where(err, "%s", folder);
+}
+
+static enum status work_open(struct work *work, const struct hub_name *name,
+                             const struct hub_options *options, char page[HUB_URL_BYTES],
+                             struct error *err)
+{
+    *work = (struct work){.options = options, .name = name, .lock_fd = -1};
+    if (folder_of(name, work->folder, err))
+        return err->status;
+    snprintf(page, HUB_URL_BYTES, "%.600s/%s", options->endpoint, name->repo);
+    work->client = (struct http_client){.token = options->token,
+                                        .page = page,
+                                        .retries = options->retries,
+                                        .stall_s = options->stall_s,
+                                        .go_on = go_on,
+                                        .note = note,
+                                        .context = work};
+    return options->offline ? STATUS_OK : http_client_open(&work->client, err);
+}
+
+static void work_close(struct work *work)
+{
+    http_client_close(&work->client);
+    hub_listing_free(&work->listing);
+    if (work->lock_fd >= 0)
+        close(work->lock_fd);
 }
 
 enum status hub_get(const struct hub_name *name, const struct hub_options *options,
                     char path[PATH_MAX], uint64_t *bytes, uint64_t *fetched_bytes,
                     struct error *err)
 {
-    char cache[PATH_MAX / 4], page[HUB_URL_BYTES];
-    struct work work = {.options = options, .name = name, .lock_fd = -1};
-    enum status status = cache_folder(cache, sizeof cache, "models", err);
-    if (status)
-        return status;
-    snprintf(work.folder, sizeof work.folder, "%s/%s", cache, name->repo);
-    snprintf(page, sizeof page, "%.600s/%s", options->endpoint, name->repo);
-    work.client = (struct http_client){.token = options->token,
-                                       .page = page,
-                                       .retries = options->retries,
-                                       .stall_s = options->stall_s,
-                                       .go_on = go_on,
-                                       .note = note,
-                                       .context = &work};
-    if (options->offline)
-        return get_offline(&work, path, err);
-    status = http_client_open(&work.client, err);
+    char page[HUB_URL_BYTES];
+    struct work work;
+    enum status status = work_open(&work, name, options, page, err);
     if (!status)
-        status = get_online(&work, path, err);
-    http_client_close(&work.client);
-    hub_listing_free(&work.listing);
-    if (work.lock_fd >= 0)
-        close(work.lock_fd);
+        status = options->offline ? get_offline(&work, path, err) : get_online(&work, path, err);
+    work_close(&work);
     *bytes = work.total_bytes;
     *fetched_bytes = work.fetched_bytes;
+    return status;
+}
+
+enum status hub_need(const struct hub_name *name, const struct hub_options *options,
+                     struct hub_need *need, struct error *err)
+{
+    char page[HUB_URL_BYTES];
+    struct work work;
+    *need = (struct hub_need){0};
+    enum status status = work_open(&work, name, options, page, err);
+    if (!status && options->offline)
+        status = get_offline(&work, need->folder, err);
+    else if (!status)
+        status = list_read(&work, err);
+    for (size_t i = 0; !status && i < work.listing.count; i++) {
+        char file[PATH_MAX];
+        const struct hub_file *wanted = &work.listing.files[i];
+        place_of(&work, wanted->path, file);
+        uint64_t held = path_is_file(file) ? wanted->bytes : fetch_held_bytes(wanted, file);
+        need->total_bytes += wanted->bytes;
+        need->missing_bytes += wanted->bytes - (held < wanted->bytes ? held : wanted->bytes);
+    }
+    snprintf(need->folder, sizeof need->folder, "%s", work.folder);
+    if (!status)
+        status = disk_free_bytes(work.folder, &need->free_bytes, err);
+    work_close(&work);
     return status;
 }

@@ -23,6 +23,19 @@ struct hub_options {
 /* Fills endpoint, token and offline from HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE. */
 enum status hub_options_environment(struct hub_options *options, struct error *err);
 
+/* Where a model is that was got before, without asking a hub. STATUS_NOT_FOUND: it is not there, or
+ * not whole. */
+enum status hub_find(const struct hub_name *name, char path[PATH_MAX], struct error *err);
+
+/* What getting a model takes, by the hub's list. */
+struct hub_need {
+    uint64_t total_bytes, missing_bytes; /* of the model; of them still to come */
+    uint64_t free_bytes;                 /* on the disk that it goes to */
+    char folder[PATH_MAX];
+};
+enum status hub_need(const struct hub_name *name, const struct hub_options *options,
+                     struct hub_need *need, struct error *err);
+
 /* Makes sure that the model is there, whole and as the hub lists it, and gives its path: a GGUF
  * file or a folder. What is there already is checked, not fetched. One process at a time fetches
  * from a repository; others wait. bytes is the model's size, fetched_bytes what came now. Offline,

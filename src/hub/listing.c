@@ -83,7 +83,7 @@ static bool is_safetensors(const char *path)
 
 static bool is_gguf(const char *path)
 {
-    return !hub_path_is_hidden(path) && ends_with(path, ".gguf");
+    return !hub_path_is_hidden(path) && hub_path_is_gguf(path);
 }
 
 /* Weights, configuration, tokenizer and chat template. */
@@ -151,6 +151,18 @@ enum status hub_listing_select(struct hub_listing *listing, const struct hub_nam
         return error_remedy(err, "Name another repository, or a file of this one.");
     }
     keep(listing, safetensors ? is_part : is_gguf);
+    return STATUS_OK;
+}
+
+enum status hub_listing_copy(struct hub_listing *copy, const struct hub_listing *listing,
+                             struct error *err)
+{
+    size_t bytes = listing->count * sizeof *listing->files;
+    *copy = (struct hub_listing){.files = malloc(bytes + 1), .count = listing->count};
+    if (!copy->files)
+        return error_no_memory(err, bytes);
+    if (bytes > 0)
+        memcpy(copy->files, listing->files, bytes);
     return STATUS_OK;
 }
 

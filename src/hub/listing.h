@@ -27,6 +27,8 @@ enum status hub_listing_add(struct hub_listing *listing, const char *text, size_
  * else the only GGUF file. STATUS_NOT_FOUND or STATUS_USAGE says what there is. */
 enum status hub_listing_select(struct hub_listing *listing, const struct hub_name *name,
                                struct error *err);
+enum status hub_listing_copy(struct hub_listing *copy, const struct hub_listing *listing,
+                             struct error *err);
 void hub_listing_free(struct hub_listing *listing);
 
 #endif

@@ -17,6 +17,7 @@ const struct hub_model hub_models[] = {
      "Llama 3.1 405B Instruct, safetensors in parts"},
     {0},
 };
+
 bool hub_path_is_safe(const char *path)
 {
     if (strlen(path) > PATH_LIMIT)
@@ -33,6 +34,12 @@ bool hub_path_is_safe(const char *path)
         if (!*start)
             return true;
     }
+}
+
+bool hub_path_is_gguf(const char *path)
+{
+    size_t length = strlen(path);
+    return length > 5 && strcmp(path + length - 5, ".gguf") == 0;
 }
 
 bool hub_path_is_hidden(const char *path)

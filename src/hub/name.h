@@ -23,6 +23,8 @@ enum status hub_name_parse(struct hub_name *name, const char *text, struct error
 /* Whether a path from a hub stays inside the folder that it is put in: relative, of at most 512
  * bytes, no component that is empty, "." or "..", no backslash, no control character. */
 bool hub_path_is_safe(const char *path);
+/* Whether it ends in ".gguf". */
+bool hub_path_is_gguf(const char *path);
 /* Whether a component of the path starts with a dot; such files are Prony's own or the hub's. */
 bool hub_path_is_hidden(const char *path);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "hub/inventory.h"
 
 /* What is counted, and perhaps removed, below a folder. */
 struct sweep {
@@ -30,17 +31,18 @@ static bool is_wanted(const struct sweep *sweep, const char *path)
                             (!path[length] || strncmp(path + length, ".part.", 6) == 0));
 }
 
-/* A file or link: counted and removed. The lock goes with its folder alone. */
+/* A file or link: counted and removed. What is Prony's own goes with the folder alone. */
 static bool file_visit(struct sweep *sweep, const FTSENT *entry)
 {
-    bool lock = entry->fts_level == 1 && strcmp(entry->fts_name, ".lock") == 0;
+    bool own = entry->fts_level == 1 && (strcmp(entry->fts_name, ".lock") == 0 ||
+                                         strcmp(entry->fts_name, INVENTORY_NAME) == 0);
     uint64_t bytes = S_ISREG(entry->fts_statp->st_mode) ? (uint64_t)entry->fts_statp->st_size : 0;
     if (!is_wanted(sweep, entry->fts_path))
         return true;
-    if (!lock && is_part(entry->fts_path)) {
+    if (!own && is_part(entry->fts_path)) {
         sweep->kept.part_files++;
         sweep->kept.part_bytes += bytes;
-    } else if (!lock) {
+    } else if (!own) {
         sweep->kept.files++;
         sweep->kept.bytes += bytes;
     }
