@@ -20,12 +20,14 @@ static void ended_fill(const struct profile *profile, struct prony_traced *ended
                                    .tokens = sum.tokens,
                                    .prompt_ns = sum.prompt_ns,
                                    .token_ns = sum.token_ns,
-                                   .dropped = sum.dropped,
-                                   .operations = OPERATIONS};
+                                   .dropped = sum.dropped};
     for (size_t i = 0; i < OPERATIONS; i++) {
-        ended->operation[i].name = operation_name((enum operation)i);
-        ended->operation[i].prompt_ns = sum.operation[i].prompt_ns;
-        ended->operation[i].token_ns = sum.operation[i].token_ns;
+        if (!sum.operation[i].prompt_ns && !sum.operation[i].token_ns)
+            continue; /* not on this device */
+        size_t at = ended->operations++;
+        ended->operation[at].name = operation_name((enum operation)i);
+        ended->operation[at].prompt_ns = sum.operation[i].prompt_ns;
+        ended->operation[at].token_ns = sum.operation[i].token_ns;
     }
 }
 

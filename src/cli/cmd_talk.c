@@ -2,6 +2,7 @@
 #include <sys/random.h>
 
 #include "cli/command.h"
+#include "cli/talk_model.h"
 #include "machine/gpu.h"
 #include "talk/talk.h"
 
@@ -9,12 +10,13 @@ struct talk_options {
     const char *model, *prompt, *system, *framework, *device, *chat_template, *quantize;
     int64_t threads, context, max_tokens, top_k, seed, shard;
     double temperature, top_p, min_p;
-    bool benchmark, timing, profile, download;
+    bool benchmark, timing, profile, debug, download;
 };
 
 #define FIELD(name) offsetof(struct talk_options, name)
 
-static const struct talk_options defaults = {.framework = "native-f16",
+static const struct talk_options defaults = {.model = "llama3-1b",
+                                             .framework = "native-f16",
                                              .device = "cpu",
                                              .max_tokens = 1024,
                                              .temperature = 0.85,
@@ -25,10 +27,16 @@ static const struct option options[] = {
     {.name = "model",
      .letter = 'm',
      .kind = OPTION_STRING,
-     .metavar = "PATH",
-     .help = "The model: a GGUF file, or a folder with one or with safetensors.",
+     .metavar = "NAME|PATH",
+     .help = "The model: llama3-1b (the default), llama3-8b, llama3-70b, llama3-405b or "
+             "ORG/REPO[:FILE], as 'prony model get' has got it; or a GGUF file, or a folder with "
+             "one or with safetensors.",
      .offset = FIELD(model),
      .group = "Talking to a model"},
+    {.name = "download",
+     .kind = OPTION_FLAG,
+     .help = "Get the model from a hub if it is not here, without asking.",
+     .offset = FIELD(download)},
     {.name = "prompt",
      .letter = 'p',
      .kind = OPTION_STRING,
@@ -116,12 +124,21 @@ static const struct option options[] = {
      .offset = FIELD(seed)},
     {.name = "timing",
      .kind = OPTION_FLAG,
-     .help = "After an answer, print the time of each token to stderr.",
+     .help = "After an answer, print each token's time, tok/s and GB/s to stderr.",
      .offset = FIELD(timing)},
     {.name = "benchmark",
      .kind = OPTION_FLAG,
      .help = "Time 20 tokens, print the speed and exit.",
      .offset = FIELD(benchmark)},
+    {.name = "profile",
+     .kind = OPTION_FLAG,
+     .help = "Write where the time goes to prony-profile-*.json (Chrome trace) in this folder, and "
+             "sum it up by operation at the end.",
+     .offset = FIELD(profile)},
+    {.name = "debug",
+     .kind = OPTION_FLAG,
+     .help = "Tell what happens behind: engine, load, token ids, the worker's log.",
+     .offset = FIELD(debug)},
     {.name = "quantize",
      .kind = OPTION_CHOICE,
      .choices = "int8 nf4 float16",
@@ -135,29 +152,15 @@ static const struct option options[] = {
      .high = 1024,
      .help = "Split the model over N devices.",
      .offset = FIELD(shard)},
-    {.name = "profile",
-     .kind = OPTION_FLAG,
-     .help = "Write a profile of an answer.",
-     .offset = FIELD(profile)},
-    {.name = "download",
-     .kind = OPTION_FLAG,
-     .help = "Download the model.",
-     .offset = FIELD(download)},
     {0},
 };
 
 static enum status options_check(const struct talk_options *o, struct error *err)
 {
-    const char *name = o->quantize    ? "--quantize"
-                       : o->shard > 1 ? "--shard"
-                       : o->profile   ? "--profile"
-                       : o->download  ? "--download"
-                                      : NULL;
+    const char *name = o->quantize ? "--quantize" : o->shard > 1 ? "--shard" : NULL;
     if (!name)
         return STATUS_OK;
     error_set(err, STATUS_UNSUPPORTED, "%s: this version does not have that", name);
-    if (o->download && !o->quantize && o->shard <= 1 && !o->profile)
-        return error_remedy(err, "'prony model get NAME' downloads a model and prints its path.");
     return error_remedy(err, "Leave it out.");
 }
 
@@ -174,8 +177,9 @@ static int run(const void *given, const struct option_list *args)
     const struct talk_options *o = given;
     struct error err;
     struct gpu gpu;
+    char model[PATH_MAX];
     struct talk_request request = {
-        .session = {.model = o->model,
+        .session = {.model = model,
                     .framework = o->framework,
                     .device = o->device,
                     .system = o->system,
@@ -191,11 +195,15 @@ static int run(const void *given, const struct option_list *args)
         .prompt = o->prompt,
         .benchmark = o->benchmark,
         .timing = o->timing,
+        .profile = o->profile,
+        .debug = o->debug,
     };
     (void)args;
     enum status status = options_check(o, &err);
     if (!status)
         status = gpu_check(o->device, &gpu, &err);
+    if (!status)
+        status = talk_model_find(o->model, o->download, model, &err);
     if (!status)
         status = talk_run(&request, &err);
     if (status == STATUS_INTERRUPTED)

@@ -5,8 +5,11 @@
 #include <limits.h>
 #include <locale.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <wchar.h>
@@ -15,8 +18,14 @@
 
 enum { HISTORY_LINES = 1000, LINE_LIMIT_BYTES = 1 << 24 };
 
+/* What a terminal puts around pasted text, once it is asked to. */
+#define PASTE_ASK "\033[?2004h"
+#define PASTE_ASK_NO_MORE "\033[?2004l"
+#define PASTE_END "\033[201~"
+
 struct input {
-    int cancel_fd;
+    int cancel_fd, resize_fd; /* resize_fd: a signalfd, -1: none */
+    int columns;              /* of the terminal */
     bool interrupted;
     EditLine *editor; /* NULL: not a terminal */
     History *history;
@@ -32,16 +41,55 @@ static char *prompt_text(EditLine *editor)
     return text;
 }
 
+/* Rows of the terminal between the start of what is edited and the cursor, after a resize: each row
+ * that libedit had made is a line to the terminal, which wraps it anew. */
+static int rows_above(EditLine *editor, int old_columns, int columns)
+{
+    const LineInfoW *line = el_wline(editor);
+    int row = 0, column = (int)strlen(prompt_text(editor));
+    for (const wchar_t *c = line->buffer; c < line->cursor; c++) {
+        int width = *c == L'\n' ? 0 : wcwidth(*c);
+        if (*c == L'\n' || column + width > old_columns) {
+            row += column > 0 ? (column + columns - 1) / columns : 1;
+            column = 0;
+        }
+        column += width > 0 ? width : 0;
+    }
+    return row + column / columns;
+}
+
+/* The terminal has another size, and has laid out its rows again for it: so is what is edited. */
+static void resize(struct input *input)
+{
+    struct signalfd_siginfo info;
+    struct winsize size = {0};
+    while (read(input->resize_fd, &info, sizeof info) == sizeof info)
+        ;
+    if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        return;
+    int rows = rows_above(input->editor, input->columns, size.ws_col);
+    input->columns = size.ws_col;
+    fputc('\r', stderr);
+    if (rows > 0)
+        fprintf(stderr, "\033[%dA", rows);
+    fputs("\033[J", stderr);
+    el_resize(input->editor);
+    el_set(input->editor, EL_REFRESH);
+}
+
 /* One byte; 0 at the end, on an error (errno), or when the user interrupts. Without a signal
  * handler, since signals are blocked and come by cancel_fd. */
 static int byte_read(struct input *input, char *byte)
 {
     for (;;) {
         struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                               {.fd = input->cancel_fd, .events = POLLIN}};
+                               {.fd = input->cancel_fd, .events = POLLIN},
+                               {.fd = input->resize_fd, .events = POLLIN}};
         errno = 0;
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+        if (poll(fds, 3, -1) < 0 && errno != EINTR)
             return 0;
+        if (fds[2].revents)
+            resize(input);
         if (fds[1].revents) {
             input->interrupted = true;
             return 0;
@@ -70,6 +118,63 @@ static int character_read(EditLine *editor, wchar_t *character)
     return 0;
 }
 
+/* Room for more of input->line; false when there is no memory. */
+static bool line_room(struct input *input, size_t bytes)
+{
+    if (bytes <= input->capacity)
+        return true;
+    size_t capacity = 2 * bytes;
+    char *larger = realloc(input->line, capacity);
+    if (!larger)
+        return false;
+    input->line = larger;
+    input->capacity = capacity;
+    return true;
+}
+
+/* Takes pasted text up to its end as part of the line: line ends in it send nothing. Other control
+ * characters are left out. */
+static unsigned char paste(EditLine *editor, int key)
+{
+    struct input *input = NULL;
+    const size_t end = strlen(PASTE_END);
+    size_t matched = 0, bytes = 0;
+    char byte;
+    (void)key;
+    el_get(editor, EL_CLIENTDATA, &input);
+    while (matched < end && byte_read(input, &byte)) {
+        matched = byte == PASTE_END[matched] ? matched + 1 : byte == PASTE_END[0];
+        if (matched == end || !line_room(input, bytes + 2))
+            break;
+        if ((unsigned char)byte >= ' ' || byte == '\n' || byte == '\t')
+            input->line[bytes++] = byte;
+        else if (byte == '\r') /* what terminals send for a line end */
+            input->line[bytes++] = '\n';
+    }
+    bytes -= matched == end ? end - 2 : 0; /* what was taken of its end; ESC and ~ were not */
+    if (bytes == 0)
+        return CC_REFRESH;
+    input->line[bytes] = '\0';
+    return el_insertstr(editor, input->line) == 0 ? CC_REFRESH : CC_ERROR;
+}
+
+static unsigned char line_break(EditLine *editor, int key)
+{
+    (void)key;
+    return el_insertstr(editor, "\n") == 0 ? CC_REFRESH : CC_ERROR;
+}
+
+static void keys_bind(EditLine *editor)
+{
+    el_set(editor, EL_EDITOR, "emacs");
+    /* Wide, because libedit copies narrow names and never frees them. */
+    el_wset(editor, EL_ADDFN, L"prony-paste", L"Take pasted text", paste);
+    el_wset(editor, EL_ADDFN, L"prony-line-break", L"Begin a new line", line_break);
+    el_set(editor, EL_BIND, "\\e[200~", "prony-paste", NULL);
+    el_set(editor, EL_BIND, "\\e\\r", "prony-line-break", NULL);
+    el_set(editor, EL_BIND, "\\e\\n", "prony-line-break", NULL);
+}
+
 static void history_open(struct input *input)
 {
     HistEvent event;
@@ -90,6 +195,18 @@ static void history_open(struct input *input)
         history(input->history, &event, H_LOAD, input->history_path);
 }
 
+static void resize_open(struct input *input)
+{
+    sigset_t signals;
+    struct winsize size = {0};
+    ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
+    input->columns = size.ws_col ? size.ws_col : 80;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGWINCH);
+    if (sigprocmask(SIG_BLOCK, &signals, NULL) == 0)
+        input->resize_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
 enum status input_open(struct input **opened, int cancel_fd, struct error *err)
 {
     struct input *input = calloc(1, sizeof *input);
@@ -97,6 +214,7 @@ enum status input_open(struct input **opened, int cancel_fd, struct error *err)
     if (!input)
         return error_no_memory(err, sizeof *input);
     input->cancel_fd = cancel_fd;
+    input->resize_fd = -1;
     if (!isatty(STDIN_FILENO))
         return STATUS_OK;
     setlocale(LC_CTYPE, "");
@@ -109,8 +227,9 @@ enum status input_open(struct input **opened, int cancel_fd, struct error *err)
     el_set(input->editor, EL_CLIENTDATA, input);
     el_set(input->editor, EL_GETCFN, character_read);
     el_set(input->editor, EL_PROMPT, prompt_text);
-    el_set(input->editor, EL_EDITOR, "emacs");
+    keys_bind(input->editor);
     history_open(input);
+    resize_open(input);
     return STATUS_OK;
 }
 
@@ -137,21 +256,10 @@ void input_close(struct input *input)
     }
     if (input->editor)
         el_end(input->editor);
+    if (input->resize_fd >= 0)
+        close(input->resize_fd);
     free(input->line);
     free(input);
-}
-
-static bool line_room(struct input *input, size_t bytes)
-{
-    if (bytes <= input->capacity)
-        return true;
-    size_t capacity = 2 * bytes;
-    char *larger = realloc(input->line, capacity);
-    if (!larger)
-        return false;
-    input->line = larger;
-    input->capacity = capacity;
-    return true;
 }
 
 static enum input_result edited_line(struct input *input, const char **line, struct error *err)
@@ -161,12 +269,16 @@ static enum input_result edited_line(struct input *input, const char **line, str
     /* Before the prompt shows: libedit would leave the line discipline in charge until after it,
      * and a Ctrl-D typed between the two would be lost. */
     el_set(input->editor, EL_PREP_TERM, 1);
+    fputs(PASTE_ASK, stderr);
     const char *text = el_gets(input->editor, &count);
+    fputs(PASTE_ASK_NO_MORE, stderr);
     if (input->interrupted)
         return INPUT_INTERRUPTED;
     if (!text || count <= 0)
         return INPUT_END;
-    size_t bytes = strcspn(text, "\r\n");
+    size_t bytes = strlen(text);
+    while (bytes > 0 && (text[bytes - 1] == '\n' || text[bytes - 1] == '\r'))
+        bytes--;
     if (!line_room(input, bytes + 1)) {
         error_no_memory(err, bytes);
         return INPUT_FAILED;

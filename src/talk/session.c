@@ -2,9 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "engine/protocol.h"
 #include "model/chat/chat_template.h"
 #include "model/chat/stream_text.h"
@@ -23,51 +21,55 @@ struct session {
     struct chat_template template;
     int32_t stops[CHAT_STOPS];
     struct worker *worker;
+    struct worker_hello hello;
     struct worker_loaded loaded;
-    uint32_t context, turns;
+    struct session_profile profile; /* what the stamps say */
+    uint32_t context, most_context, turns;
     int32_t *ids;   /* [context] the conversation */
     size_t count;   /* of them */
     int32_t *given; /* [context] the newest answer */
     int64_t *stamps_ns;
 };
 
-static enum status path_check(const char *path, struct error *err)
+/* The array with another size, or as it was. */
+static void *resized(void *array, size_t bytes, bool *good)
 {
-    if (!path || !*path) {
-        error_set(err, STATUS_USAGE, "no model is given");
-        return error_remedy(
-            err, "Use --model PATH. A small one: prony --model \"$(scripts/fetch-model)\" "
-                 "in Prony's source downloads it (93 MB). 'prony --help' lists "
-                 "options and commands.");
-    }
-    if (access(path, F_OK) == 0)
+    void *other = realloc(array, bytes);
+    if (other)
+        return other;
+    *good = false;
+    return array;
+}
+
+/* Room for the ids and stamps of a context; what is there stays. */
+static enum status context_room(struct session *session, uint32_t context, struct error *err)
+{
+    bool good = true;
+    session->ids = resized(session->ids, context * sizeof *session->ids, &good);
+    session->given = resized(session->given, context * sizeof *session->given, &good);
+    session->stamps_ns = resized(session->stamps_ns, context * sizeof *session->stamps_ns, &good);
+    return good ? STATUS_OK : error_no_memory(err, context * sizeof *session->stamps_ns);
+}
+
+static enum status context_check(const struct session *session, uint32_t asked, struct error *err)
+{
+    if (asked <= session->most_context)
         return STATUS_OK;
-    error_set(err, STATUS_NOT_FOUND, "there is no file or folder %s", path);
-    if (!strchr(path, '/') && !strstr(path, ".gguf"))
-        return error_remedy(err,
-                            "--model takes a path; 'prony model get %s' downloads a model by "
-                            "its name and prints it.",
-                            path);
-    return error_remedy(err, "Give the path of a GGUF file, or of a folder with a model.");
+    error_set(err, STATUS_USAGE, "a context of %u is more than the %u that are possible", asked,
+              session->most_context);
+    error_where(err, "%s", session->request.model);
+    return error_remedy(err, "Use %u or less.", session->most_context);
 }
 
 static enum status context_choose(struct session *session, struct error *err)
 {
     uint32_t asked = session->request.context, trained = session->model.config.context;
     uint32_t most = trained && trained < PROTOCOL_MAX_TOKENS ? trained : PROTOCOL_MAX_TOKENS;
-    if (asked > most) {
-        error_set(err, STATUS_USAGE, "a context of %u is more than the %u that are possible", asked,
-                  most);
-        error_where(err, "%s", session->request.model);
-        return error_remedy(err, "Use --context %u or less.", most);
-    }
+    session->most_context = most;
+    if (context_check(session, asked, err))
+        return err->status;
     session->context = asked ? asked : most < DEFAULT_CONTEXT ? most : DEFAULT_CONTEXT;
-    session->ids = calloc(session->context, sizeof *session->ids);
-    session->given = calloc(session->context, sizeof *session->given);
-    session->stamps_ns = calloc(session->context, sizeof *session->stamps_ns);
-    if (!session->ids || !session->given || !session->stamps_ns)
-        return error_no_memory(err, session->context * sizeof *session->stamps_ns);
-    return STATUS_OK;
+    return context_room(session, session->context, err);
 }
 
 static enum status template_find(struct session *session, struct error *err)
@@ -85,17 +87,19 @@ static enum status template_find(struct session *session, struct error *err)
 static enum status model_read(struct session *session, struct error *err)
 {
     const struct session_request *request = &session->request;
-    enum status status = path_check(request->model, err);
-    if (!status)
-        status = engine_catalogue_open(&session->catalogue, err);
+    enum status status = engine_catalogue_open(&session->catalogue, err);
     if (!status)
         status = variant_choose(&session->catalogue, request->framework, &session->engine,
                                 &session->variant, err);
     if (!status)
         status = model_open(&session->model, request->model, err);
+    struct variant_task task = {.model = &session->model,
+                                .device = request->device,
+                                .samples =
+                                    request->conversation && request->sampling.temperature > 0,
+                                .profiles = request->profile != NULL};
     if (!status)
-        status = variant_check(session->variant, &session->model, request->device,
-                               request->conversation && request->sampling.temperature > 0, err);
+        status = variant_fit(session->engine, &session->variant, &task, err);
     if (!status)
         status = tokenizer_open(&session->tokenizer, request->model, err);
     if (!status && request->conversation)
@@ -103,17 +107,33 @@ static enum status model_read(struct session *session, struct error *err)
     return status ? status : context_choose(session, err);
 }
 
-static enum status worker_ready(struct session *session, struct error *err)
+static enum status worker_fill(struct session *session, uint32_t context, struct error *err)
 {
-    struct worker_hello hello;
-    struct worker_options options = {.cancel_fd = session->request.cancel_fd};
     struct worker_load load = {.model = session->request.model,
                                .variant = session->variant->name,
                                .device = session->request.device,
                                .threads = session->request.threads,
-                               .context = session->context};
-    enum status status = worker_start(&session->worker, session->engine, &options, &hello, err);
-    return status ? status : worker_load(session->worker, &load, &session->loaded, err);
+                               .context = context};
+    return worker_load(session->worker, &load, &session->loaded, err);
+}
+
+static enum status profile_begin(struct session *session, struct error *err)
+{
+    return session->request.profile
+               ? worker_trace(session->worker, session->request.profile, NULL, err)
+               : STATUS_OK;
+}
+
+static enum status worker_ready(struct session *session, struct error *err)
+{
+    struct worker_options options = {.cancel_fd = session->request.cancel_fd,
+                                     .on_cancel = session->request.on_cancel,
+                                     .on_cancel_context = session->request.on_cancel_context};
+    enum status status =
+        worker_start(&session->worker, session->engine, &options, &session->hello, err);
+    if (!status)
+        status = worker_fill(session, session->context, err);
+    return !status && session->request.conversation ? profile_begin(session, err) : status;
 }
 
 enum status session_open(struct session **opened, const struct session_request *request,
@@ -198,11 +218,9 @@ static enum status turn_append(struct session *session, const char *text, struct
         error_set(err, STATUS_UNSUPPORTED,
                   "the context is full: it holds %u tokens, %zu are in use and this needs %zu more",
                   session->context, session->count, count + 1);
-        status =
-            session->count
-                ? error_remedy(err, "/reset begins a new conversation; --context N makes room.")
-                : error_remedy(err, "Use --context %zu or more, or say less.",
-                               session->count + count + 1);
+        status = session->count ? error_remedy(err, "/reset begins a new conversation.")
+                                : error_remedy(err, "Use --context %zu or more, or say less.",
+                                               session->count + count + 1);
     }
     if (!status) {
         memcpy(session->ids + session->count, ids, count * sizeof *ids);
@@ -223,6 +241,12 @@ static void answer_fill(struct session *session, const struct worker_generated *
     answer->finished = count > 0 && is_stop(session, generated->ids[count - 1]);
     if (count > 0)
         answer->first_ms = (double)(stamps[0] - generated->prompt_ns) / 1e6;
+    if (count > 0) {
+        session->profile.prompts++;
+        session->profile.prompt_ns += stamps[0] - generated->prompt_ns;
+        session->profile.tokens += count - 1;
+        session->profile.token_ns += stamps[count - 1] - stamps[0];
+    }
     if (count > 1 && stamps[count - 1] > stamps[0])
         answer->tokens_per_s = (double)(count - 1) * 1e9 / (double)(stamps[count - 1] - stamps[0]);
 }
@@ -278,9 +302,47 @@ struct session_stats session_stats(const struct session *session)
     return (struct session_stats){.variant = session->variant->name,
                                   .model = session->model.name,
                                   .chat_template = session->template.name,
+                                  .log = worker_log(session->worker),
+                                  .hello = &session->hello,
+                                  .loaded = &session->loaded,
+                                  .tokenizer = session->tokenizer,
+                                  .ids = session->ids,
+                                  .used = session->count,
                                   .turns = session->turns,
                                   .context = session->context,
-                                  .used = session->count};
+                                  .most_context = session->most_context,
+                                  .seed = session->request.sampling.seed};
+}
+
+double session_token_bytes(const struct session_stats *stats, size_t position)
+{
+    const struct worker_loaded *loaded = stats->loaded;
+    return loaded->weight_bytes
+               ? (double)loaded->weight_bytes + (double)position * (double)loaded->kv_token_bytes
+               : 0;
+}
+
+enum status session_resize(struct session *session, uint32_t context, struct error *err)
+{
+    if (session->request.profile) {
+        error_set(err, STATUS_USAGE, "a profile is of one load of the model");
+        return error_remedy(err, "Start again with --context %u, or without --profile.", context);
+    }
+    if (context <= session->count) {
+        error_set(err, STATUS_USAGE, "%zu tokens are in use", session->count);
+        return error_remedy(err, "Ask for more than that, or /reset.");
+    }
+    uint32_t room = context > session->context ? context : session->context;
+    if (context_check(session, context, err) || context_room(session, room, err))
+        return err->status;
+    if (worker_fill(session, context, err) == STATUS_OK) {
+        session->context = context;
+        return STATUS_OK;
+    }
+    struct error again;
+    if (session_alive(session) && worker_fill(session, session->context, &again))
+        *err = again;
+    return err->status;
 }
 
 bool session_alive(const struct session *session)
@@ -289,10 +351,12 @@ bool session_alive(const struct session *session)
 }
 
 enum status session_benchmark(struct session *session, const char *text,
-                              struct session_speed *speed, struct error *err)
+                              struct session_answer *answer, struct session_speed *speed,
+                              struct error *err)
 {
     int32_t *ids = NULL;
     size_t count = 0;
+    struct session_stats stats = session_stats(session);
     struct worker_generated generated = {.ids = session->given, .stamps_ns = session->stamps_ns};
     enum { TOKENS = 1 + SESSION_BENCHMARK_TOKENS };
     enum status status = tokenizer_encode(session->tokenizer, text, strlen(text), TOKENIZER_ADD_BOS,
@@ -306,19 +370,26 @@ enum status session_benchmark(struct session *session, const char *text,
     if (!status)
         status = worker_generate(session->worker, ids, count, WARMUP_TOKENS, &generated, err);
     if (!status)
+        status = profile_begin(session, err);
+    if (!status)
         status = worker_generate(session->worker, ids, count, TOKENS, &generated, err);
     free(ids);
     if (status)
         return status;
+    *answer = (struct session_answer){.prompt_tokens = count};
+    answer_fill(session, &generated, answer);
     double ns = (double)(generated.stamps_ns[TOKENS - 1] - generated.stamps_ns[0]);
     double token_ns = ns > 0 ? ns / SESSION_BENCHMARK_TOKENS : 1;
-    double positions =
-        (double)count + (double)(TOKENS + 1) / 2; /* in the middle of the timed ones */
-    double bytes =
-        (double)session->loaded.weight_bytes + positions * (double)session->loaded.kv_token_bytes;
-    *speed =
-        (struct session_speed){.token_ms = token_ns / 1e6,
-                               .tokens_per_s = 1e9 / token_ns,
-                               .gb_per_s = session->loaded.weight_bytes ? bytes / token_ns : 0};
+    size_t middle = count + (TOKENS + 1) / 2; /* of the timed ones */
+    *speed = (struct session_speed){.token_ms = token_ns / 1e6,
+                                    .tokens_per_s = 1e9 / token_ns,
+                                    .gb_per_s = session_token_bytes(&stats, middle) / token_ns};
     return STATUS_OK;
+}
+
+enum status session_profile_end(struct session *session, struct session_profile *profile,
+                                struct error *err)
+{
+    *profile = session->profile;
+    return worker_trace(session->worker, "", &profile->traced, err);
 }

@@ -5,22 +5,15 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cancel.h"
+#include "talk/conversation.h"
+#include "talk/figures.h"
 #include "talk/input.h"
 
 #define BENCHMARK_PROMPT "A Prony brake measures the power of an engine by"
-
-struct talk {
-    const struct talk_request *request;
-    struct session *session;
-    struct input *input;
-    int cancel_fd;
-    bool terminal; /* stdout is one */
-    bool newline;  /* nothing printed of the answer, or it ends a line */
-    bool left;     /* a signal asked for the end of the program, not of an answer */
-};
 
 /* Whether the character at text would steer a terminal: C0 but newline and tab, DEL, or C1. */
 static bool steers(const char *text, size_t bytes)
@@ -35,6 +28,7 @@ static bool steers(const char *text, size_t bytes)
 static bool text_print(void *context, const char *text, size_t bytes)
 {
     struct talk *talk = context;
+    transcript_add(&talk->transcript, text, bytes);
     for (size_t i = 0; i < bytes; i++) {
         if (talk->terminal && steers(text + i, bytes - i)) {
             i += (unsigned char)text[i] == 0xc2;
@@ -48,40 +42,29 @@ static bool text_print(void *context, const char *text, size_t bytes)
 }
 
 /* Takes the signals that have come. */
-static void signals_take(struct talk *talk)
+static void signals_take(void *context)
 {
+    struct talk *talk = context;
     struct signalfd_siginfo info;
     while (read(talk->cancel_fd, &info, sizeof info) == sizeof info)
         talk->left = talk->left || info.ssi_signo != SIGINT;
 }
 
-static void tokens_print(const struct session_answer *answer)
-{
-    double before_ms = 0;
-    for (size_t i = 0; i < answer->tokens; i++) {
-        double ms = answer->first_ms + (double)(answer->stamps_ns[i] - answer->stamps_ns[0]) / 1e6;
-        fprintf(stderr, "token %4zu  %9.2f ms  id %" PRId32 "\n", i + 1, ms - before_ms,
-                answer->ids[i]);
-        before_ms = ms;
-    }
-}
-
 static void answer_print(const struct talk *talk, const struct session_answer *answer)
 {
     struct session_stats stats = session_stats(talk->session);
+    char advice[300];
+    if (talk->request->debug)
+        figures_ids(&stats, "answer", answer->ids, answer->tokens);
     if (talk->request->timing)
-        tokens_print(answer);
+        figures_tokens(&stats, answer);
     if (talk->terminal)
-        fprintf(stderr,
-                "[%zu prompt tokens, first token %.1f ms, %zu tokens at %.1f tok/s, context %zu of "
-                "%" PRIu32 "%s]\n",
-                answer->prompt_tokens, answer->first_ms, answer->tokens, answer->tokens_per_s,
-                stats.used, stats.context, answer->interrupted ? ", interrupted" : "");
-    if (!answer->finished && !answer->interrupted && stats.used >= stats.context)
-        fprintf(stderr,
-                "The context of %" PRIu32 " tokens is full, so the answer ends here. "
-                "/reset begins a new conversation; --context N makes room.\n",
-                stats.context);
+        figures_answer(&stats, answer);
+    if (answer->finished || answer->interrupted || stats.used < stats.context)
+        return;
+    context_advice(&stats, advice, sizeof advice);
+    fprintf(stderr, "The context of %" PRIu32 " tokens is full, so the answer ends here. %s\n",
+            stats.context, advice);
 }
 
 static enum status output_check(struct error *err)
@@ -90,56 +73,48 @@ static enum status output_check(struct error *err)
                                                  : STATUS_OK;
 }
 
+/* A question for which there is no room: says what can be done, if anything was said before. */
+static void context_error(const struct talk *talk, struct error *err)
+{
+    struct session_stats stats = session_stats(talk->session);
+    char advice[300];
+    if (err->status != STATUS_UNSUPPORTED || !stats.used)
+        return;
+    context_advice(&stats, advice, sizeof advice);
+    error_remedy(err, "%s", advice);
+}
+
 /* One question and its answer. */
 static enum status ask(struct talk *talk, const char *question, bool *interrupted,
                        struct error *err)
 {
     struct session_answer answer;
+    struct session_stats before = session_stats(talk->session);
+    size_t said = talk->transcript.bytes;
     talk->newline = true;
+    transcript_heading(&talk->transcript, "Question");
+    transcript_add(&talk->transcript, question, strlen(question));
+    transcript_add(&talk->transcript, "\n", 1);
+    transcript_heading(&talk->transcript, "Answer");
     enum status status = session_ask(talk->session, question, text_print, talk, &answer, err);
     signals_take(talk);
-    if (!talk->newline) /* a cut answer as well ends its line */
+    if (!talk->newline) { /* a cut answer as well ends its line */
         fputc('\n', stdout);
-    if (status)
+        transcript_add(&talk->transcript, "\n", 1);
+    }
+    if (status) {
+        transcript_cut(&talk->transcript, said);
+        context_error(talk, err);
         return status;
+    }
+    if (talk->request->debug)
+        figures_ids(&before, "prompt", before.ids + before.used,
+                    answer.prompt_tokens - before.used);
     status = output_check(err);
     if (!status)
         answer_print(talk, &answer);
     *interrupted = answer.interrupted;
     return status;
-}
-
-static void stats_print(const struct session *session)
-{
-    struct session_stats stats = session_stats(session);
-    fprintf(stderr,
-            "%s, answered by %s, chat template %s: %" PRIu32 " turns, %zu of %" PRIu32
-            " tokens of context in use.\n",
-            stats.model, stats.variant, stats.chat_template, stats.turns, stats.used,
-            stats.context);
-}
-
-/* A line that starts with a slash; false when it ends the program. */
-static bool command_run(struct talk *talk, const char *line)
-{
-    if (strcmp(line, "/quit") == 0)
-        return false;
-    if (strcmp(line, "/reset") == 0) {
-        session_reset(talk->session);
-        fputs("A new conversation begins.\n", stderr);
-    } else if (strcmp(line, "/stats") == 0) {
-        stats_print(talk->session);
-    } else {
-        if (strcmp(line, "/help") != 0)
-            fprintf(stderr, "There is no such command.\n");
-        fputs("/help   this text\n"
-              "/reset  begin a new conversation\n"
-              "/stats  model, engine, and how much of the context is in use\n"
-              "/quit   leave, as do Ctrl-D, and Ctrl-C at the prompt\n"
-              "Ctrl-C ends an answer.\n",
-              stderr);
-    }
-    return true;
 }
 
 /* An error that leaves the worker alive is told, and the conversation goes on at a terminal. */
@@ -157,7 +132,7 @@ static enum status converse(struct talk *talk, bool attended, struct error *err)
             return error_set(err, STATUS_INTERRUPTED, "interrupted");
         if (line[strspn(line, " \t\r")] == '\0')
             continue;
-        if (line[0] == '/') {
+        if (command_is(line)) {
             if (!command_run(talk, line))
                 return STATUS_OK;
             continue;
@@ -174,12 +149,14 @@ static enum status converse(struct talk *talk, bool attended, struct error *err)
 
 static enum status benchmark(struct talk *talk, struct error *err)
 {
+    struct session_answer answer;
     struct session_speed speed;
     struct session_stats stats = session_stats(talk->session);
     const char *prompt = talk->request->prompt ? talk->request->prompt : BENCHMARK_PROMPT;
-    enum status status = session_benchmark(talk->session, prompt, &speed, err);
-    if (status)
-        return status;
+    if (session_benchmark(talk->session, prompt, &answer, &speed, err))
+        return err->status;
+    if (talk->request->timing)
+        figures_tokens(&stats, &answer);
     printf("%s, %s: %d tokens, %.3f ms a token, %.1f tok/s", stats.model, stats.variant,
            SESSION_BENCHMARK_TOKENS, speed.token_ms, speed.tokens_per_s);
     if (speed.gb_per_s > 0)
@@ -204,18 +181,67 @@ static enum status converse_or_answer(struct talk *talk, struct error *err)
     return status ? status : converse(talk, attended, err);
 }
 
+/* The trace goes to the folder that the user is in: the worker is in another one. */
+static enum status profile_path(char path[PATH_MAX], struct error *err)
+{
+    char folder[PATH_MAX - 64], date[32];
+    time_t now = time(NULL);
+    struct tm local;
+    localtime_r(&now, &local);
+    strftime(date, sizeof date, "%Y%m%d-%H%M%S", &local);
+    if (!getcwd(folder, sizeof folder))
+        return error_errno(err, "write a profile into this folder");
+    snprintf(path, PATH_MAX, "%s/prony-profile-%s.json", folder, date);
+    return STATUS_OK;
+}
+
+/* Whatever ended the conversation, what was profiled is written. */
+static enum status finish(struct talk *talk, enum status status, struct error *err)
+{
+    struct session_profile profile;
+    char tail[WORKER_TEXT * 4];
+    struct error own;
+    signals_take(talk);
+    if (talk->request->profile && session_alive(talk->session)) {
+        if (session_profile_end(talk->session, &profile, &own) == STATUS_OK)
+            figures_profile(&profile, talk->request->session.profile);
+        else if (!status)
+            *err = own, status = own.status;
+        else
+            error_print(&own, stderr);
+    }
+    if (talk->request->debug) {
+        worker_log_tail(session_stats(talk->session).log, tail, sizeof tail);
+        fprintf(stderr, "debug: the worker's log ends: %s\n", *tail ? tail : "(nothing)");
+    }
+    return status;
+}
+
 enum status talk_run(struct talk_request *request, struct error *err)
 {
     struct talk talk = {.request = request, .terminal = isatty(STDOUT_FILENO)};
+    char profile[PATH_MAX];
+    if (request->profile) {
+        if (profile_path(profile, err))
+            return err->status;
+        request->session.profile = profile;
+    }
     if (cancel_open(&talk.cancel_fd, err))
         return err->status;
     request->session.cancel_fd = talk.cancel_fd;
+    request->session.on_cancel = signals_take;
+    request->session.on_cancel_context = &talk;
     request->session.conversation = !request->benchmark;
     enum status status = session_open(&talk.session, &request->session, err);
-    if (!status)
-        status = converse_or_answer(&talk, err);
+    if (!status) {
+        struct session_stats stats = session_stats(talk.session);
+        if (request->debug)
+            figures_session(&stats, &request->session.sampling);
+        status = finish(&talk, converse_or_answer(&talk, err), err);
+    }
     input_close(talk.input);
     session_close(talk.session);
+    transcript_free(&talk.transcript);
     close(talk.cancel_fd);
     return status;
 }

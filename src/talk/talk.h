@@ -5,10 +5,12 @@
 #include "talk/session.h"
 
 struct talk_request {
-    struct session_request session; /* conversation and cancel_fd are filled in */
+    struct session_request session; /* conversation, profile and cancel_fd are filled in */
     const char *prompt;             /* one question; NULL: as many as standard input has */
     bool benchmark;                 /* print the engine's speed instead */
     bool timing;                    /* the time of each token, after an answer */
+    bool profile;                   /* write a trace into this folder, and sum it up at the end */
+    bool debug;                     /* tell what happens behind: engine, load, ids, log */
 };
 
 /* Blocks SIGINT, SIGTERM and SIGHUP for good. STATUS_INTERRUPTED when one of them ended it, not

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/suggest.h"
+#include "engine/presence.h"
 
 enum status variant_choose(const struct engine_catalogue *catalogue, const char *name,
                            const struct engine **engine, const struct engine_variant **variant,
@@ -13,10 +15,8 @@ enum status variant_choose(const struct engine_catalogue *catalogue, const char 
     if (*variant)
         return STATUS_OK;
     *engine = engine_find(catalogue, name);
-    if (*engine && (*engine)->variant_count > 0) {
-        *variant = &(*engine)->variants[0];
+    if (*engine && (*engine)->variant_count > 0)
         return STATUS_OK;
-    }
     for (size_t i = 0; i < catalogue->count; i++)
         for (size_t v = 0; v < catalogue->engines[i].variant_count; v++)
             suggestion_offer(&near, catalogue->engines[i].variants[v].name);
@@ -34,22 +34,54 @@ static bool has(const char *const *list, const char *word, size_t length)
     return false;
 }
 
-enum status variant_check(const struct engine_variant *variant, const struct model *model,
-                          const char *device, bool samples, struct error *err)
+static enum status check(const struct engine_variant *variant, const struct variant_task *task,
+                         struct error *err)
 {
-    const char *format = model->format == MODEL_GGUF ? "gguf" : "safetensors";
-    if (!has(variant->devices, device, strcspn(device, ":"))) {
-        error_set(err, STATUS_UNSUPPORTED, "%s does not run on device %s", variant->name, device);
+    const char *format = task->model->format == MODEL_GGUF ? "gguf" : "safetensors";
+    if (!has(variant->devices, task->device, strcspn(task->device, ":"))) {
+        error_set(err, STATUS_UNSUPPORTED, "%s does not run on device %s", variant->name,
+                  task->device);
         return error_remedy(err, "'prony engines' tells which devices an engine has.");
     }
     if (!has(variant->formats, format, strlen(format))) {
         error_set(err, STATUS_UNSUPPORTED, "%s does not read %s", variant->name, format);
-        error_where(err, "%s", model->path);
+        error_where(err, "%s", task->model->path);
         return error_remedy(err, "Convert it: prony model convert.");
     }
-    if (samples && !variant->sampling) {
+    if (task->samples && !variant->sampling) {
         error_set(err, STATUS_UNSUPPORTED, "%s cannot sample", variant->name);
         return error_remedy(err, "Use --temperature 0.");
     }
+    if (task->profiles && !variant->trace) {
+        error_set(err, STATUS_UNSUPPORTED, "%s makes no profile", variant->name);
+        return error_remedy(err, "Leave --profile out, or use another --framework.");
+    }
     return STATUS_OK;
+}
+
+static enum status installed_check(const struct engine *engine,
+                                   const struct engine_variant *variant, const char *device,
+                                   struct error *err)
+{
+    struct arena arena = {0};
+    const char *obstacle = engine_obstacle(engine, variant, device, &arena);
+    if (obstacle)
+        error_set(err, STATUS_NOT_FOUND, "%s is not available: %s", variant->name, obstacle);
+    arena_free(&arena);
+    return obstacle ? err->status : STATUS_OK;
+}
+
+enum status variant_fit(const struct engine *engine, const struct engine_variant **variant,
+                        const struct variant_task *task, struct error *err)
+{
+    struct error other;
+    const struct engine_variant *fit = *variant ? *variant : &engine->variants[0];
+    enum status status = check(fit, task, err);
+    for (size_t i = 1; status && !*variant && i < engine->variant_count; i++)
+        if (check(&engine->variants[i], task, &other) == STATUS_OK) {
+            fit = &engine->variants[i];
+            status = STATUS_OK;
+        }
+    *variant = fit;
+    return status ? status : installed_check(engine, fit, task->device, err);
 }

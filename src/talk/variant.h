@@ -5,14 +5,22 @@
 #include "engine/manifest.h"
 #include "model/model.h"
 
-/* name is a variant, or an engine: its first variant. STATUS_NOT_FOUND names the nearest. */
+/* name is a variant, or an engine: *variant is then NULL, for variant_fit to choose.
+ * STATUS_NOT_FOUND names the nearest. */
 enum status variant_choose(const struct engine_catalogue *catalogue, const char *name,
                            const struct engine **engine, const struct engine_variant **variant,
                            struct error *err);
 
-/* STATUS_UNSUPPORTED when the variant does not read the model's format, does not run on the
- * device, or cannot sample and has to. */
-enum status variant_check(const struct engine_variant *variant, const struct model *model,
-                          const char *device, bool samples, struct error *err);
+/* What a variant has to do. */
+struct variant_task {
+    const struct model *model;
+    const char *device;
+    bool samples, profiles;
+};
+/* The engine's first variant that can do the task, unless one is named. STATUS_UNSUPPORTED when it
+ * does not read the model's format, does not run on the device, or cannot sample or be profiled and
+ * has to; STATUS_NOT_FOUND when the engine is not installed. */
+enum status variant_fit(const struct engine *engine, const struct engine_variant **variant,
+                        const struct variant_task *task, struct error *err);
 
 #endif

@@ -74,7 +74,7 @@ class Mistakes(unittest.TestCase):
         return run
 
     def test_no_command(self):
-        self.check([], "no model is given", "--model PATH", "prony --help")
+        self.check([], "no model llama3-1b", "prony model get llama3-1b")
 
     def test_unknown_command(self):
         self.check(["engnies"], "no command 'engnies'", "Did you mean 'prony engines'?")

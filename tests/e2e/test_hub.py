@@ -6,7 +6,10 @@ import http.server
 import json
 import os
 import pathlib
+import pty
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -179,7 +182,13 @@ class Good(Get):
         self.hub.list = [entry(p, p.encode(), lfs="." in p[-12:-11]) for p in wanted + left]
         folder = self.place.parent
         self.good(self.get(), folder)
-        self.assertEqual(sorted(p.name for p in folder.iterdir()), [".lock", *wanted])
+        self.assertEqual(sorted(p.name for p in folder.iterdir()), [".files", ".lock", *wanted])
+        self.good(self.get(HF_HUB_OFFLINE="1"), folder)
+        (folder / "config.json").unlink()
+        self.assertIn("is not here", self.get(HF_HUB_OFFLINE="1").stderr)
+        self.cut_at(0, times=100)
+        self.assertIn("transfer", self.get("--retries", "0").stderr)
+        self.assertFalse((folder / ".files").exists())
 
     def test_a_file_in_a_folder_with_a_name_to_encode(self):
         path = "a b/50%#?é.gguf"
@@ -296,6 +305,20 @@ class Cut(Get):
                 ranges = [s[1] for s in self.hub.asked("/resolve/")]
                 self.assertEqual(ranges, [None, f"bytes={count}-" if count else None])
                 self.place.unlink()
+
+    def test_at_any_byte(self):
+        global BODY
+        whole, BODY = BODY, BODY[:24]
+        try:
+            self.hub.files = {"model.gguf": BODY}
+            for count in range(len(BODY)):
+                self.cut_at(count)
+                self.bad(self.get("--retries", "0"), "transfer")
+                self.assertEqual([p.stat().st_size for p in self.parts()], [count])
+                self.good(self.get(), body=BODY)
+                self.place.unlink()
+        finally:
+            BODY = whole
 
     def test_goes_on_in_the_next_run(self):
         self.cut_at(100_000)
@@ -488,6 +511,90 @@ class Hostile(Get):
     def test_a_size_that_no_disk_has(self):
         self.hub.list = [{**entry("model.gguf", BODY), "size": 1 << 45}]
         self.bad(self.get(), "still to come", "PRONY_CACHE")
+
+
+class Talk(Get):
+    """prony --model NAME."""
+
+    def setUp(self):
+        super().setUp()
+        tiny = self.cache / "tiny.gguf"
+        make = [PRONY, "model", "make", "--size", "tiny", "--output", tiny]
+        subprocess.run(make, check=True, capture_output=True)
+        self.hub.files = {"model.gguf": tiny.read_bytes()}
+
+    def command(self, *arguments):
+        how = ["--prompt", "hello", "--max-tokens", "5", "--chat-template", "llama3"]
+        return [
+            PRONY,
+            "--model",
+            REPO,
+            "--framework",
+            "null",
+            "--temperature",
+            "0",
+            *how,
+            *arguments,
+        ]
+
+    def talk(self, *arguments, status=0, **more):
+        environment = self.environment(**more)
+        run = subprocess.run(self.command(*arguments), env=environment, capture_output=True)
+        self.assertEqual(run.returncode, status, run.stderr)
+        return run.stderr.decode()
+
+    def test_a_model_that_is_not_here(self):
+        err = self.talk(status=1)
+        self.assertIn(f"no model {REPO} on this machine", err)
+        self.assertIn(f"Run: prony model get {REPO}", err)
+        err = self.talk("--model", "llama3-8b", status=1)
+        self.assertIn("Run: prony model get llama3-8b", err)
+        run = subprocess.run([PRONY], env=self.environment(), capture_output=True, text=True)
+        self.assertIn("Run: prony model get llama3-1b", run.stderr)
+        self.assertEqual(self.hub.seen, [])
+
+    def test_download(self):
+        self.assertIn("hashes agree", self.talk("--download"))
+        count = len(self.hub.seen)
+        self.assertEqual(self.talk(), "")
+        self.assertEqual(self.talk("--download"), "")
+        self.assertEqual(self.talk("--model", f"{REPO}:model.gguf"), "")
+        self.assertEqual(len(self.hub.seen), count)
+        self.place.write_bytes(b"cut")
+        self.assertIn("no model", self.talk(status=1))
+
+    def terminal(self, answer, *arguments):
+        """What a terminal shows, and the exit status, when the offer is answered so."""
+        pid, master = pty.fork()
+        if pid == 0:
+            os.execve(PRONY, self.command(*arguments), self.environment())
+        seen, answered = b"", False
+        try:
+            while select.select([master], [], [], 60)[0]:
+                seen += os.read(master, 65536)
+                if not answered and b"[Y/n] " in seen:
+                    answered = True
+                    os.write(master, answer)
+        except OSError:  # the terminal's other side is closed
+            pass
+        os.close(master)
+        return seen.decode(errors="replace"), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def test_the_offer(self):
+        seen, status = self.terminal(b"n\n")
+        self.assertRegex(seen, r"Download 0\.00 GB to .*/models/org/repo, where [\d.]+ GB are free")
+        self.assertIn(f"Run: prony model get {REPO}", seen)
+        self.assertEqual(status, 1)
+        self.assertFalse(self.place.exists())
+        _, status = self.terminal(b"\x03")
+        self.assertEqual(status, -signal.SIGINT)
+        seen, status = self.terminal(b"\n")
+        self.assertIn("hashes agree", seen)
+        self.assertIn("prompt tokens", seen)
+        self.assertEqual(status, 0)
+        seen, status = self.terminal(b"")
+        self.assertNotIn("[Y/n]", seen)
+        self.assertEqual(status, 0)
 
 
 @unittest.skipUnless(os.geteuid() == 0, "only root may mount a small file system")
