@@ -11,7 +11,7 @@
 
 #include "llama/cuda/decode.h"
 
-enum { HOPPER_SHARED = 232448, CHUNKS_PER_WARP = 2 };
+enum { HOPPER_SHARED = 232448, CHUNKS_EACH = 1 };
 
 static const struct cuda_shape shapes[] = {
     {2048, 16, 32, 8, 64, 8192, 128256, 131072, 1e-5F},
@@ -24,33 +24,42 @@ static const uint32_t multiprocessors[] = {132, 114, 78};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Marks the segments of every block's share; each must be marked once. */
+/* Marks the 16 bytes that every warp of every block multiplies; each must be marked once. */
 static void check_matrix(uint32_t rows, uint32_t unit, uint32_t columns, uint32_t element,
                          uint32_t blocks)
 {
-    uint32_t pieces = (columns * element + DECODE_SLOT - 1) / DECODE_SLOT, before = 0;
-    unsigned char *done = calloc(rows, pieces);
+    struct tiling t = tiling_of(columns, element);
+    uint32_t units = columns * element / 16, piece_units = t.width * element / 16, before = 0;
+    unsigned char *done = calloc(rows, units);
     assert_non_null(done);
+    assert_true(t.rows * (t.pieces > 1 ? t.width : columns) * element <= DECODE_STAGE);
     for (uint32_t b = 0; b < blocks; b++) {
         struct range share = rows_share(rows, unit, b, blocks);
         assert_int_equal(share.begin, before);
         assert_int_equal(share.begin % unit, 0);
         assert_true(share.end - share.begin <= (rows / unit / blocks + 1) * unit);
         before = share.end;
-        for (uint32_t r = share.begin; unit == 1 && r < share.end; r++)
-            assert_int_equal(row_owner(rows, r, blocks), b);
-        for (uint32_t warp = 0; warp < DECODE_WARPS; warp++) {
-            struct segments s = segments_of(columns, element, share.end - share.begin, warp);
-            for (uint32_t n = 0; n < s.count; n++) {
-                uint32_t row = share.begin + s.begin + n * s.step;
-                assert_true(row < share.end && s.piece < pieces);
-                assert_int_equal(done[row * pieces + s.piece]++, 0);
+        for (uint32_t r = share.begin; r < share.end; r++) {
+            if (unit == 1)
+                assert_int_equal(row_owner(rows, r, blocks), b);
+            /* its place in a stage is that of some of the warps */
+            uint32_t warps = DECODE_WARPS / t.rows, place = (r - share.begin) % t.rows;
+            for (uint32_t piece = 0; piece < t.pieces; piece++) {
+                uint32_t width = columns - piece * t.width;
+                width = width < t.width ? width : t.width;
+                for (uint32_t w = place * warps; w < (place + 1) * warps; w++) {
+                    struct range mine = warp_units(&t, width, element, w);
+                    assert_true(mine.end - mine.begin <= DECODE_STAGE / DECODE_WARPS / 16);
+                    for (uint32_t u = mine.begin; u < mine.end; u++)
+                        done[(size_t)r * units + piece * piece_units + u]++;
+                }
             }
         }
     }
     assert_int_equal(before, rows);
-    for (size_t i = 0; i < (size_t)rows * pieces; i++)
-        assert_int_equal(done[i], 1);
+    for (size_t i = 0; i < (size_t)rows * units; i++)
+        if (done[i] != 1)
+            fail_msg("%d times", done[i]);
     free(done);
 }
 
@@ -62,8 +71,6 @@ static void test_every_segment_is_read_once(void **state)
         for (size_t m = 0; m < COUNT(multiprocessors); m++) {
             for (uint32_t element = 2; element <= 4; element += 2) {
                 uint32_t blocks = multiprocessors[m];
-                if (s->ffn * element > DECODE_WARPS * DECODE_SLOT)
-                    continue;
                 check_matrix(qkv_rows(s), 1, s->hidden, element, blocks);
                 check_matrix(s->hidden, 1, s->heads * s->head_size, element, blocks);
                 check_matrix(2 * s->ffn, 2, s->hidden, element, blocks);
@@ -74,22 +81,19 @@ static void test_every_segment_is_read_once(void **state)
     }
 }
 
-/* A kernel warp's chunks of one virtual head, as decode.cu walks them. */
+/* Blocks' chunks of the virtual heads, as decode.cu walks them. */
 static void check_attention(const struct cuda_shape *s, uint32_t element, uint32_t positions,
                             uint32_t blocks)
 {
-    uint32_t splits = attention_splits(s, element, positions, blocks, CHUNKS_PER_WARP);
+    uint32_t splits = attention_splits(s, element, positions, blocks, CHUNKS_EACH);
     uint32_t size = chunk_positions(s, element), heads = s->kv_heads * group_passes(s);
     uint32_t chunks = (positions + size - 1) / size;
     unsigned char *done = calloc(heads, chunks + 1);
     assert_non_null(done);
     assert_true(splits >= 1 && splits * heads <= blocks);
-    for (uint32_t b = 0; b < blocks; b++) {
-        uint32_t head = b / splits, split = b % splits;
-        for (uint32_t warp = 0; warp < DECODE_WARPS && head < heads; warp++)
-            for (uint32_t c = split * DECODE_WARPS + warp; c < chunks; c += splits * DECODE_WARPS)
-                done[head * chunks + c]++;
-    }
+    for (uint32_t b = 0; b / splits < heads && b < blocks; b++)
+        for (uint32_t c = b % splits; c < chunks; c += splits)
+            done[b / splits * chunks + c]++;
     for (uint32_t i = 0; i < heads * chunks; i++)
         assert_int_equal(done[i], 1);
     free(done);
@@ -113,25 +117,24 @@ static void test_what_fits(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(shapes); i++) {
         const struct cuda_shape *s = &shapes[i];
-        if (s->ffn > 1 << 14) { /* its vector leaves no room for two slots of each warp */
+        if (s->hidden > 132 * DECODE_OWN) { /* more rows than a block has room for */
             assert_false(decode_fits(&params, s, 2, 132, HOPPER_SHARED));
             continue;
         }
         assert_true(decode_fits(&params, s, 2, 132, HOPPER_SHARED));
-        assert_in_range(params.slots, 2, DECODE_MAX_SLOTS);
+        assert_in_range(params.stages, DECODE_LEAST_STAGES, DECODE_MAX_STAGES);
         assert_true(params.vector >= s->ffn * sizeof(float));
-        assert_true(params.slots * DECODE_WARPS * DECODE_SLOT + params.vector + params.partial +
-                        DECODE_MISC <=
+        assert_true(params.stages * DECODE_STAGE + params.vector + params.partial + DECODE_MISC <=
                     HOPPER_SHARED);
     }
     assert_true(decode_fits(&params, &shapes[0], 4, 132, HOPPER_SHARED));
-    assert_int_equal(params.slots, 3);
-    assert_false(decode_fits(&params, &shapes[0], 2, 132, 100 << 10)); /* a smaller card */
+    assert_int_equal(params.stages, 11);
+    assert_false(decode_fits(&params, &shapes[0], 2, 132, 64 << 10)); /* a smaller card */
     struct cuda_shape other = shapes[0];
     other.head_size = 80;
     assert_false(decode_fits(&params, &other, 2, 132, HOPPER_SHARED));
     other = shapes[0];
-    other.ffn = 1 << 16; /* more pieces than warps */
+    other.ffn = 1 << 16; /* a vector larger than shared memory */
     assert_false(decode_fits(&params, &other, 2, 132, HOPPER_SHARED));
     other = shapes[0];
     other.ffn = 8190; /* rows that the copy engine cannot take */

@@ -2,7 +2,8 @@
 
 #include <stdio.h>
 
-enum { CHUNKS_PER_WARP = 2 };
+/* Measured on an H100: docs/speed-log.md. */
+enum { CHUNKS_EACH = 1, FLIGHT = 2 };
 
 FATBIN_DECLARE(decode);
 
@@ -11,42 +12,42 @@ static uint32_t larger(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-/* The most sums that one operation of a block has, but for the logits. */
-static uint32_t partials(uint32_t rows, uint32_t unit, uint32_t columns, size_t element,
-                         uint32_t blocks)
+/* The most sums that one operation of a block has. */
+static uint32_t sums_most(uint32_t rows, uint32_t unit, uint32_t columns, size_t element,
+                          uint32_t blocks)
 {
-    uint32_t most = 0, pieces = segments_of(columns, (uint32_t)element, 1, 0).pieces;
-    for (uint32_t b = 0; b < blocks; b++) {
-        struct range share = rows_share(rows, unit, b, blocks);
-        most = larger(most, (share.end - share.begin) * pieces);
-    }
-    return most;
+    struct tiling tiling = tiling_of(columns, (uint32_t)element);
+    return (rows / unit + blocks - 1) / blocks * unit * tiling_sums(&tiling);
+}
+
+static uint32_t bytes_aligned(uint32_t floats)
+{
+    enum { ALIGN_BYTES = 128 };
+    return (floats * (uint32_t)sizeof(float) + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
 }
 
 bool decode_fits(struct decode_params *params, const struct cuda_shape *s, size_t element,
                  uint32_t blocks, uint32_t shared_bytes)
 {
     uint32_t query = s->heads * s->head_size, widest = larger(larger(s->hidden, query), s->ffn);
-    uint32_t passes = group_passes(s), vector = widest, pack = 16 / (uint32_t)element;
-    uint32_t heads = s->heads / s->kv_heads;
+    uint32_t pack = 16 / (uint32_t)element, virtual_heads = s->kv_heads * group_passes(s);
     if ((s->head_size != 64 && s->head_size != 128) || s->hidden % pack || s->ffn % pack ||
-        widest * element > (uint64_t)DECODE_WARPS * DECODE_SLOT || s->kv_heads * passes > blocks ||
-        heads == 0 || qkv_rows(s) < blocks)
+        s->hidden * element > DECODE_STAGE || virtual_heads > blocks ||
+        s->hidden > blocks * DECODE_OWN || widest > DECODE_WIDEST)
         return false;
-    uint32_t logits = partials(s->vocabulary, 1, s->hidden, element, blocks);
+    uint32_t logits = sums_most(s->vocabulary, 1, s->hidden, element, blocks);
     uint32_t merge = DECODE_WARPS * DECODE_GROUP * (s->head_size + 2);
-    uint32_t own = partials(s->hidden, 1, 1, element, blocks);
-    uint32_t sums = partials(2 * s->ffn, 2, s->hidden, element, blocks);
-    sums = larger(sums, partials(qkv_rows(s), 1, s->hidden, element, blocks));
-    sums = larger(sums, partials(s->hidden, 1, query, element, blocks));
-    sums = larger(sums, partials(s->hidden, 1, s->ffn, element, blocks));
-    vector = larger(larger(vector, logits), merge);
-    params->vector = (vector * (uint32_t)sizeof(float) + 127) / 128 * 128;
-    params->partial = (sums * (uint32_t)sizeof(float) + 15) / 16 * 16;
+    uint32_t sums = sums_most(2 * s->ffn, 2, s->hidden, element, blocks);
+    sums = larger(sums, sums_most(qkv_rows(s), 1, s->hidden, element, blocks));
+    sums = larger(sums, sums_most(s->hidden, 1, query, element, blocks));
+    sums = larger(sums, sums_most(s->hidden, 1, s->ffn, element, blocks));
+    params->vector = bytes_aligned(larger(larger(widest, logits), merge));
+    params->partial = bytes_aligned(sums);
     uint32_t rest = params->vector + params->partial + DECODE_MISC;
-    params->slots = rest > shared_bytes ? 0 : (shared_bytes - rest) / (DECODE_WARPS * DECODE_SLOT);
-    params->slots = params->slots < DECODE_MAX_SLOTS ? params->slots : DECODE_MAX_SLOTS;
-    return params->slots >= 2 && own <= DECODE_OWN;
+    params->stages = rest > shared_bytes ? 0 : (shared_bytes - rest) / DECODE_STAGE;
+    if (params->stages > DECODE_MAX_STAGES)
+        params->stages = DECODE_MAX_STAGES;
+    return params->stages >= DECODE_LEAST_STAGES;
 }
 
 /* Lays the vectors between operations out in one piece of memory. */
@@ -83,6 +84,7 @@ static enum status vectors_place(struct decode *d, struct card *card, struct err
     p->split = (void *)(base + offset[5]);
     p->best = (void *)(base + offset[6]);
     p->last = (int32_t *)(p->best + d->blocks + 1);
+    p->most_splits = (uint32_t)(d->blocks / virtual_heads);
     return cuda_check(&card->cuda, card->cuda.MemsetD8(d->memory, 0, total), err,
                       "clear memory on %s", card->device.name);
 }
@@ -100,13 +102,14 @@ enum status decode_open(struct decode *d, struct card *card, const struct device
                      (uint32_t)card->device.shared_bytes))
         return STATUS_OK;
     struct decode_params *p = &d->params;
-    d->shared_bytes = p->slots * DECODE_WARPS * DECODE_SLOT + p->vector + DECODE_MISC + p->partial;
+    d->shared_bytes = p->stages * DECODE_STAGE + p->vector + DECODE_MISC + p->partial;
     p->shape = model->shape;
     p->weights = model->weights;
     p->frequency = (const float *)(uintptr_t)model->frequency;
     p->keys = (void *)(uintptr_t)model->keys;
     p->values = (void *)(uintptr_t)model->values;
-    p->chunks_per_warp = CHUNKS_PER_WARP;
+    p->chunks_each = CHUNKS_EACH;
+    p->flight = FLIGHT;
     snprintf(name, sizeof name, "decode_%s_%u",
              model->precision == LLAMA_F32   ? "f32"
              : model->precision == LLAMA_F16 ? "f16"
@@ -121,7 +124,7 @@ enum status decode_open(struct decode *d, struct card *card, const struct device
             kernel, CUDA_FUNCTION_MAX_DYNAMIC_SHARED_BYTES, (int)d->shared_bytes);
         if (!result)
             result = card->cuda.OccupancyMaxActiveBlocksPerMultiprocessor(
-                &fitting, kernel, 32 * DECODE_WARPS, d->shared_bytes);
+                &fitting, kernel, 32 * DECODE_ALL_WARPS, d->shared_bytes);
         status = cuda_check(&card->cuda, result, err, "prepare the kernel %s", name);
     }
     if (status != STATUS_OK || fitting == 0) /* a share of a card (MIG, MPS) may have less */
@@ -154,7 +157,8 @@ enum status decode_start(const struct decode *d, const struct card *card, uint32
     cuda_result result = card->cuda.MemsetD8Async((cuda_pointer)(uintptr_t)params.counters, 0,
                                                   d->counter_bytes, card->stream);
     if (!result)
-        result = card->cuda.LaunchCooperativeKernel(d->kernel, d->blocks, 1, 1, 32 * DECODE_WARPS,
-                                                    1, 1, d->shared_bytes, card->stream, arguments);
+        result =
+            card->cuda.LaunchCooperativeKernel(d->kernel, d->blocks, 1, 1, 32 * DECODE_ALL_WARPS, 1,
+                                               1, d->shared_bytes, card->stream, arguments);
     return cuda_check(&card->cuda, result, err, "start decoding on %s", card->device.name);
 }

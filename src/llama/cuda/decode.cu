@@ -1,20 +1,24 @@
 /* The whole token loop as one persistent kernel (Hopper), one block on each multiprocessor.
  *
- * Decoding one sequence is reading: all weights once a token. Each warp therefore streams its own
- * share of them, in the order of the operations, through its own slots of shared memory, filled by
- * the bulk-copy engine. Weights depend on nothing, so that a warp that waits for the others' results
- * has its slots filled meanwhile, across the borders of operations: what is waited for costs
- * reading time only when the slots are full. Keys and values stream through the same slots.
+ * Decoding one sequence is reading: all weights once a token. A block's share of them passes through
+ * a ring of stages in shared memory, in the order of the operations. Its loader has the bulk-copy
+ * engine fill what is free. Weights depend on nothing, so the ring fills while the block waits for
+ * others' results, across the borders of operations, and what is waited for costs reading time only
+ * when the ring is full. Keys and values of earlier tokens pass through the same ring.
  *
- * Blocks meet at counters in global memory: a block adds 1 when its share of a vector is written
+ * Blocks meet at counters in global memory: a block adds 1 when its share of a vector is written,
  * and waits until all that it needs have. Nothing is summed by atomics: every sum has one order,
- * and the same ids come out of every run. */
+ * and the same ids come out of every run.
+ *
+ * Two things that cost more than they look: a fence waits for the copies that its own warp has under
+ * way, so the loader and the herald, who tells, are warps of their own; and any other access queues
+ * behind the block's copies, so only a few are under way at a time, however large the ring. */
 #include "llama/cuda/element.cuh"
 #include "llama/cuda/layout.h"
 
 #if !defined(__CUDA_ARCH__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-enum { THREADS = 32 * DECODE_WARPS };
+enum { THREADS = 32 * DECODE_WARPS }; /* that compute */
 enum { TIMEOUT_NS = 4000000000u }; /* a wait of so long is a fault: end the kernel */
 
 /* -- waiting, counting, copying ------------------------------------------------------------- */
@@ -29,9 +33,13 @@ __device__ __forceinline__ uint64_t clock_ns()
     asm volatile("mov.u64 %0, %globaltimer;" : "=l"(t));
     return t;
 }
-__device__ __forceinline__ void barrier_init(uint64_t *barrier)
+__device__ __forceinline__ void barrier_init(uint64_t *barrier, uint32_t count)
 {
-    asm volatile("mbarrier.init.shared.b64 [%0], 1;" ::"r"(shared_address(barrier)));
+    asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(count));
+}
+__device__ __forceinline__ void barrier_arrive(uint64_t *barrier)
+{
+    asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
 }
 __device__ __forceinline__ bool barrier_try(uint64_t *barrier, uint32_t parity)
 {
@@ -91,263 +99,318 @@ __device__ __forceinline__ float4 load4(const float *p)
     return __ldcg(reinterpret_cast<const float4 *>(p));
 }
 
+/* Barriers among a block's threads: those that compute; they and the herald, for an order (two in
+ * turn) and for an answer. */
+enum { BARRIER_COMPUTE = 1, BARRIER_ANSWER, BARRIER_ORDER, BARRIERS = BARRIER_ORDER + 2 };
+__device__ __forceinline__ void barrier_meet(int barrier, int threads)
+{
+    asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+}
+__device__ __forceinline__ void barrier_pass(int barrier, int threads)
+{
+    asm volatile("bar.arrive %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+}
+/* All that compute meet. */
+__device__ __forceinline__ void meet()
+{
+    asm volatile("bar.sync 1, %0;" ::"n"(32 * DECODE_WARPS) : "memory");
+}
+
 /* -- shared memory -------------------------------------------------------------------------- */
 
-/* Where a warp's copies are: what it has asked for next. Kept in shared memory; lane 0's alone. */
-struct feed {
-    const char *next;   /* the next segment */
-    uint64_t stride;    /* to the one after it */
-    uint32_t left;      /* segments of this operation */
-    uint32_t bytes;     /* of a segment */
-    uint32_t op;        /* index of the operation in the token */
-    uint32_t token;
-    uint32_t chunk;     /* attention: the next chunk's index; its values follow its keys */
-    uint32_t allowed;   /* tokens whose keys may be copied: those that have begun */
-    uint32_t pending;   /* copies asked for and not yet used */
+enum { OP_QKV, OP_ATTENTION, OP_OUT, OP_GATE_UP, OP_DOWN, OPS, OP_LOGITS = OPS, OP_KINDS };
+
+/* What the herald is to do when all that compute have arrived. */
+struct order {
+    uint32_t kind, value;
 };
+enum { ORDER_COUNT, ORDER_HEADS, ORDER_SPLIT, ORDER_ID, ORDER_END };
 
 struct misc {
-    uint64_t barrier[DECODE_WARPS * DECODE_MAX_SLOTS];
+    uint64_t full[DECODE_MAX_STAGES], empty[DECODE_MAX_STAGES];
     uint64_t best[DECODE_WARPS];
     float sum[DECODE_WARPS];
-    struct feed feed[DECODE_WARPS];
-    uint32_t last; /* this block was the last of its head's splits */
-    uint32_t stop;
-    int32_t id;
     float own[DECODE_OWN]; /* this block's rows of the residual stream */
+    uint32_t begun;        /* tokens whose keys may be copied */
+    uint32_t split_head;   /* the virtual head that this block has a split of */
+    uint32_t last;         /* this block was the last of its head's splits */
+    uint32_t stop;
+    order orders[2]; /* written in turn: nobody gets two ahead of the herald */
 };
-static_assert(sizeof(struct misc) <= DECODE_MISC, "raise DECODE_MISC");
+static_assert(sizeof(misc) <= DECODE_MISC, "raise DECODE_MISC");
 
 /* -- the kernel ----------------------------------------------------------------------------- */
 
-enum { OP_QKV, OP_ATTENTION, OP_OUT, OP_GATE_UP, OP_DOWN, OPS };
+/* A block's part of a token's attention. */
+struct attention_part {
+    uint32_t splits; /* blocks that share a virtual head */
+    uint32_t head;   /* the virtual one; none beyond the last */
+    uint32_t split;
+    uint32_t kv, first, heads; /* key head, and the query heads of its group */
+    uint32_t writers;          /* blocks that write its rows of qkv */
+};
 
 template <typename T, int SIZE> struct decoder {
     typedef typename cache_type<T>::type C;
     enum {
         PACK = pack<T>::COUNT,
-        PIECE = DECODE_SLOT / sizeof(T), /* columns of a segment */
-        STEPS = DECODE_SLOT / 512,       /* of 16 bytes for each lane */
+        STEPS = DECODE_STAGE / DECODE_WARPS / 512, /* of 16 bytes for each lane in a stage */
         CPACK = pack<C>::COUNT,
-        LANES = SIZE / CPACK,            /* that share a position */
-        AT_ONCE = 32 / LANES,            /* positions of one step */
-        CHUNK = DECODE_SLOT / (SIZE * sizeof(C)),
+        LANES = SIZE / CPACK, /* that share a position */
+        AT_ONCE = 32 / LANES, /* positions of one step */
+        CHUNK = DECODE_STAGE / (SIZE * sizeof(C)),
     };
-    static_assert(LANES <= 32 && CHUNK == STEPS * AT_ONCE, "head size");
+    static_assert(LANES <= 32 && CHUNK == DECODE_WARPS * STEPS * AT_ONCE, "head size");
 
     const decode_params &p;
     misc *m;
-    char *slots;   /* this warp's */
-    float *vector; /* [largest input] */
+    char *stages;   /* [p.stages, DECODE_STAGE] */
+    float *vector;  /* [largest input] */
+    float *partial; /* an operation's sums */
     uint32_t warp, lane, block, blocks;
-
-    /* what this warp has read of its slots */
-    uint32_t slot, parity;
-
-    float *partial; /* [segments of an operation] */
+    uint32_t stage, parity; /* what this warp reads, or fills, next */
+    uint32_t told;          /* which of the orders is next */
 
     __device__ decoder(const decode_params &params) : p(params)
     {
     }
 
-    /* -- the feed -- */
-
-    __device__ __forceinline__ void matrix_feed(feed &f, const void *data, range rows,
-                                                uint32_t columns)
+    __device__ __forceinline__ void stage_next()
     {
-        segments s = segments_of(columns, sizeof(T), rows.end - rows.begin, warp);
-        f.left = s.count;
-        f.stride = (uint64_t)s.step * columns * sizeof(T);
-        f.next = (const char *)data +
-                 ((uint64_t)(rows.begin + s.begin) * columns + s.piece * PIECE) * sizeof(T);
-        uint32_t width = columns - s.piece * PIECE;
-        f.bytes = (width < PIECE ? width : PIECE) * sizeof(T);
-    }
-
-    __device__ __forceinline__ uint32_t splits(uint32_t positions) const
-    {
-        return attention_splits(&p.shape, sizeof(C), positions, blocks, p.chunks_per_warp);
-    }
-
-    /* Segments of the operation that f.op names. */
-    __device__ __forceinline__ void operation_feed(feed &f)
-    {
-        const cuda_shape &s = p.shape;
-        uint32_t layer = f.op / OPS;
-        if (layer == s.layers) {
-            matrix_feed(f, p.weights.output, rows_share(s.vocabulary, 1, block, blocks), s.hidden);
-            return;
-        }
-        const char *l = p.weights.layers + layer * p.weights.layer_bytes;
-        uint32_t query = s.heads * SIZE;
-        switch (f.op % OPS) {
-        case OP_QKV:
-            matrix_feed(f, l, rows_share(qkv_rows(&s), 1, block, blocks), s.hidden);
-            break;
-        case OP_OUT:
-            matrix_feed(f, l + p.weights.wo, rows_share(s.hidden, 1, block, blocks), query);
-            break;
-        case OP_GATE_UP:
-            matrix_feed(f, l + p.weights.gate_up, rows_share(2 * s.ffn, 2, block, blocks), s.hidden);
-            break;
-        case OP_DOWN:
-            matrix_feed(f, l + p.weights.down, rows_share(s.hidden, 1, block, blocks), s.ffn);
-            break;
-        default: { /* this warp's chunks: keys and values of each are two segments */
-            uint32_t positions = p.position + f.token, count = splits(positions);
-            uint32_t passes = group_passes(&s), head = block / count;
-            uint32_t chunks = (positions + CHUNK - 1) / CHUNK;
-            f.left = 0;
-            if (head < s.kv_heads * passes) {
-                f.chunk = block % count * DECODE_WARPS + warp;
-                f.stride = (uint64_t)count * DECODE_WARPS;
-                f.next = (const char *)p.keys +
-                         (uint64_t)(layer * s.kv_heads + head / passes) * s.context * SIZE * sizeof(C);
-                if (f.chunk < chunks)
-                    f.left = 2 * ((chunks - f.chunk + f.stride - 1) / f.stride);
-            }
-        }
+        if (++stage == p.stages) {
+            stage = 0;
+            parity ^= 1;
         }
     }
 
-    /* Asks for one segment, if there is one to ask for: lane 0 alone. */
-    __device__ __forceinline__ bool segment_ask(feed &f, uint32_t to)
+    /* -- the loader -- */
+
+    /* Has bytes copied to the next stage when it is free; false when the loop has ended. */
+    __device__ __forceinline__ bool stage_fill(const void *from, uint32_t bytes, uint64_t policy)
     {
-        const cuda_shape &s = p.shape;
-        while (f.left == 0) {
-            if (f.token == p.tokens)
-                return false;
-            uint32_t next = f.op + 1, token = f.token;
-            if (next > s.layers * OPS) {
-                next = 0;
-                token++;
+        if (!barrier_try(&m->empty[stage], parity ^ 1)) {
+            uint64_t start = clock_ns();
+            while (!barrier_try(&m->empty[stage], parity ^ 1)) {
+                if (*(volatile uint32_t *)&m->stop)
+                    return false;
+                if (clock_ns() - start > TIMEOUT_NS)
+                    __trap();
             }
-            if (token == p.tokens) {
-                f.token = token;
-                return false;
-            }
-            /* keys of the token before are there only when this one has begun */
-            if (next < s.layers * OPS && next % OPS == OP_ATTENTION && token >= f.allowed)
-                return false;
-            f.op = next;
-            f.token = token;
-            operation_feed(f);
         }
-        uint64_t *barrier = &m->barrier[warp * DECODE_MAX_SLOTS + to];
-        char *data = slots + to * DECODE_SLOT;
-        if (f.op < s.layers * OPS && f.op % OPS == OP_ATTENTION) {
-            uint32_t positions = p.position + f.token;
-            uint32_t count = positions - f.chunk * CHUNK;
-            count = count < CHUNK ? count : CHUNK;
-            uint64_t offset = (uint64_t)f.chunk * DECODE_SLOT;
-            if (f.left % 2 == 1) {
-                offset += (const char *)p.values - (const char *)p.keys;
-                f.chunk += (uint32_t)f.stride;
-            }
-            copy_bulk(data, f.next + offset, count * SIZE * sizeof(C), barrier,
-                      0x14F0000000000000ull);
-        } else {
-            copy_bulk(data, f.next, f.bytes, barrier, 0x12F0000000000000ull);
-            f.next += f.stride;
-        }
-        f.left--;
+        /* Copies under way delay whatever else this block asks of the memory: no more of them than
+         * keep it busy, though the ring may hold many that are done. */
+        uint32_t before = stage + p.stages - p.flight;
+        bool wrapped = before >= p.stages;
+        before -= wrapped ? p.stages : 0;
+        barrier_wait(&m->full[before], wrapped ? parity : parity ^ 1);
+        copy_bulk(stages + stage * DECODE_STAGE, from, bytes, &m->full[stage], policy);
+        stage_next();
         return true;
     }
 
-    /* Fills the slots that are free. `to` is the first of them. */
-    __device__ __forceinline__ void slots_fill()
+    __device__ __forceinline__ bool matrix_load(const char *matrix, range rows, uint32_t columns)
     {
-        if (lane == 0) {
-            feed &f = m->feed[warp];
-            while (f.pending < p.slots) {
-                uint32_t to = slot + f.pending;
-                if (!segment_ask(f, to >= p.slots ? to - p.slots : to))
-                    break;
-                f.pending++;
+        const uint64_t once = 0x12F0000000000000ull; /* weights are the first to leave the L2 */
+        tiling t = tiling_of(columns, sizeof(T));
+        uint32_t row_bytes = columns * sizeof(T);
+        for (uint32_t piece = 0; piece < t.pieces; piece++) {
+            uint32_t width = columns - piece * t.width;
+            width = width < t.width ? width : t.width;
+            const char *from =
+                matrix + (uint64_t)rows.begin * row_bytes + piece * t.width * sizeof(T);
+            for (uint32_t r = rows.begin; r < rows.end; r += t.rows) {
+                uint32_t count = rows.end - r < t.rows ? rows.end - r : t.rows;
+                if (!stage_fill(from, t.pieces > 1 ? width * sizeof(T) : count * row_bytes, once))
+                    return false;
+                from += t.rows * row_bytes;
             }
         }
+        return true;
     }
 
-    __device__ __forceinline__ const char *slot_wait()
+    /* Keys of the token before are there only when this one has begun. */
+    __device__ __forceinline__ bool keys_wait(uint32_t token)
     {
-        barrier_wait(&m->barrier[warp * DECODE_MAX_SLOTS + slot], parity);
-        return slots + slot * DECODE_SLOT;
-    }
-
-    /* This warp has read the slot: it may be filled again. */
-    __device__ __forceinline__ void slot_done()
-    {
-        __syncwarp();
-        if (lane == 0)
-            m->feed[warp].pending--;
-        if (++slot == p.slots) {
-            slot = 0;
-            parity ^= 1;
+        uint64_t start = clock_ns();
+        for (;;) {
+            uint32_t begun;
+            asm volatile("ld.acquire.cta.shared.u32 %0, [%1];"
+                         : "=r"(begun)
+                         : "r"(shared_address(&m->begun))
+                         : "memory");
+            if (begun > token)
+                break;
+            if (*(volatile uint32_t *)&m->stop)
+                return false;
+            if (clock_ns() - start > TIMEOUT_NS)
+                __trap();
         }
-        slots_fill();
+        asm volatile("fence.proxy.async;" ::: "memory");
+        return true;
+    }
+
+    __device__ __forceinline__ bool chunks_load(const attention_part &a, uint32_t layer,
+                                                uint32_t positions)
+    {
+        const cuda_shape &s = p.shape;
+        const uint64_t kept = 0x14F0000000000000ull;
+        uint64_t head = (uint64_t)(layer * s.kv_heads + a.kv) * s.context * SIZE * sizeof(C);
+        uint32_t chunks = (positions + CHUNK - 1) / CHUNK;
+        for (uint32_t c = a.split; c < chunks; c += a.splits) {
+            uint32_t bytes = (positions - c * CHUNK) * SIZE * sizeof(C);
+            bytes = bytes < DECODE_STAGE ? bytes : DECODE_STAGE;
+            uint64_t at = head + (uint64_t)c * DECODE_STAGE;
+            if (!stage_fill((const char *)p.keys + at, bytes, kept) ||
+                !stage_fill((const char *)p.values + at, bytes, kept))
+                return false;
+        }
+        return true;
+    }
+
+    __device__ bool token_load(uint32_t token)
+    {
+        const cuda_shape &s = p.shape;
+        const range own = rows_share(s.hidden, 1, block, blocks);
+        const range qkv = rows_share(qkv_rows(&s), 1, block, blocks);
+        const range gate_up = rows_share(2 * s.ffn, 2, block, blocks);
+        const uint32_t positions = p.position + token;
+        const attention_part a = attention_share(positions);
+        const bool attends = a.head < s.kv_heads * group_passes(&s);
+        for (uint32_t layer = 0; layer < s.layers; layer++) {
+            const char *l = p.weights.layers + layer * p.weights.layer_bytes;
+            if (!matrix_load(l, qkv, s.hidden) || (layer == 0 && !keys_wait(token)) ||
+                (attends && !chunks_load(a, layer, positions)) ||
+                !matrix_load(l + p.weights.wo, own, s.heads * SIZE) ||
+                !matrix_load(l + p.weights.gate_up, gate_up, s.hidden) ||
+                !matrix_load(l + p.weights.down, own, s.ffn))
+                return false;
+        }
+        return matrix_load((const char *)p.weights.output,
+                           rows_share(s.vocabulary, 1, block, blocks), s.hidden);
+    }
+
+    /* One thread: all that this block reads, as fast as stages get free. */
+    __device__ void load()
+    {
+        uint32_t token = 0;
+        while (token < p.tokens && token_load(token))
+            token++;
+        /* A block may not end while copies are under way. Stages before this one were filled last
+         * in this round, the others in the one before, if there was one: a barrier that was never
+         * used passes for the parity of the round before the first. */
+        for (uint32_t i = 0; i < p.stages; i++)
+            barrier_wait(&m->full[i], i < stage ? parity : parity ^ 1);
     }
 
     /* -- matrix times vector -- */
 
-    /* Takes this lane's columns of the vector in shared memory. */
-    __device__ __forceinline__ void input_take(float (&x)[STEPS * PACK], uint32_t columns)
+    /* This lane's part of the next stage, multiplied; the stage may be filled again. */
+    template <bool WHOLE>
+    __device__ __forceinline__ float stage_multiply(const float (&x)[STEPS * PACK], uint32_t offset,
+                                                    uint32_t units, bool valid)
     {
-        uint32_t pieces = (columns + PIECE - 1) / PIECE, first = warp % pieces * PIECE;
+        barrier_wait(&m->full[stage], parity);
+        const uint4 *data = reinterpret_cast<const uint4 *>(stages + stage * DECODE_STAGE) + offset;
+        uint4 w[STEPS];
 #pragma unroll
         for (int i = 0; i < STEPS; i++) {
-            uint32_t c = first + (i * 32 + lane) * PACK;
-#pragma unroll
-            for (int j = 0; j < PACK; j += 4) {
-                float4 v = make_float4(0, 0, 0, 0);
-                if (c < columns)
-                    v = *reinterpret_cast<const float4 *>(vector + c + j);
-                x[i * PACK + j] = v.x;
-                x[i * PACK + j + 1] = v.y;
-                x[i * PACK + j + 2] = v.z;
-                x[i * PACK + j + 3] = v.w;
-            }
-        }
-    }
-
-    /* partial[segment's row * pieces + piece] for all segments of this warp. */
-    __device__ __forceinline__ void product(uint32_t rows, uint32_t columns, float *sums)
-    {
-        float x[STEPS * PACK]; /* this lane's columns of the input */
-        segments s = segments_of(columns, sizeof(T), rows, warp);
-        input_take(x, columns);
-        __syncthreads(); /* sums may lie where the input was */
-        uint32_t width = columns - s.piece * PIECE; /* more than PIECE but for the last */
-        for (uint32_t n = 0; n < s.count; n++) {
-            const uint4 *data = reinterpret_cast<const uint4 *>(slot_wait()) + lane;
-            uint4 w[STEPS];
-#pragma unroll
-            for (int i = 0; i < STEPS; i++) {
+            if (WHOLE) {
+                w[i] = data[i * 32];
+            } else {
                 w[i] = make_uint4(0, 0, 0, 0);
-                if ((i * 32 + lane) * PACK < width)
+                if (valid && i * 32 + lane < units)
                     w[i] = data[i * 32];
             }
-            slot_done();
-            float sum[4] = {0, 0, 0, 0};
+        }
+        __syncwarp();
+        if (lane == 0)
+            barrier_arrive(&m->empty[stage]);
+        stage_next();
+        float sum[4] = {0, 0, 0, 0};
 #pragma unroll
-            for (int i = 0; i < STEPS; i++) {
-                float v[PACK];
-                unpack(v, w[i], T());
+        for (int i = 0; i < STEPS; i++) {
+            float v[PACK];
+            unpack(v, w[i], T());
 #pragma unroll
-                for (int j = 0; j < PACK; j++)
-                    sum[j % 4] = fmaf(v[j], x[i * PACK + j], sum[j % 4]);
-            }
-            float total = warp_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
-            if (lane == 0)
-                sums[(s.begin + n * s.step) * s.pieces + s.piece] = total;
+            for (int j = 0; j < PACK; j++)
+                sum[j % 4] = fmaf(v[j], x[i * PACK + j], sum[j % 4]);
+        }
+        return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    }
+
+    /* All rows by pairs of stages. `to` is where this warp's first sum goes, step from a stage's to
+     * the next one's. */
+    template <bool WHOLE>
+    __device__ __forceinline__ void rows_multiply(const float (&x)[STEPS * PACK], uint32_t offset,
+                                                  uint32_t units, uint32_t row, uint32_t rows,
+                                                  uint32_t each, float *to, uint32_t step)
+    {
+        uint32_t r = row, end = rows + row;
+#pragma unroll 1
+        for (; r + each < end; r += 2 * each) {
+            float a = stage_multiply<WHOLE>(x, offset, units, r < rows);
+            float b = stage_multiply<WHOLE>(x, offset, units, r + each < rows);
+            float mine = lane & 16 ? b : a, other = lane & 16 ? a : b;
+            mine += __shfl_xor_sync(0xffffffffu, other, 16);
+#pragma unroll
+            for (int way = 8; way > 0; way /= 2)
+                mine += __shfl_xor_sync(0xffffffffu, mine, way);
+            if (lane % 16 == 0 && r + (lane ? each : 0) < rows)
+                to[lane ? step : 0] = mine;
+            to += 2 * step;
+        }
+        if (r < end) {
+            float a = warp_sum(stage_multiply<WHOLE>(x, offset, units, r < rows));
+            if (lane == 0 && r < rows)
+                *to = a;
         }
     }
 
-    __device__ __forceinline__ float row_sum(const float *sums, uint32_t row, uint32_t columns)
+    /* sums[(row * pieces + piece) * warps of a row + warp], the share's rows counted from 0. */
+    __device__ __forceinline__ void product(const tiling &t, uint32_t rows, uint32_t columns,
+                                            float *sums)
     {
-        uint32_t pieces = (columns + PIECE - 1) / PIECE;
-        float sum = sums[row * pieces];
-        for (uint32_t i = 1; i < pieces; i++)
-            sum += sums[row * pieces + i];
+        uint32_t warps = DECODE_WARPS / t.rows, row_in = warp / warps;
+#pragma unroll 1
+        for (uint32_t piece = 0; piece < t.pieces; piece++) {
+            uint32_t width = columns - piece * t.width;
+            width = width < t.width ? width : t.width;
+            range units = warp_units(&t, width, sizeof(T), warp);
+            float x[STEPS * PACK]; /* this lane's columns of the input */
+#pragma unroll
+            for (int i = 0; i < STEPS; i++) {
+                uint32_t unit = units.begin + i * 32 + lane;
+                const float *from = vector + piece * t.width + unit * PACK;
+#pragma unroll
+                for (int j = 0; j < PACK; j += 4) {
+                    float4 v = make_float4(0, 0, 0, 0);
+                    if (unit < units.end)
+                        v = *reinterpret_cast<const float4 *>(from + j);
+                    x[i * PACK + j] = v.x;
+                    x[i * PACK + j + 1] = v.y;
+                    x[i * PACK + j + 2] = v.z;
+                    x[i * PACK + j + 3] = v.w;
+                }
+            }
+            if (sums == vector)
+                meet(); /* the sums take the input's place */
+            uint32_t offset = row_in * width * sizeof(T) / 16 + units.begin + lane;
+            uint32_t step = t.rows * t.pieces * warps;
+            float *to = sums + (row_in * t.pieces + piece) * warps + warp % warps;
+            /* what lies behind the last rows in their stage is old, and not used */
+            if (units.end - units.begin == 32 * STEPS)
+                rows_multiply<true>(x, offset, 0, row_in, rows, t.rows, to, step);
+            else
+                rows_multiply<false>(x, offset, units.end - units.begin, row_in, rows, t.rows, to,
+                                     step);
+        }
+    }
+
+    __device__ __forceinline__ float row_sum(const float *sums, uint32_t row, uint32_t count)
+    {
+        float sum = sums[row * count];
+        for (uint32_t i = 1; i < count; i++)
+            sum += sums[row * count + i];
         return sum;
     }
 
@@ -355,64 +418,82 @@ template <typename T, int SIZE> struct decoder {
 
     __device__ __forceinline__ void wait_for(uint32_t counter, uint32_t target)
     {
-        if (threadIdx.x == 0)
+        if (threadIdx.x == 1)
             count_wait(p.counters + counter * COUNTER_STEP, target);
-        __syncthreads();
+        meet();
     }
-    __device__ __forceinline__ void tell(uint32_t counter)
+    /* Gives the herald an order, and does not wait for it. */
+    __device__ __forceinline__ void tell(uint32_t kind, uint32_t value)
     {
-        __syncthreads();
-        if (threadIdx.x == 0)
-            count_up(p.counters + counter * COUNTER_STEP);
+        if (threadIdx.x == 0) {
+            m->orders[told].kind = kind;
+            m->orders[told].value = value;
+        }
+        barrier_pass(BARRIER_ORDER + told, THREADS + 32);
+        told ^= 1;
     }
 
     __device__ __forceinline__ void vector_load(const float *from, uint32_t count)
     {
+#pragma unroll 4
         for (uint32_t i = threadIdx.x * 4; i < count; i += THREADS * 4)
             *reinterpret_cast<float4 *>(vector + i) = load4(from + i);
-        __syncthreads();
+        meet();
     }
 
-    /* vector = rmsnorm of the x that all blocks have, or of an embedding. */
-    __device__ __forceinline__ void norm_finish(const float *weight, float sum)
+    /* The norm's weights that a thread needs first, asked for before others are waited for. */
+    __device__ __forceinline__ float4 weight_load(const float *weight)
+    {
+        uint32_t i = threadIdx.x * 4;
+        return i < p.shape.hidden ? *reinterpret_cast<const float4 *>(weight + i)
+                                  : make_float4(0, 0, 0, 0);
+    }
+
+    /* vector = rmsnorm of itself; sum is that of this thread's squares. */
+    __device__ __forceinline__ void norm_finish(const float *weight, float4 w, float sum)
     {
         uint32_t hidden = p.shape.hidden;
         sum = warp_sum(sum);
         if (lane == 0)
             m->sum[warp] = sum;
-        __syncthreads();
-        sum = 0;
+        meet();
+        sum = m->sum[lane % DECODE_WARPS];
 #pragma unroll
-        for (int w = 0; w < DECODE_WARPS; w++)
-            sum += m->sum[w];
+        for (int way = DECODE_WARPS / 2; way > 0; way /= 2)
+            sum += __shfl_xor_sync(0xffffffffu, sum, way);
         float factor = 1 / sqrtf(sum / (float)hidden + p.shape.eps);
+#pragma unroll 1
         for (uint32_t i = threadIdx.x * 4; i < hidden; i += THREADS * 4) {
             float4 v = *reinterpret_cast<float4 *>(vector + i);
-            float4 w = *reinterpret_cast<const float4 *>(weight + i);
+            if (i >= THREADS * 4)
+                w = *reinterpret_cast<const float4 *>(weight + i);
             v.x = v.x * factor * w.x;
             v.y = v.y * factor * w.y;
             v.z = v.z * factor * w.z;
             v.w = v.w * factor * w.w;
             *reinterpret_cast<float4 *>(vector + i) = v;
         }
-        __syncthreads();
+        meet();
     }
-    __device__ __forceinline__ void norm_load(const float *weight)
+    /* This thread's part of x, and its squares' sum. */
+    __device__ __forceinline__ float x_load()
     {
         float sum = 0;
+#pragma unroll 1
         for (uint32_t i = threadIdx.x * 4; i < p.shape.hidden; i += THREADS * 4) {
             float4 v = load4(p.x + i);
             *reinterpret_cast<float4 *>(vector + i) = v;
             sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
         }
-        norm_finish(weight, sum);
+        return sum;
     }
 
     /* x = the embedding of id: every block reads it, and keeps its own rows. */
-    __device__ void embed(int32_t id, const float *weight, range own)
+    __device__ __forceinline__ float embed(int32_t id, range own)
     {
         const T *row = (const T *)p.weights.embedding + (size_t)id * p.shape.hidden;
         float sum = 0;
+#pragma unroll 1
         for (uint32_t i = threadIdx.x * PACK; i < p.shape.hidden; i += THREADS * PACK) {
             float v[PACK];
             unpack(v, __ldg(reinterpret_cast<const uint4 *>(row + i)), T());
@@ -422,10 +503,10 @@ template <typename T, int SIZE> struct decoder {
                 sum += v[j] * v[j];
             }
         }
-        __syncthreads();
+        meet();
         if (threadIdx.x < own.end - own.begin)
             m->own[threadIdx.x] = vector[own.begin + threadIdx.x];
-        norm_finish(weight, sum);
+        return sum;
     }
 
     /* -- attention -- */
@@ -439,7 +520,7 @@ template <typename T, int SIZE> struct decoder {
     __device__ __forceinline__ void steps_attend(softmax &a, const C *keys, const C *values,
                                                  uint32_t step, uint32_t count)
     {
-        enum { STEP = 4 }; /* at once, to keep registers free */
+        enum { STEP = STEPS };
         uint32_t mine = lane / LANES, part = lane % LANES * CPACK;
         {
             float share[STEP][DECODE_GROUP], next[DECODE_GROUP];
@@ -555,97 +636,140 @@ template <typename T, int SIZE> struct decoder {
         return sum;
     }
 
-    __device__ void attention(uint32_t layer, uint32_t token, uint32_t head_target,
-                              uint32_t split_target)
+    __device__ __forceinline__ attention_part attention_share(uint32_t positions)
     {
         const cuda_shape &s = p.shape;
-        uint32_t positions = p.position + token, count = splits(positions);
-        uint32_t passes = group_passes(&s), head = block / count, split = block % count;
-        if (head >= s.kv_heads * passes)
-            return;
-        uint32_t kv = head / passes, group = s.heads / s.kv_heads;
-        uint32_t first = head % passes * DECODE_GROUP; /* query head in the group */
-        uint32_t heads = group - first < DECODE_GROUP ? group - first : DECODE_GROUP;
-        uint32_t head_rows = qkv_head_rows(&s);
+        attention_part a;
+        uint32_t passes = group_passes(&s), group = s.heads / s.kv_heads;
+        uint32_t head_rows = qkv_head_rows(&s), rows = qkv_rows(&s);
+        a.splits = attention_splits(&s, sizeof(C), positions, blocks, p.chunks_each);
+        a.head = block / a.splits;
+        a.split = block % a.splits;
+        a.kv = a.head / passes;
+        a.first = a.head % passes * DECODE_GROUP;
+        a.heads = group - a.first < DECODE_GROUP ? group - a.first : DECODE_GROUP;
+        a.writers = 0;
+        if (a.kv < s.kv_heads)
+            a.writers = row_owner(rows, (a.kv + 1) * head_rows - 1, blocks) -
+                        row_owner(rows, a.kv * head_rows, blocks) + 1;
+        return a;
+    }
 
-        /* q of these heads, then k, then v; rotated */
-        wait_for(COUNTER_HEADS + kv, head_target);
-        const float *from = p.qkv + (size_t)kv * head_rows;
-        float *rotated = vector;                                  /* [DECODE_GROUP, SIZE] */
-        C *fresh = reinterpret_cast<C *>(vector + DECODE_GROUP * SIZE); /* k, then v */
+    /* q of this block's heads to rotated [DECODE_GROUP, SIZE], then k and v as the cache has them. */
+    __device__ __forceinline__ void rotate(const attention_part &a, uint32_t position, float *rotated,
+                                           C *fresh)
+    {
+        const cuda_shape &s = p.shape;
+        uint32_t group = s.heads / s.kv_heads;
+        const float *from = p.qkv + (size_t)a.kv * qkv_head_rows(&s);
         float scale = 1.44269504f / sqrtf((float)SIZE); /* exp2 is used */
-        for (uint32_t i = threadIdx.x; i < (DECODE_GROUP + 1) * SIZE / 2; i += THREADS) {
-            uint32_t h = i / (SIZE / 2), c = i % (SIZE / 2);
-            bool key = h == DECODE_GROUP;
-            float low = 0, high = 0;
-            if (key || h < heads) {
-                const float *pair = from + (size_t)(key ? group : first + h) * SIZE + c;
-                float re = __ldcg(pair), im = __ldcg(pair + SIZE / 2), sine, cosine;
-                sincosf((float)positions * p.frequency[c], &sine, &cosine);
-                low = re * cosine - im * sine;
-                high = re * sine + im * cosine;
-            }
-            if (key) {
-                fresh[c] = from_float<C>(low);
-                fresh[c + SIZE / 2] = from_float<C>(high);
-            } else {
-                rotated[h * SIZE + c] = low * scale;
-                rotated[h * SIZE + c + SIZE / 2] = high * scale;
-            }
+        uint32_t i = threadIdx.x, h = i / (SIZE / 2), c = i % (SIZE / 2);
+        static_assert((DECODE_GROUP + 2) * SIZE / 2 <= THREADS, "one pair for each thread");
+        if (i >= (DECODE_GROUP + 2) * SIZE / 2)
+            return;
+        uint32_t row = h < DECODE_GROUP ? a.first + h : group + h - DECODE_GROUP;
+        if (h < DECODE_GROUP && h >= a.heads) {
+            rotated[h * SIZE + c] = rotated[h * SIZE + c + SIZE / 2] = 0;
+            return;
         }
-        for (uint32_t i = threadIdx.x; i < SIZE; i += THREADS)
-            fresh[SIZE + i] = from_float<C>(__ldcg(from + (size_t)(group + 1) * SIZE + i));
-        __syncthreads();
+        float low = __ldcg(from + (size_t)row * SIZE + c);
+        float high = __ldcg(from + (size_t)row * SIZE + c + SIZE / 2);
+        if (h <= DECODE_GROUP) {
+            float sine, cosine, re = low, im = high;
+            sincosf((float)position * p.frequency[c], &sine, &cosine);
+            low = re * cosine - im * sine;
+            high = re * sine + im * cosine;
+        }
+        if (h < DECODE_GROUP) {
+            rotated[h * SIZE + c] = low * scale;
+            rotated[h * SIZE + c + SIZE / 2] = high * scale;
+        } else {
+            fresh[(h - DECODE_GROUP) * SIZE + c] = from_float<C>(low);
+            fresh[(h - DECODE_GROUP) * SIZE + c + SIZE / 2] = from_float<C>(high);
+        }
+    }
 
-        if (split == 0 && head % passes == 0) { /* the cache gets them for the next token */
-            size_t at = ((size_t)(layer * s.kv_heads + kv) * s.context + positions) * SIZE;
+    __device__ __forceinline__ void attention(const attention_part &a, uint32_t layer,
+                                              uint32_t positions, uint32_t head_target,
+                                              uint32_t split_target)
+    {
+        const cuda_shape &s = p.shape;
+        float *rotated = vector;                                        /* [DECODE_GROUP, SIZE] */
+        C *fresh = reinterpret_cast<C *>(vector + DECODE_GROUP * SIZE); /* k, then v */
+        wait_for(COUNTER_HEADS + a.kv, head_target);
+        rotate(a, positions, rotated, fresh);
+        meet();
+        if (a.split == 0 && a.first == 0) { /* the cache gets them for the next token */
+            size_t at = ((size_t)(layer * s.kv_heads + a.kv) * s.context + positions) * SIZE;
             if (threadIdx.x < SIZE)
                 ((C *)p.keys)[at + threadIdx.x] = fresh[threadIdx.x];
             else if (threadIdx.x < 2 * SIZE)
                 ((C *)p.values)[at + threadIdx.x - SIZE] = fresh[threadIdx.x];
         }
-        softmax a;
+        softmax found;
 #pragma unroll
         for (int g = 0; g < DECODE_GROUP; g++) {
-            a.max[g] = -INFINITY;
-            a.total[g] = 0;
+            found.max[g] = -INFINITY;
+            found.total[g] = 0;
 #pragma unroll
             for (int j = 0; j < CPACK; j++) {
-                a.q[g][j] = rotated[g * SIZE + lane % LANES * CPACK + j];
-                a.acc[g][j] = 0;
+                found.q[g][j] = rotated[g * SIZE + lane % LANES * CPACK + j];
+                found.acc[g][j] = 0;
             }
         }
-        uint32_t chunks = (positions + CHUNK - 1) / CHUNK;
-        if (split == 0 && warp == DECODE_WARPS - 1)
-            chunk_attend(a, fresh, fresh + SIZE, 1);
-        __syncthreads(); /* vector may be written now */
-        for (uint32_t c = split * DECODE_WARPS + warp; c < chunks; c += count * DECODE_WARPS) {
-            uint32_t valid = positions - c * CHUNK;
-            valid = valid < CHUNK ? valid : CHUNK;
-            const C *keys = reinterpret_cast<const C *>(slot_wait());
-            uint32_t values_slot = slot + 1 == p.slots ? 0 : slot + 1;
-            barrier_wait(&m->barrier[warp * DECODE_MAX_SLOTS + values_slot],
-                         parity ^ (values_slot == 0));
-            const C *values = reinterpret_cast<const C *>(slots + values_slot * DECODE_SLOT);
-            chunk_attend(a, keys, values, valid);
-            slot_done();
-            slot_done();
+        /* the token itself, then this warp's positions of the block's chunks */
+        uint32_t chunks = (positions + CHUNK - 1) / CHUNK, c = a.split;
+        bool itself = a.split == 0 && warp == DECODE_WARPS - 1;
+#pragma unroll 1
+        while (itself || c < chunks) {
+            const C *keys = fresh, *values = fresh + SIZE;
+            uint32_t first = 0, valid = 1, after = stage;
+            if (!itself) {
+                valid = positions - c * CHUNK;
+                valid = valid < CHUNK ? valid : CHUNK;
+                first = warp * STEPS;
+                after = stage + 1 == p.stages ? 0 : stage + 1;
+                barrier_wait(&m->full[stage], parity);
+                barrier_wait(&m->full[after], parity ^ (after == 0));
+                keys = reinterpret_cast<const C *>(stages + stage * DECODE_STAGE);
+                values = reinterpret_cast<const C *>(stages + after * DECODE_STAGE);
+            }
+            if (first * AT_ONCE < valid)
+                steps_attend(found, keys, values, first, valid);
+            if (!itself) {
+                __syncwarp();
+                if (lane == 0) {
+                    barrier_arrive(&m->empty[stage]);
+                    barrier_arrive(&m->empty[after]);
+                }
+                stage_next();
+                stage_next();
+                c += a.splits;
+            }
+            itself = false;
         }
-        warp_store(a, vector + warp * DECODE_GROUP * (SIZE + 2));
-        __syncthreads();
+        meet(); /* all have read the vector */
+        warp_store(found, vector + warp * DECODE_GROUP * (SIZE + 2));
+        meet();
+        attention_merge(a, split_target);
+    }
 
-        float *out = p.mixed + (size_t)(kv * group + first) * SIZE;
-        uint32_t most = blocks / (s.kv_heads * passes);
-        float *all = p.split + (size_t)head * most * DECODE_GROUP * (SIZE + 2);
+    /* The warps' results to one, and the blocks' of a head to the heads' output. */
+    __device__ __forceinline__ void attention_merge(const attention_part &a, uint32_t split_target)
+    {
+        const cuda_shape &s = p.shape;
+        uint32_t group = s.heads / s.kv_heads;
+        float *out = p.mixed + (size_t)(a.kv * group + a.first) * SIZE;
+        float *all = p.split + (size_t)a.head * p.most_splits * DECODE_GROUP * (SIZE + 2);
         for (uint32_t i = threadIdx.x; i < DECODE_GROUP * SIZE; i += THREADS) {
             uint32_t g = i / SIZE, c = i % SIZE;
             float largest;
             float2 sum = merge<false>(vector, DECODE_WARPS, g, c, &largest);
-            if (count == 1) {
-                if (g < heads)
+            if (a.splits == 1) {
+                if (g < a.heads)
                     out[i] = sum.x / sum.y;
             } else {
-                float *part = all + ((size_t)split * DECODE_GROUP + g) * (SIZE + 2);
+                float *part = all + ((size_t)a.split * DECODE_GROUP + g) * (SIZE + 2);
                 part[c] = sum.x;
                 if (c == 0) {
                     part[SIZE] = largest;
@@ -653,38 +777,21 @@ template <typename T, int SIZE> struct decoder {
                 }
             }
         }
-        if (count > 1) {
-            __syncthreads();
-            if (threadIdx.x == 0) {
-                uint32_t before;
-                asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;"
-                             : "=r"(before)
-                             : "l"(p.counters + (COUNTER_HEADS + s.kv_heads + head) * COUNTER_STEP)
-                             : "memory");
-                m->last = before + 1 == split_target;
-            }
-            __syncthreads();
+        if (a.splits > 1) {
+            tell(ORDER_SPLIT, split_target);
+            barrier_meet(BARRIER_ANSWER, THREADS + 32);
             if (!m->last)
                 return;
-            for (uint32_t i = threadIdx.x; i < heads * SIZE; i += THREADS) {
+            for (uint32_t i = threadIdx.x; i < a.heads * SIZE; i += THREADS) {
                 float largest;
-                float2 sum = merge<true>(all, count, i / SIZE, i % SIZE, &largest);
+                float2 sum = merge<true>(all, a.splits, i / SIZE, i % SIZE, &largest);
                 out[i] = sum.x / sum.y;
             }
         }
-        tell(COUNTER_MIXED);
+        tell(ORDER_COUNT, COUNTER_MIXED);
     }
 
     /* -- the loop -- */
-
-    __device__ __forceinline__ void heads_tell(range rows)
-    {
-        __syncthreads();
-        uint32_t head_rows = qkv_head_rows(&p.shape);
-        if (rows.begin < rows.end && threadIdx.x <= (rows.end - 1) / head_rows - rows.begin / head_rows)
-            count_up(p.counters +
-                     (COUNTER_HEADS + rows.begin / head_rows + threadIdx.x) * COUNTER_STEP);
-    }
 
     __device__ __forceinline__ const float *norm_weight(uint32_t i) const
     {
@@ -692,129 +799,171 @@ template <typename T, int SIZE> struct decoder {
     }
 
     /* Adds this block's rows of a product to the residual stream. */
-    __device__ __forceinline__ void residual_add(range own, uint32_t columns)
+    __device__ __forceinline__ void residual_add(range own, uint32_t parts)
     {
         uint32_t i = threadIdx.x;
         if (i < own.end - own.begin) {
-            m->own[i] += row_sum(partial, i, columns);
+            m->own[i] += row_sum(partial, i, parts);
             p.x[own.begin + i] = m->own[i];
         }
-        tell(COUNTER_X);
+        tell(ORDER_COUNT, COUNTER_X);
     }
 
-    __device__ void run()
+    /* Tells other blocks and the host, on behalf of this one. A fence waits for all copies that its
+     * warp has under way, so that a warp without any does this. */
+    __device__ void herald()
+    {
+        const range qkv = rows_share(qkv_rows(&p.shape), 1, block, blocks);
+        const uint32_t head_rows = qkv_head_rows(&p.shape), first = qkv.begin / head_rows;
+        const uint32_t heads = qkv.begin < qkv.end ? (qkv.end - 1) / head_rows - first + 1 : 0;
+        for (uint32_t token = 0;; told ^= 1) {
+            barrier_meet(BARRIER_ORDER + told, THREADS + 32);
+            const order o = m->orders[told];
+            if (o.kind == ORDER_END)
+                return;
+            if (o.kind == ORDER_COUNT && lane == 0)
+                count_up(p.counters + o.value * COUNTER_STEP);
+            else if (o.kind == ORDER_HEADS && lane < heads)
+                count_up(p.counters + (COUNTER_HEADS + first + lane) * COUNTER_STEP);
+            else if (o.kind == ORDER_ID && lane == 0) {
+                asm volatile("st.release.sys.global.s32 [%0], %1;" ::"l"(p.ids + token),
+                             "r"(o.value)
+                             : "memory");
+                *p.last = o.value;
+            }
+            token += o.kind == ORDER_ID;
+            if (o.kind == ORDER_SPLIT) {
+                if (lane == 0) {
+                    const uint32_t *counter =
+                        p.counters +
+                        (COUNTER_HEADS + p.shape.kv_heads + m->split_head) * COUNTER_STEP;
+                    uint32_t before;
+                    asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;"
+                                 : "=r"(before)
+                                 : "l"(counter)
+                                 : "memory");
+                    m->last = before + 1 == o.value;
+                }
+                barrier_meet(BARRIER_ANSWER, THREADS + 32);
+            }
+        }
+    }
+
+    __device__ __forceinline__ void run()
     {
         const cuda_shape &s = p.shape;
         const range own = rows_share(s.hidden, 1, block, blocks);
         const range qkv = rows_share(qkv_rows(&s), 1, block, blocks);
         const range gate_up = rows_share(2 * s.ffn, 2, block, blocks);
         const range vocabulary = rows_share(s.vocabulary, 1, block, blocks);
-        const uint32_t query = s.heads * SIZE, passes = group_passes(&s);
-        const uint32_t head_rows = qkv_head_rows(&s);
+        const uint32_t query = s.heads * SIZE, virtual_heads = s.kv_heads * group_passes(&s);
         uint32_t x_target = 0, ffn_target = 0, mixed_target = 0, split_target = 0, steps = 0;
         int32_t id = *p.first;
-
-        for (uint32_t token = 0; token < p.tokens; token++) {
-            uint32_t count = splits(p.position + token), stop = 0;
-            uint32_t kv = block / count / passes, writers = 0; /* blocks that write its rows */
-            if (kv < s.kv_heads)
-                writers = row_owner(qkv_rows(&s), (kv + 1) * head_rows - 1, blocks) -
-                          row_owner(qkv_rows(&s), kv * head_rows, blocks) + 1;
-            if (block == 0 && threadIdx.x == 0)
-                stop = *p.stop;
-            if (lane == 0)
-                m->feed[warp].allowed = token + 1;
-            asm volatile("fence.proxy.async;" ::: "memory");
-            slots_fill();
 #pragma unroll 1
-            for (uint32_t op = 0; op <= s.layers * OPS; op++) {
-                uint32_t layer = op / OPS, kind = layer == s.layers ? OPS : op % OPS;
-                uint32_t rows, columns = s.hidden;
-                switch (kind) { /* the input, in shared memory */
-                case OP_QKV:
+        for (uint32_t token = 0; token < p.tokens; token++) {
+            const uint32_t positions = p.position + token;
+            const attention_part a = attention_share(positions);
+            const bool attends = a.head < virtual_heads;
+            uint32_t stop = 0;
+            if (block == 0 && threadIdx.x == 1)
+                stop = *p.stop;
+            if (threadIdx.x == 0) {
+                m->split_head = a.head;
+                asm volatile("fence.proxy.async;" ::: "memory");
+                asm volatile("st.release.cta.shared.u32 [%0], %1;" ::"r"(shared_address(&m->begun)),
+                             "r"(token + 1)
+                             : "memory");
+            }
+#pragma unroll 1
+            for (uint32_t layer = 0, kind = OP_QKV; layer <= s.layers;) {
+                uint32_t rows = own.end - own.begin, columns = s.hidden, counter = COUNTER_X;
+                uint32_t target = x_target;
+                const float *weight = p.weights.norms + (size_t)2 * layer * s.hidden;
+                if (kind == OP_ATTENTION) {
+                    split_target += a.splits > 1 ? a.splits : 0;
+                    mixed_target += virtual_heads;
+                    if (attends)
+                        attention(a, layer, positions, steps * a.writers, split_target);
+                    kind++;
+                    continue;
+                }
+                if (kind == OP_QKV) {
                     steps++;
                     rows = qkv.end - qkv.begin;
-                    if (layer == 0) {
-                        embed(id, norm_weight(0), own);
-                    } else {
-                        wait_for(COUNTER_X, x_target);
-                        norm_load(norm_weight(2 * layer));
-                    }
-                    break;
-                case OP_ATTENTION:
-                    split_target += count > 1 ? count : 0;
-                    mixed_target += s.kv_heads * passes;
-                    attention(layer, token, steps * writers, split_target);
-                    continue;
-                case OP_OUT:
-                    rows = own.end - own.begin;
+                } else if (kind == OP_OUT) {
                     columns = query;
-                    wait_for(COUNTER_MIXED, mixed_target);
-                    vector_load(p.mixed, query);
-                    break;
-                case OP_DOWN:
-                    rows = own.end - own.begin;
+                    counter = COUNTER_MIXED;
+                    target = mixed_target;
+                    weight = NULL;
+                } else if (kind == OP_GATE_UP) {
+                    rows = gate_up.end - gate_up.begin;
+                    weight += s.hidden;
+                } else if (kind == OP_DOWN) {
                     columns = s.ffn;
-                    wait_for(COUNTER_FFN, ffn_target);
-                    vector_load(p.ffn, s.ffn);
-                    break;
-                default:
-                    rows = kind == OPS ? vocabulary.end - vocabulary.begin
-                                       : gate_up.end - gate_up.begin;
-                    wait_for(COUNTER_X, x_target);
-                    norm_load(norm_weight(kind == OPS ? 2 * layer : 2 * layer + 1));
+                    counter = COUNTER_FFN;
+                    target = ffn_target;
+                    weight = NULL;
+                } else {
+                    rows = vocabulary.end - vocabulary.begin;
                 }
-                product(rows, columns, kind == OPS ? vector : partial);
-                __syncthreads();
-                switch (kind) { /* what comes of it */
-                case OP_QKV:
+                const tiling t = tiling_of(columns, sizeof(T));
+                const uint32_t parts = tiling_sums(&t);
+                float4 w = make_float4(0, 0, 0, 0);
+                if (weight)
+                    w = weight_load(weight);
+                /* the input, in shared memory */
+                if (layer > 0 || kind != OP_QKV)
+                    wait_for(counter, target);
+                if (weight) {
+                    float sum = layer > 0 || kind != OP_QKV ? x_load() : embed(id, own);
+                    norm_finish(weight, w, sum);
+                } else {
+                    vector_load(kind == OP_OUT ? p.mixed : p.ffn, columns);
+                }
+                float *sums = kind == OP_LOGITS ? vector : partial;
+                product(t, rows, columns, sums);
+                meet();
+                /* what comes of it */
+                if (kind == OP_QKV) {
                     for (uint32_t i = threadIdx.x; i < rows; i += THREADS)
-                        p.qkv[qkv.begin + i] = row_sum(partial, i, columns);
-                    heads_tell(qkv);
-                    break;
-                case OP_OUT:
-                case OP_DOWN:
-                    residual_add(own, columns);
-                    x_target += blocks;
-                    break;
-                case OP_GATE_UP:
+                        p.qkv[qkv.begin + i] = row_sum(sums, i, parts);
+                    tell(ORDER_HEADS, 0);
+                } else if (kind == OP_GATE_UP) {
                     for (uint32_t i = threadIdx.x; i < rows / 2; i += THREADS) {
-                        float gate = row_sum(partial, 2 * i, columns);
-                        float up = row_sum(partial, 2 * i + 1, columns);
+                        float gate = row_sum(sums, 2 * i, parts);
+                        float up = row_sum(sums, 2 * i + 1, parts);
                         p.ffn[gate_up.begin / 2 + i] = gate / (1 + expf(-gate)) * up;
                     }
-                    tell(COUNTER_FFN);
+                    tell(ORDER_COUNT, COUNTER_FFN);
                     ffn_target += blocks;
+                } else if (kind == OP_LOGITS) {
                     break;
-                default:
-                    break;
+                } else {
+                    residual_add(own, parts);
+                    x_target += blocks;
+                }
+                if (++kind == OPS) {
+                    layer++;
+                    kind = layer == s.layers ? OP_LOGITS : OP_QKV;
                 }
             }
-            id = best_find(vocabulary, token, stop);
-            if (block == 0 && threadIdx.x == 0) {
-                asm volatile("st.release.sys.global.s32 [%0], %1;" ::"l"(p.ids + token), "r"(id)
-                             : "memory");
-                *p.last = id;
-            }
+            const tiling t = tiling_of(s.hidden, sizeof(T));
+            id = best_find(vocabulary, tiling_sums(&t), token, stop);
+            if (block == 0)
+                tell(ORDER_ID, id);
             if (m->stop)
                 break;
         }
-        __syncwarp();
-        for (uint32_t left = m->feed[warp].pending; left > 0; left--) { /* copies under way */
-            slot_wait();
-            if (++slot == p.slots) {
-                slot = 0;
-                parity ^= 1;
-            }
-        }
+        tell(ORDER_END, 0);
     }
 
     /* The largest logit's id, and whether the loop is to stop, known to all. */
-    __device__ int32_t best_find(range rows, uint32_t token, uint32_t stop)
+    __device__ __forceinline__ int32_t best_find(range rows, uint32_t parts,
+                                                 uint32_t token, uint32_t stop)
     {
         uint64_t best = 0;
         for (uint32_t i = threadIdx.x; i < rows.end - rows.begin; i += THREADS) {
-            float logit = row_sum(vector, i, p.shape.hidden);
+            float logit = row_sum(vector, i, parts);
             if (p.logits)
                 p.logits[rows.begin + i] = logit;
             uint64_t rank = rank_of(logit, rows.begin + i);
@@ -823,15 +972,16 @@ template <typename T, int SIZE> struct decoder {
         best = warp_max(best);
         if (lane == 0)
             m->best[warp] = best;
-        __syncthreads();
-        if (threadIdx.x == 0) {
-            for (int w = 1; w < DECODE_WARPS; w++)
+        meet();
+        if (threadIdx.x == 1) {
+            best = 0;
+            for (int w = 0; w < DECODE_WARPS; w++)
                 best = m->best[w] > best ? m->best[w] : best;
             p.best[block] = best;
             if (block == 0)
                 p.best[blocks] = stop;
-            count_up(p.counters + COUNTER_BEST * COUNTER_STEP);
         }
+        tell(ORDER_COUNT, COUNTER_BEST);
         wait_for(COUNTER_BEST, (token + 1) * blocks);
         best = 0;
         for (uint32_t i = threadIdx.x; i < blocks; i += THREADS) {
@@ -841,9 +991,9 @@ template <typename T, int SIZE> struct decoder {
         best = warp_max(best);
         if (lane == 0)
             m->best[warp] = best;
-        if (threadIdx.x == 0)
+        if (threadIdx.x == 1)
             m->stop = (uint32_t)__ldcg((const unsigned long long *)p.best + blocks);
-        __syncthreads();
+        meet();
         best = m->best[0];
 #pragma unroll
         for (int w = 1; w < DECODE_WARPS; w++)
@@ -860,25 +1010,29 @@ template <typename T, int SIZE> __device__ __forceinline__ void decode(const dec
     d.lane = threadIdx.x % 32;
     d.block = blockIdx.x;
     d.blocks = gridDim.x;
-    d.slots = shared + (size_t)d.warp * p.slots * DECODE_SLOT;
-    d.vector = reinterpret_cast<float *>(shared + (size_t)DECODE_WARPS * p.slots * DECODE_SLOT);
+    d.stages = shared;
+    d.vector = reinterpret_cast<float *>(shared + (size_t)p.stages * DECODE_STAGE);
     d.m = reinterpret_cast<misc *>((char *)d.vector + p.vector);
     d.partial = reinterpret_cast<float *>((char *)d.m + DECODE_MISC);
-    d.slot = d.parity = 0;
-    if (d.lane == 0) {
-        feed &f = d.m->feed[d.warp];
-        f.op = ~0u;
-        f.token = f.left = f.allowed = f.pending = 0;
+    d.stage = d.parity = d.told = 0;
+    if (threadIdx.x < DECODE_MAX_STAGES) {
+        barrier_init(&d.m->full[threadIdx.x], 1);
+        barrier_init(&d.m->empty[threadIdx.x], DECODE_WARPS);
     }
-    for (int i = threadIdx.x; i < DECODE_WARPS * DECODE_MAX_SLOTS; i += THREADS)
-        barrier_init(&d.m->barrier[i]);
+    if (threadIdx.x == 0)
+        d.m->begun = d.m->stop = 0;
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     __syncthreads();
-    d.run();
+    if (d.warp < DECODE_WARPS)
+        d.run();
+    else if (d.warp > DECODE_WARPS)
+        d.herald();
+    else if (d.lane == 0)
+        d.load();
 }
 
 #define DECODE_KERNEL(T, suffix, size)                                                             \
-    extern "C" __global__ void __launch_bounds__(THREADS, 1)                                       \
+    extern "C" __global__ void __launch_bounds__(32 * DECODE_ALL_WARPS, 1)                                       \
         decode_##suffix##_##size(const __grid_constant__ decode_params p)                          \
     {                                                                                              \
         decode<T, size>(p);                                                                        \

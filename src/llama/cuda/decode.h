@@ -13,7 +13,7 @@ struct decode {
 };
 
 /* Whether the kernel serves a shape on so many multiprocessors with so much shared memory for a
- * block; sets slots, vector and partial. */
+ * block; sets stages, vector and partial. */
 bool decode_fits(struct decode_params *params, const struct cuda_shape *shape, size_t element,
                  uint32_t blocks, uint32_t shared_bytes);
 

@@ -43,16 +43,19 @@ BOTH uint32_t qkv_rows(const struct cuda_shape *s)
     return qkv_head_rows(s) * s->kv_heads;
 }
 
-/* The decode kernel. One block runs on each multiprocessor; each of its warps streams its own
- * segments of the weights through slots of shared memory: a segment is a row, or a piece of one of
- * DECODE_SLOT bytes. */
+/* The decode kernel. One block runs on each multiprocessor. One of its warps has all that the block
+ * reads copied, in the order of the operations, into a ring of stages in shared memory; the others
+ * compute from them: a stage holds whole rows, or a piece of one. */
 enum {
-    DECODE_WARPS = 16,
-    DECODE_SLOT = 4096,   /* bytes of a segment */
-    DECODE_GROUP = 4,     /* query heads that one pass over keys and values serves */
-    DECODE_MAX_SLOTS = 4, /* of one warp */
-    DECODE_OWN = 64,      /* rows of the residual stream that a block may own */
-    DECODE_MISC = 1792    /* shared memory beside slots, vector and sums */
+    DECODE_WARPS = 16,     /* that compute */
+    DECODE_ALL_WARPS = 18, /* and the loader and the herald */
+    DECODE_STAGE = 16384,  /* bytes */
+    DECODE_GROUP = 4,      /* query heads that one pass over keys and values serves */
+    DECODE_MAX_STAGES = 12,
+    DECODE_LEAST_STAGES = 4,
+    DECODE_WIDEST = 32768, /* columns of a matrix */
+    DECODE_OWN = 32,       /* rows of the residual stream that a block may own */
+    DECODE_MISC = 768      /* bytes of shared memory beside stages, vector and sums */
 };
 
 struct decode_params {
@@ -71,9 +74,11 @@ struct decode_params {
     int32_t *last;                 /* device: the last id made */
     uint32_t position;             /* of the first id */
     uint32_t tokens;
-    uint32_t slots;           /* of each warp */
+    uint32_t stages;          /* of the ring */
     uint32_t vector, partial; /* bytes of the vector and of the sums in shared memory */
-    uint32_t chunks_per_warp; /* of keys, before another block shares a head */
+    uint32_t chunks_each;     /* of keys, before another block shares a head */
+    uint32_t flight;          /* stages whose copies may be under way at a time */
+    uint32_t most_splits;     /* of a virtual head: what split has room for */
 };
 
 /* counters[]: each on its own cache line */
@@ -111,20 +116,38 @@ BOTH uint32_t row_owner(uint32_t rows, uint32_t row, uint32_t blocks)
     return (uint32_t)((((uint64_t)row + 1) * blocks + rows - 1) / rows) - 1;
 }
 
-/* Segments of a block's share of a matrix that one warp takes: rows begin, begin + step, ... of
- * the share (count of them), columns from piece * the piece's size on. */
-struct segments {
-    uint32_t piece, pieces, begin, step, count;
+/* How a matrix of so many columns fills stages: rows of them (1, 2, 4, 8 or 16), each by 16 / rows
+ * warps; or one piece of a row, all rows' first pieces before the second ones. */
+struct tiling {
+    uint32_t rows, pieces, width; /* width: columns of a piece, but for the last one's */
 };
-BOTH struct segments segments_of(uint32_t columns, uint32_t element, uint32_t rows, uint32_t warp)
+BOTH struct tiling tiling_of(uint32_t columns, uint32_t element)
 {
-    struct segments s;
-    s.pieces = (columns * element + DECODE_SLOT - 1) / DECODE_SLOT;
-    s.step = DECODE_WARPS / s.pieces;
-    s.piece = warp % s.pieces;
-    s.begin = warp / s.pieces;
-    s.count = s.begin < s.step && s.begin < rows ? (rows - s.begin + s.step - 1) / s.step : 0;
-    return s;
+    struct tiling t;
+    uint32_t pack = 16 / element;
+    t.pieces = (columns * element + DECODE_STAGE - 1) / DECODE_STAGE;
+    t.width = ((columns + t.pieces - 1) / t.pieces + pack - 1) / pack * pack;
+    t.rows = 1;
+    while (t.rows < DECODE_WARPS && 2 * t.rows * columns * element <= DECODE_STAGE)
+        t.rows *= 2;
+    return t;
+}
+/* Sums that each row has: of every piece, by every warp that shares it. */
+BOTH uint32_t tiling_sums(const struct tiling *t)
+{
+    return DECODE_WARPS / t->rows * t->pieces;
+}
+/* The 16 bytes of a row's piece that one warp multiplies, counted from the piece's start. */
+BOTH struct range warp_units(const struct tiling *t, uint32_t width, uint32_t element,
+                             uint32_t warp)
+{
+    uint32_t warps = DECODE_WARPS / t->rows, units = width * element / 16;
+    uint32_t each = (units + warps - 1) / warps;
+    struct range range;
+    range.begin = warp % warps * each;
+    range.begin = range.begin < units ? range.begin : units;
+    range.end = range.begin + each < units ? range.begin + each : units;
+    return range;
 }
 
 /* Groups of up to DECODE_GROUP query heads: how many passes over a key head's cache. */
@@ -132,19 +155,18 @@ BOTH uint32_t group_passes(const struct cuda_shape *s)
 {
     return (s->heads / s->kv_heads + DECODE_GROUP - 1) / DECODE_GROUP;
 }
-/* Positions of a chunk: a slot of keys, and one of values. */
+/* Positions of a chunk: a stage of keys, and one of values. */
 BOTH uint32_t chunk_positions(const struct cuda_shape *s, uint32_t element)
 {
-    return DECODE_SLOT / (s->head_size * element);
+    return DECODE_STAGE / (s->head_size * element);
 }
 /* Blocks that share one virtual head's positions, when there are so many in the cache. */
 BOTH uint32_t attention_splits(const struct cuda_shape *s, uint32_t element, uint32_t positions,
-                               uint32_t blocks, uint32_t chunks_per_warp)
+                               uint32_t blocks, uint32_t chunks_each)
 {
     uint32_t chunk = chunk_positions(s, element), most = blocks / (s->kv_heads * group_passes(s));
     uint32_t chunks = (positions + chunk - 1) / chunk;
-    uint32_t splits =
-        (chunks + DECODE_WARPS * chunks_per_warp - 1) / (DECODE_WARPS * chunks_per_warp);
+    uint32_t splits = (chunks + chunks_each - 1) / chunks_each;
     return splits < 1 ? 1 : splits > most ? most : splits;
 }
 
