@@ -162,6 +162,18 @@ static void note_load(struct notes *notes, struct arena *arena)
                                 run->processes[0].load_average, cores));
 }
 
+/* The plan's word: what the user gave up cannot be seen in the figures. */
+static void note_fairness(struct notes *notes)
+{
+    const struct record_run *run = notes->summary->run;
+    struct error ignored;
+    json_t *plan = run->plan ? json_parse(run->plan, strlen(run->plan), "", &ignored) : NULL;
+    if (json_is_false(json_object_get(plan, "fair_comparison")))
+        add(notes, "This is no fair comparison, as was asked for: each engine had its own number "
+                   "of threads and its own context, so a difference need not be the engine's.");
+    json_decref(plan);
+}
+
 enum status notes_make(struct summary *summary, const struct cells *cells, struct error *err)
 {
     struct notes notes = {
@@ -170,6 +182,7 @@ enum status notes_make(struct summary *summary, const struct cells *cells, struc
     };
     if (!notes.lines)
         return error_no_memory(err, MAX_NOTES * sizeof(const char *));
+    note_fairness(&notes);
     note_blocks(&notes, &summary->arena);
     note_control(&notes, &summary->arena);
     note_failures(&notes, &summary->arena);

@@ -88,6 +88,17 @@ static enum status context_choose(struct plan *plan, const struct plan_request *
     return STATUS_OK;
 }
 
+/* Without a fair comparison it is what the engine has by itself, if that does. */
+static uint32_t variant_context(const struct plan *plan, const struct plan_variant *variant)
+{
+    uint32_t trained = plan->model.config.context, own = variant->variant->context;
+    uint32_t needed = plan->prompt_tokens + plan_tokens(plan);
+    if (!plan->own_defaults)
+        return plan->context;
+    own = own && (!trained || own < trained) ? own : trained;
+    return own > needed ? own : needed;
+}
+
 static enum status numbers_choose(struct plan *plan, const struct plan_request *request,
                                   struct error *err)
 {
@@ -95,6 +106,7 @@ static enum status numbers_choose(struct plan *plan, const struct plan_request *
     if (!cores)
         return error_no_memory(err, sizeof *cores);
     cores_read(cores);
+    plan->own_defaults = request->own_defaults;
     plan->threads = or_default(request->threads, cores->count);
     free(cores);
     plan->iterations = or_default(request->iterations, ITERATIONS);
@@ -104,7 +116,10 @@ static enum status numbers_choose(struct plan *plan, const struct plan_request *
     plan->prompt_tokens = or_default(request->prompt_tokens, PROMPT_TOKENS);
     plan->blocks =
         or_default(request->blocks, plan->variant_count > 1 ? VERDICT_BLOCKS : SINGLE_BLOCKS);
-    return context_choose(plan, request, err);
+    enum status status = context_choose(plan, request, err);
+    for (size_t i = 0; i < plan->variant_count && !status; i++)
+        plan->variants[i].context = variant_context(plan, &plan->variants[i]);
+    return status;
 }
 
 static enum status fill(struct plan *plan, const struct plan_request *request, struct error *err)

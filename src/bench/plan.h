@@ -21,8 +21,10 @@ struct plan_request {
     size_t framework_count;
     const char *model_path, *model_type, *device;
     uint32_t iterations, blocks, prompt_tokens, context, threads;
-    bool control; /* run the yardstick twice, as two variants */
-    bool no_redo; /* keep disturbed blocks as they are */
+    bool own_defaults; /* each engine's own threads and context: no fair comparison */
+    bool pytorch_no_compile, pytorch_no_half; /* another corner in place of pytorch-opt */
+    bool control;                             /* run the yardstick twice, as two variants */
+    bool no_redo;                             /* keep disturbed blocks as they are */
 };
 
 struct plan_variant {
@@ -30,6 +32,7 @@ struct plan_variant {
     const struct engine_variant *variant;
     const char *name, *title; /* the variant's own, but for a control */
     const char *control_of;   /* name of the variant that this one repeats; NULL: none */
+    uint32_t context;         /* positions that its cache is to hold */
     const char *unavailable;  /* why it cannot run here, and what mends it; NULL: it can */
 };
 
@@ -47,7 +50,8 @@ struct plan {
     uint32_t iterations;   /* decode steps that count, in each process */
     uint32_t warmup;       /* decode steps before them that do not */
     uint32_t blocks, context, threads;
-    bool redo; /* disturbed blocks are done again */
+    bool own_defaults; /* then threads are the engine's choice, and context is the variant's */
+    bool redo;         /* disturbed blocks are done again */
     struct engine_catalogue catalogue;
     struct arena arena;
 };

@@ -29,15 +29,18 @@ static json_t *prompt_json(const struct plan *plan)
 
 json_t *plan_json(const struct plan *plan)
 {
-    return json_pack("{s:s, s:s, s:s, s:s*, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o}",
-                     "model", plan->model_path, "model_sha256", plan->model_hash, "device",
-                     plan->device, "gpu", *plan->gpu.name ? plan->gpu.name : NULL, "threads",
-                     (json_int_t)plan->threads, "context", (json_int_t)plan->context, "blocks",
-                     (json_int_t)plan->blocks, "iterations", (json_int_t)plan->iterations, "warmup",
-                     (json_int_t)plan->warmup, "prompt_tokens", (json_int_t)plan->prompt_tokens,
-                     "redo", plan->redo, "prompt_source",
-                     plan->prompt_synthetic ? "synthetic" : "text", "variants", variants_json(plan),
-                     "prompt", prompt_json(plan));
+    json_t *json = json_pack(
+        "{s:s, s:s, s:s, s:s*, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o}", "model",
+        plan->model_path, "model_sha256", plan->model_hash, "device", plan->device, "gpu",
+        *plan->gpu.name ? plan->gpu.name : NULL, "threads", (json_int_t)plan->threads, "context",
+        (json_int_t)plan->context, "blocks", (json_int_t)plan->blocks, "iterations",
+        (json_int_t)plan->iterations, "warmup", (json_int_t)plan->warmup, "prompt_tokens",
+        (json_int_t)plan->prompt_tokens, "redo", plan->redo, "prompt_source",
+        plan->prompt_synthetic ? "synthetic" : "text", "variants", variants_json(plan), "prompt",
+        prompt_json(plan));
+    if (json && plan->own_defaults) /* plans of before there was a choice were fair */
+        json_object_set_new(json, "fair_comparison", json_false());
+    return json;
 }
 
 static enum status number(const json_t *stored, const char *key, uint32_t *value, struct error *err)
@@ -95,6 +98,7 @@ enum status plan_request_parse(struct plan_request *request, const json_t *store
         status = number(stored, "iterations", &request->iterations, err);
     if (!status)
         status = number(stored, "prompt_tokens", &request->prompt_tokens, err);
+    request->own_defaults = json_is_false(json_object_get(stored, "fair_comparison"));
     request->no_redo = json_is_false(json_object_get(stored, "redo"));
     return status ? status : frameworks(request, stored, arena, err);
 }
@@ -150,6 +154,9 @@ void plan_print(const struct plan *plan, FILE *stream)
     fprintf(stream, "Device    %s%s%s, %u thread%s, context %u\n", plan->device,
             *plan->gpu.name ? ": " : "", plan->gpu.name, plan->threads,
             plan->threads == 1 ? "" : "s", plan->context);
+    if (plan->own_defaults)
+        fprintf(stream, "Fairness  none: each engine has its own number of threads and its own "
+                        "context\n");
     fprintf(stream, "Variants\n");
     for (size_t i = 0; i < plan->variant_count; i++) {
         const struct plan_variant *variant = &plan->variants[i];

@@ -123,8 +123,8 @@ static enum status load(struct life *life, struct process_versions *versions, st
     struct worker_load request = {.model = plan->model_path,
                                   .variant = plan->variants[life->task->variant].variant->name,
                                   .device = plan->device,
-                                  .threads = plan->threads,
-                                  .context = plan->context};
+                                  .threads = plan->own_defaults ? 0 : plan->threads,
+                                  .context = plan->variants[life->task->variant].context};
     phase(life, "load");
     enum status status = worker_load(life->worker, &request, &loaded, err);
     if (status)

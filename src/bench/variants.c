@@ -82,12 +82,31 @@ static enum status append_control(struct plan *plan, struct error *err)
     return add(plan, &control, err);
 }
 
-static enum status append_engine(struct plan *plan, const struct engine *engine, struct error *err)
+/* The corners beside pytorch-opt, which is float16 and compiled: each costs one of the two. */
+static enum status append_chosen(struct plan *plan, const struct plan_request *request,
+                                 const struct engine *engine, const struct engine_variant *variant,
+                                 struct error *err)
+{
+    const char *instead = request->pytorch_no_compile && request->pytorch_no_half ? "pytorch-base"
+                          : request->pytorch_no_compile ? "pytorch-opt-no-compile"
+                          : request->pytorch_no_half    ? "pytorch-opt-no-half"
+                                                        : NULL;
+    if (!instead || strcmp(variant->own_name, "pytorch-opt") != 0)
+        return append(plan, engine, variant, err);
+    for (size_t i = 0; i < engine->variant_count; i++)
+        if (strcmp(engine->variants[i].own_name, instead) == 0)
+            return append(plan, engine, &engine->variants[i], err);
+    error_set(err, STATUS_NOT_FOUND, "this %s has no variant '%s'", engine->name, instead);
+    return error_where(err, "%s", engine->folder);
+}
+
+static enum status append_engine(struct plan *plan, const struct plan_request *request,
+                                 const struct engine *engine, struct error *err)
 {
     enum status status = STATUS_OK;
     for (size_t i = 0; i < engine->variant_count && !status; i++)
         if (engine->variants[i].by_default)
-            status = append(plan, engine, &engine->variants[i], err);
+            status = append_chosen(plan, request, engine, &engine->variants[i], err);
     return status;
 }
 
@@ -114,13 +133,28 @@ static enum status unknown(const struct engine_catalogue *catalogue, const char 
                              "beside the prony program.");
 }
 
-static enum status append_named(struct plan *plan, const char *name, struct error *err)
+static enum status append_named(struct plan *plan, const struct plan_request *request,
+                                const char *name, struct error *err)
 {
     const struct engine *engine = engine_find(&plan->catalogue, name);
     if (engine)
-        return append_engine(plan, engine, err);
+        return append_engine(plan, request, engine, err);
     const struct engine_variant *variant = engine_variant_find(&plan->catalogue, name, &engine);
-    return variant ? append(plan, engine, variant, err) : unknown(&plan->catalogue, name, err);
+    return variant ? append_chosen(plan, request, engine, variant, err)
+                   : unknown(&plan->catalogue, name, err);
+}
+
+/* An option that changes nothing would be a wrong measurement. */
+static enum status pytorch_is_chosen(const struct plan *plan, struct error *err)
+{
+    for (size_t i = 0; i < plan->variant_count; i++)
+        if (strcmp(plan->variants[i].engine->base, "pytorch") == 0)
+            return STATUS_OK;
+    error_set(err, STATUS_USAGE,
+              "--pytorch-no-compile and --pytorch-no-half change pytorch-opt, "
+              "which is not compared");
+    return error_remedy(err, "Add --framework pytorch; if it is not there: prony engines install "
+                             "pytorch.");
 }
 
 static enum status none_can_run(const struct plan *plan, struct error *err)
@@ -143,12 +177,14 @@ enum status variants_choose(struct plan *plan, const struct plan_request *reques
 {
     enum status status = STATUS_OK;
     for (size_t i = 0; i < request->framework_count && !status; i++)
-        status = append_named(plan, request->frameworks[i], err);
+        status = append_named(plan, request, request->frameworks[i], err);
     for (size_t i = 0; !request->framework_count && i < plan->catalogue.count && !status; i++) {
         const struct engine *engine = &plan->catalogue.engines[i];
         if (!engine->hidden && engine_is_installed(engine))
-            status = append_engine(plan, engine, err);
+            status = append_engine(plan, request, engine, err);
     }
+    if (!status && (request->pytorch_no_compile || request->pytorch_no_half))
+        status = pytorch_is_chosen(plan, err);
     if (!status)
         status = none_can_run(plan, err);
     return status || !request->control ? status : append_control(plan, err);

@@ -58,6 +58,19 @@ static const struct option options[] = {
      .high = 1024,
      .help = "Threads for all engines; by default the cores that may be used.",
      .offset = FIELD(threads)},
+    {.name = "fair-comparison",
+     .kind = OPTION_FLAG,
+     .negatable = true,
+     .help = "The same threads and context for all; without it, what each engine has by itself.",
+     .offset = FIELD(fair_comparison)},
+    {.name = "pytorch-no-compile",
+     .kind = OPTION_FLAG,
+     .help = "pytorch-opt without torch.compile: what compilation brings.",
+     .offset = FIELD(pytorch_no_compile)},
+    {.name = "pytorch-no-half",
+     .kind = OPTION_FLAG,
+     .help = "pytorch-opt in float32: what the precision brings.",
+     .offset = FIELD(pytorch_no_half)},
     {.name = "iterations",
      .kind = OPTION_INT,
      .metavar = "N",
@@ -119,17 +132,12 @@ static const struct option options[] = {
      .kind = OPTION_FLAG,
      .help = "Go on with the newest run that did not come to its end.",
      .offset = FIELD(resume)},
-    {.name = "fair-comparison",
-     .kind = OPTION_FLAG,
-     .negatable = true,
-     .help = "Same ids, context and threads for all (always on in this version).",
-     .offset = FIELD(fair_comparison),
-     .group = "Not in this version"},
     {.name = "quantize",
      .kind = OPTION_CHOICE,
      .choices = "int8 nf4 float16",
      .help = "Quantise on load.",
-     .offset = FIELD(quantize)},
+     .offset = FIELD(quantize),
+     .group = "Not in this version"},
     {.name = "shard",
      .kind = OPTION_INT,
      .metavar = "N",
@@ -137,14 +145,6 @@ static const struct option options[] = {
      .high = 1024,
      .help = "Split the model over N devices.",
      .offset = FIELD(shard)},
-    {.name = "pytorch-no-compile",
-     .kind = OPTION_FLAG,
-     .help = "PyTorch without torch.compile.",
-     .offset = FIELD(pytorch_no_compile)},
-    {.name = "pytorch-no-half",
-     .kind = OPTION_FLAG,
-     .help = "PyTorch in float32.",
-     .offset = FIELD(pytorch_no_half)},
     {0},
 };
 
@@ -153,9 +153,6 @@ static enum status options_check(const struct bench_options *o, struct error *er
 {
     const char *name = o->quantize                  ? "--quantize"
                        : o->shard > 1               ? "--shard"
-                       : o->pytorch_no_compile      ? "--pytorch-no-compile"
-                       : o->pytorch_no_half         ? "--pytorch-no-half"
-                       : !o->fair_comparison        ? "--no-fair-comparison"
                        : o->context.count > 1       ? "several values for --context"
                        : o->prompt_tokens.count > 1 ? "several values for --prompt-tokens"
                                                     : NULL;
@@ -163,6 +160,11 @@ static enum status options_check(const struct bench_options *o, struct error *er
         error_set(err, STATUS_USAGE, "--quick is one block, --blocks asks for %lld",
                   (long long)o->blocks);
         return error_remedy(err, "Leave one of them out.");
+    }
+    if (!name && !o->fair_comparison && (o->threads || o->context.count)) {
+        error_set(err, STATUS_USAGE,
+                  "--no-fair-comparison leaves threads and context to each engine");
+        return error_remedy(err, "Leave --threads and --context out, or compare fairly.");
     }
     if (!name)
         return STATUS_OK;
@@ -190,6 +192,9 @@ static void request_overlay(struct plan_request *request, const struct bench_opt
     request->blocks = o->quick ? 1 : o->blocks ? (uint32_t)o->blocks : request->blocks;
     request->control = o->control || request->control;
     request->no_redo = !o->redo || request->no_redo;
+    request->own_defaults = !o->fair_comparison || request->own_defaults;
+    request->pytorch_no_compile = o->pytorch_no_compile;
+    request->pytorch_no_half = o->pytorch_no_half;
     request->threads = o->threads ? (uint32_t)o->threads : request->threads;
     request->context = context ? context : request->context;
     request->prompt_tokens = prompt ? prompt : request->prompt_tokens;

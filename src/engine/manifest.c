@@ -53,8 +53,10 @@ static enum status options_get(const json_t *object, struct arena *arena, const 
 static enum status variant_parse(struct engine_variant *variant, const json_t *object,
                                  const char *engine, struct arena *arena, struct error *err)
 {
-    static const char *const known[] = {"name",    "title",   "precision", "about", "supports",
-                                        "options", "default", "compiled",  NULL};
+    static const char *const known[] = {
+        "name",    "title",   "precision", "about",           "supports",
+        "options", "default", "compiled",  "default_context", NULL};
+    int64_t context = 0;
     if (!json_is_object(object))
         return error_set(err, STATUS_FORMAT, "it is not an object");
     if (manifest_keys(object, known, arena, err) ||
@@ -66,8 +68,10 @@ static enum status variant_parse(struct engine_variant *variant, const json_t *o
         supports_parse(variant, object, arena, err) ||
         options_get(object, arena, &variant->options, err) ||
         json_get_bool_or(object, "default", true, &variant->by_default, err) ||
-        json_get_bool_or(object, "compiled", false, &variant->compiled, err))
+        json_get_bool_or(object, "compiled", false, &variant->compiled, err) ||
+        json_get_int_or(object, "default_context", 0, UINT32_MAX, 0, &context, err))
         return err->status;
+    variant->context = (uint32_t)context;
     variant->own_name = variant->name;
     size_t length = strlen(engine);
     if (strncmp(variant->name, engine, length) != 0 ||

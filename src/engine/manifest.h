@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -25,8 +26,9 @@ struct engine_variant {
     const char *const *quantize; /* "int8", "nf4", "float16" */
     const char *options;         /* JSON object of the engine's own, handed to load; "{}" */
     bool shard, logits, sampling, trace;
-    bool by_default; /* part of `--framework ENGINE` without a variant */
-    bool compiled;   /* it compiles the model */
+    bool by_default;  /* part of `--framework ENGINE` without a variant */
+    bool compiled;    /* it compiles the model */
+    uint32_t context; /* capacity that the engine has by itself; 0: the model's own context */
 };
 
 struct engine {

@@ -42,7 +42,8 @@ static void csv_head(FILE *stream)
     fputs("framework,model_size,iterations", stream);
     for (size_t i = 0; i < CLASSIC_FIGURES; i++)
         fprintf(stream, ",%s", classic_figures[i].key);
-    fputs(",engine,engine_version,precision,threads,blocks,processes,failed_processes,failure",
+    fputs(",engine,engine_version,precision,threads,blocks,processes,failed_processes,failure,"
+          "fair_comparison",
           stream);
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
         const char *key = metric_infos[metric].key;
@@ -52,13 +53,13 @@ static void csv_head(FILE *stream)
 }
 
 static void csv_row(FILE *stream, struct arena *arena, const struct summary *summary, size_t index,
-                    const char *model_size)
+                    const struct run_facts *facts)
 {
     const struct summary_variant *row = &summary->variants[index];
     const struct record_variant *variant = row->variant;
     csv_text(stream, arena, variant->name);
     fputc(',', stream);
-    csv_text(stream, arena, model_size);
+    csv_text(stream, arena, facts->model_size);
     fprintf(stream, ",%zu", summary->iterations);
     for (size_t i = 0; i < CLASSIC_FIGURES; i++) {
         const struct estimate *estimate = &row->metrics[classic_figures[i].metric];
@@ -72,6 +73,7 @@ static void csv_row(FILE *stream, struct arena *arena, const struct summary *sum
     fprintf(stream, ",%u,%zu,%zu,%zu,", row->threads, summary->blocks, row->processes,
             row->failures);
     csv_text(stream, arena, row->why);
+    fputs(facts->fair ? ",yes" : ",no", stream);
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
         const struct estimate *estimate = &row->metrics[metric];
         double scale = metric_infos[metric].scale;
@@ -93,7 +95,7 @@ static enum status csv_write(const struct summary *summary, const struct report_
     if (!status) {
         csv_head(stream);
         for (size_t i = 0; i < summary->variant_count; i++)
-            csv_row(stream, &arena, summary, i, facts.model_size);
+            csv_row(stream, &arena, summary, i, &facts);
         if (ferror(stream))
             status = error_errno(err, "write the CSV");
     }

@@ -21,8 +21,8 @@ static const char *size_text(int64_t parameters, struct arena *arena)
     return arena_printf(arena, "%.*f%s", decimals, value, units[i].letter);
 }
 
-static enum status gpu_read(struct run_facts *facts, const struct record_run *run,
-                            struct arena *arena, struct error *err)
+static enum status plan_read(struct run_facts *facts, const struct record_run *run,
+                             struct arena *arena, struct error *err)
 {
     if (!run->plan || !*run->plan)
         return STATUS_OK;
@@ -30,6 +30,7 @@ static enum status gpu_read(struct run_facts *facts, const struct record_run *ru
     if (!plan)
         return err->status;
     const char *gpu = json_string_value(json_object_get(plan, "gpu"));
+    facts->fair = !json_is_false(json_object_get(plan, "fair_comparison"));
     if (gpu)
         facts->gpu = text_clean(arena, gpu);
     json_decref(plan);
@@ -39,8 +40,8 @@ static enum status gpu_read(struct run_facts *facts, const struct record_run *ru
 enum status run_facts_make(struct run_facts *facts, const struct record_run *run,
                            struct arena *arena, struct error *err)
 {
-    *facts = (struct run_facts){"", "", ""};
-    if (gpu_read(facts, run, arena, err))
+    *facts = (struct run_facts){.model = "", .model_size = "", .gpu = "", .fair = true};
+    if (plan_read(facts, run, arena, err))
         return err->status;
     if (!run->manifest || !*run->manifest)
         return STATUS_OK;
@@ -77,8 +78,9 @@ const char *run_caption(const struct run_facts *facts, const struct summary *sum
                               plural(summary->iterations), summary->prompt_tokens);
     if (run->state && strcmp(run->state, "complete") != 0)
         state = arena_printf(arena, ", %s", run->state);
+    const char *fair = facts->fair ? "" : ", no fair comparison";
     return model && tokens && state
-               ? arena_printf(arena, "Run %lld: %s%zu block%s%s%s", (long long)run->id, model,
-                              summary->blocks, plural(summary->blocks), tokens, state)
+               ? arena_printf(arena, "Run %lld: %s%zu block%s%s%s%s", (long long)run->id, model,
+                              summary->blocks, plural(summary->blocks), tokens, fair, state)
                : NULL;
 }

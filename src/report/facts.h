@@ -9,6 +9,7 @@
 struct run_facts {
     const char *model;      /* the file's or folder's name; "" when the manifest has none */
     const char *model_size; /* parameters: "135M", "1.24B"; "" likewise */
+    bool fair;              /* threads and context were the same for all */
     const char *gpu;        /* "NVIDIA H200"; "" when the CPU was measured */
 };
 
@@ -17,7 +18,7 @@ enum status run_facts_make(struct run_facts *facts, const struct record_run *run
                            struct arena *arena, struct error *err);
 
 /* "Run 7: SmolLM2.gguf (135M) on NVIDIA H200, 10 blocks, 20 tokens after a prompt of 64,
- * interrupted". NULL: no memory. */
+ * no fair comparison, interrupted". NULL: no memory. */
 const char *run_caption(const struct run_facts *facts, const struct summary *summary,
                         struct arena *arena);
 

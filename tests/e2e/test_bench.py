@@ -529,17 +529,68 @@ class Bench(unittest.TestCase):
         for words in (
             ["--quantize", "int8"],
             ["--shard", "2"],
-            ["--pytorch-no-compile"],
-            ["--pytorch-no-half"],
-            ["--no-fair-comparison"],
             ["--context", "128", "256"],
             ["--prompt-tokens", "8", "16"],
         ):
             result = self.bench("--model-path", self.model, *words, status=1)
             self.assertRegex(result.stderr, r"^Error: .*this version", words)
 
+    def test_other_corners_of_pytorch(self):
+        """Each of the two options gives up one of the two things that pytorch-opt turns on."""
+        home = engine_write(self.root / "corners", "pytorch", [str(WORKER)])
+        manifest = json.loads((home / "engine.json").read_text())
+        names = ("base", "opt", "opt-no-compile", "opt-no-half")
+        manifest["variants"] = [
+            {**manifest["variants"][0], "name": f"pytorch-{name}", "default": i < 2}
+            for i, name in enumerate(names)
+        ]
+        (home / "engine.json").write_text(json.dumps(manifest))
+        self.environment["PRONY_ENGINE_PATH"] = str(home)
+        for words, expected in (
+            ([], ["base", "opt"]),
+            (["--pytorch-no-compile"], ["base", "opt-no-compile"]),
+            (["--pytorch-no-half"], ["base", "opt-no-half"]),
+            (["--pytorch-no-half", "--pytorch-no-compile"], ["base"]),
+        ):
+            result = self.bench(
+                "--dry-run", "--model-path", self.model, "--framework", "pytorch", *words
+            )
+            chosen = re.findall(r"^  pytorch-(\S+) ", result.stdout, re.M)
+            self.assertEqual(chosen, expected, words)
+        result = self.bench(
+            "--pytorch-no-half", "--model-path", self.model, "--framework", "native", status=1
+        )
+        self.assertIn("change pytorch-opt, which is not compared", result.stderr)
+
+    def test_no_fair_comparison(self):
+        """Each engine has its own threads and context, and every report says so."""
+        home = engine_write(self.root / "unfair", "roomy", ["./worker"])
+        manifest = json.loads((home / "engine.json").read_text())
+        manifest["variants"][0]["default_context"] = 200
+        (home / "engine.json").write_text(json.dumps(manifest))
+        (home / "worker").write_text(f"#!/bin/sh\nexec tee requests <&3 | {WORKER} 3<&0\n")
+        (home / "worker").chmod(0o755)
+        self.environment["PRONY_ENGINE_PATH"] = str(home)
+        outputs = [self.root / f"unfair.{kind}" for kind in ("json", "csv", "md")]
+        table = self.bench(
+            *("--model-path", self.model, "--framework", "roomy", "native-f32", "--quick"),
+            *("--no-fair-comparison", "--output", *outputs),
+        ).stdout
+        requests = [json.loads(line) for line in (home / "requests").read_text().splitlines()]
+        load = next(request for request in requests if request["op"] == "load")
+        self.assertEqual((load["threads"], load["context"]), (0, 200))
+        self.assertIn("no fair comparison", table)
+        self.assertIn("This is no fair comparison, as was asked for", " ".join(table.split()))
+        document = json.loads(outputs[0].read_text())
+        self.assertIs(document["plan"]["fair_comparison"], False)
+        self.assertIn("This is no fair comparison", document["notes"][0])
+        head, *rows = (line.split(",") for line in outputs[1].read_text().splitlines())
+        self.assertEqual([row[head.index("fair_comparison")] for row in rows], ["no", "no"])
+        self.assertIn("no fair comparison", outputs[2].read_text())
+
     def test_usage(self):
         for words, part in (
+            (["--model-path", self.model, "--no-fair-comparison", "--threads", "1"], "--threads"),
             (["--model-path", self.model, "--framework", "quik"], "'quick'"),
             ([], "--model-path"),
             (["--model-path", self.model, "--context", "10"], "--context 93"),

@@ -25,7 +25,8 @@ static void reads_everything(void **state)
 {
     (void)state;
     static const char text[] = HEAD ", \"variants\": [" VARIANT("demo", "") "," VARIANT(
-        "demo-fast", ", \"options\": {\"a\": [1]}, \"default\": false, \"compiled\": true") "]}";
+        "demo-fast", ", \"options\": {\"a\": [1]}, \"default\": false, \"compiled\": true, "
+                     "\"default_context\": 4096") "]}";
     struct arena arena = {0};
     struct engine engine;
     struct error err;
@@ -46,6 +47,8 @@ static void reads_everything(void **state)
     assert_false(engine.variants[1].by_default);
     assert_false(engine.variants[0].compiled);
     assert_true(engine.variants[1].compiled);
+    assert_int_equal(engine.variants[0].context, 0);
+    assert_int_equal(engine.variants[1].context, 4096);
     arena_free(&arena);
 }
 
