@@ -60,12 +60,17 @@ const struct cell *cells_at(const struct cells *cells, size_t variant, size_t bl
     return &cells->cell[variant * cells->blocks + block];
 }
 
+double cells_log_value(const struct cells *cells, size_t variant, enum metric metric, size_t block)
+{
+    enum metric by = metric == METRIC_TPOT ? METRIC_TPOT_MEDIAN : metric;
+    double value = log(cells_at(cells, variant, block)->values[by]);
+    return metric_infos[by].better > 0 ? value : -value;
+}
+
 double cells_log_ratio(const struct cells *cells, size_t a, size_t b, enum metric metric,
                        size_t block)
 {
-    enum metric by = metric == METRIC_TPOT ? METRIC_TPOT_MEDIAN : metric;
-    double x = cells_at(cells, a, block)->values[by], y = cells_at(cells, b, block)->values[by];
-    return metric_infos[by].better > 0 ? log(x / y) : log(y / x);
+    return cells_log_value(cells, a, metric, block) - cells_log_value(cells, b, metric, block);
 }
 
 struct estimate estimate_make(double *values, size_t count, bool ratio_scale)

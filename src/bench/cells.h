@@ -29,8 +29,11 @@ const struct cell *cells_at(const struct cells *cells, size_t variant, size_t bl
 /* The mean of count values, NaN ones left out, with its 95 % interval: of logarithms where
  * ratio_scale. Overwrites values; not known when none is there. */
 struct estimate estimate_make(double *values, size_t count, bool ratio_scale);
+/* Logarithm of a metric in one block, larger when it is better; NaN when it was not measured. TPOT
+ * is compared by each process's median step. */
+double cells_log_value(const struct cells *cells, size_t variant, enum metric metric, size_t block);
 /* Log ratio of a metric in one block; above 0 means variant a is better. NaN unless both were
- * measured. TPOT is compared by each process's median step. */
+ * measured. */
 double cells_log_ratio(const struct cells *cells, size_t a, size_t b, enum metric metric,
                        size_t block);
 

@@ -1,14 +1,12 @@
-/* prony gate: may one variant of a stored run take the place of another? */
+/* prony gate: may a candidate take the place of a baseline? */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/file.h"
-#include "bench/gate.h"
 #include "cli/command.h"
+#include "cli/sides.h"
+#include "report/judgement.h"
 #include "report/phrase.h"
-#include "report/text.h"
-#include "store/store.h"
 
 struct gate_options {
     const char *metric, *worse_than, *junit, *markdown, *store;
@@ -22,7 +20,7 @@ static const struct gate_options defaults = {.metric = "tpot"};
 static const struct option options[] = {
     {.name = "metric",
      .kind = OPTION_CHOICE,
-     .choices = "tpot ttft model-load cold-start whole-start peak-memory",
+     .choices = SIDES_METRICS,
      .help = "What is compared (tpot: the time of a token).",
      .offset = FIELD(metric)},
     {.name = "worse-than",
@@ -36,7 +34,7 @@ static const struct option options[] = {
      .metavar = "N",
      .low = 1,
      .high = 1e15,
-     .help = "The run's number; by default the newest.",
+     .help = "The run of words that name none; by default the newest.",
      .offset = FIELD(run)},
     {.name = "junit",
      .kind = OPTION_STRING,
@@ -56,30 +54,6 @@ static const struct option options[] = {
     {.name = NULL},
 };
 
-static const struct {
-    const char *name;
-    enum metric metric;
-} metrics[] = {{"tpot", METRIC_TPOT},
-               {"ttft", METRIC_TTFT},
-               {"model-load", METRIC_MODEL_LOAD},
-               {"cold-start", METRIC_COLD_START},
-               {"whole-start", METRIC_START_TO_FIRST_TOKEN},
-               {"peak-memory", METRIC_PEAK_MEMORY}};
-
-/* What a gate says, in one title and one sentence, and the status that it ends with. */
-struct answer {
-    const char *baseline, *candidate, *title, *sentence;
-    int exit;
-};
-
-static enum metric metric_named(const char *name)
-{
-    size_t i = 0;
-    while (strcmp(metrics[i].name, name) != 0) /* one of .choices */
-        i++;
-    return metrics[i].metric;
-}
-
 /* "3%" and "3" are 0.03; nothing is 0. */
 static enum status limit_parse(const char *text, double *limit, struct error *err)
 {
@@ -98,117 +72,98 @@ static enum status limit_parse(const char *text, double *limit, struct error *er
     return STATUS_OK;
 }
 
-static enum status variant_find(const struct summary *summary, const char *name, size_t *index,
-                                struct error *err)
-{
-    for (*index = 0; *index < summary->variant_count; ++*index)
-        if (strcmp(summary->variants[*index].variant->name, name) == 0)
-            return STATUS_OK;
-    error_set(err, STATUS_NOT_FOUND, "run %lld has no variant '%s'", (long long)summary->run->id,
-              name);
-    return error_remedy(err, "'prony report %lld --output run.json' names them.",
-                        (long long)summary->run->id);
-}
-
 /* What there is to say of a pair that was measured. */
-static void judged(struct answer *answer, const struct comparison *found, double limit,
-                   struct arena *arena)
+static void judged(struct judgement *judgement, enum metric metric, const struct estimate *ratio,
+                   const struct gate *gate, bool paired, struct arena *arena)
 {
-    static const char *const titles[] = {"Pass", "Regression", "Undecided"};
-    static const int exits[] = {EXIT_PASS, EXIT_REGRESSION, EXIT_UNDECIDED};
-    const struct estimate *ratio = &found->ratio;
-    struct gate gate = gate_judge(ratio, limit);
-    answer->title = titles[gate.outcome];
-    answer->exit = exits[gate.outcome];
-    answer->sentence = arena_printf(
-        arena, "%s: %s is %.3f times as good as %s (%.3f–%.3f, %zu blocks); the limit is %.3f.",
-        metric_infos[found->metric].title, answer->candidate, ratio->value, answer->baseline,
-        ratio->low, ratio->high, ratio->blocks, 1 / (1 + gate.limit));
-    if (answer->sentence && gate.outcome == GATE_UNDECIDED)
-        answer->sentence =
-            gate.more_blocks
-                ? arena_printf(arena, "%s About %zu more blocks would decide.", answer->sentence,
-                               gate.more_blocks)
+    static const enum judgement_kind kinds[] = {JUDGED_PASS, JUDGED_REGRESSION, JUDGED_UNDECIDED};
+    judgement->kind = kinds[gate->outcome];
+    judgement->sentence = arena_printf(
+        arena, "%s: %s is %.3f times as good as %s (%.3f–%.3f, %zu blocks%s); the limit is %.3f.",
+        metric_infos[metric].title, judgement->candidate, ratio->value, judgement->baseline,
+        ratio->low, ratio->high, ratio->blocks, paired ? "" : " of each run",
+        1 / (1 + gate->limit));
+    if (judgement->sentence && gate->outcome == GATE_UNDECIDED)
+        judgement->sentence =
+            gate->more_blocks
+                ? arena_printf(arena, "%s About %zu more blocks%s would decide.",
+                               judgement->sentence, gate->more_blocks, paired ? "" : " of each")
                 : arena_printf(arena, "%s It lies on the limit: more blocks will hardly decide.",
-                               answer->sentence);
+                               judgement->sentence);
 }
 
-static enum status answer_make(struct answer *answer, const struct summary *summary,
-                               const struct gate_options *o, const struct option_list *args,
-                               struct arena *arena, struct error *err)
+static void not_measured(struct judgement *judgement, enum metric metric, struct arena *arena)
 {
-    size_t baseline = 0, candidate = 0;
-    double limit;
+    judgement->kind = JUDGED_INVALID;
+    judgement->sentence =
+        arena_printf(arena, "%s: no block measured both %s and %s.", metric_infos[metric].title,
+                     judgement->candidate, judgement->baseline);
+}
+
+/* Within a run: paired by block. The first of a pair is the baseline. */
+static void judge_within(struct judgement *judgement, const struct summary *summary,
+                         const struct sides_pair *pair, enum metric metric, double limit,
+                         struct arena *arena)
+{
     struct comparison found;
-    enum metric metric = metric_named(o->metric);
-    enum status status = limit_parse(o->worse_than, &limit, err);
-    if (!status)
-        status = variant_find(summary, args->items[0], &baseline, err);
-    if (!status)
-        status = variant_find(summary, args->items[1], &candidate, err);
-    if (!status && baseline == candidate) {
-        error_set(err, STATUS_USAGE, "'%s' is both the baseline and the candidate", args->items[0]);
-        status = error_remedy(err, "Name two variants of the run.");
+    if (!comparison_find(summary, pair->b, pair->a, metric, &found)) {
+        not_measured(judgement, metric, arena);
+        return;
     }
+    struct gate gate = gate_judge(&found.ratio, fmax(limit, expm1(summary->controls[metric].zone)));
+    judged(judgement, metric, &found.ratio, &gate, true, arena);
+}
+
+static enum status judge_between(struct judgement *judgement, struct sides *sides,
+                                 const struct sides_pair *pair, enum metric metric, double limit,
+                                 struct error *err)
+{
+    struct between between;
+    struct between_side baseline = {&sides->summary[0], pair->a};
+    struct between_side candidate = {&sides->summary[1], pair->b};
+    enum status status = between_make(&between, &candidate, &baseline, metric, &sides->arena, err);
     if (status)
         return status;
-    answer->baseline = text_clean(arena, args->items[0]);
-    answer->candidate = text_clean(arena, args->items[1]);
-    if (!answer->baseline || !answer->candidate)
-        return error_no_memory(err, strlen(args->items[0]));
-    if (comparison_find(summary, candidate, baseline, metric, &found)) {
-        judged(answer, &found, fmax(limit, expm1(summary->controls[metric].zone)), arena);
-    } else {
-        answer->title = "Invalid";
-        answer->exit = EXIT_INVALID;
-        answer->sentence =
-            arena_printf(arena, "%s: no block measured both %s and %s.", metric_infos[metric].title,
-                         answer->candidate, answer->baseline);
-    }
-    return answer->sentence ? STATUS_OK : error_no_memory(err, 0);
-}
-
-/* XML and Markdown share what has to be written otherwise in text: both take entities. */
-static void entities_write(FILE *stream, const char *text)
-{
-    for (; text && *text; text++) {
-        if (strchr("&<>\"'|*_`[]\\#", *text))
-            fprintf(stream, "&#%d;", *text);
-        else
-            fputc(*text, stream);
-    }
-}
-
-static void junit_write(FILE *stream, const struct answer *answer)
-{
-    bool good = answer->exit == EXIT_PASS, regression = answer->exit == EXIT_REGRESSION;
-    const char *element = regression ? "failure" : "error";
-    fprintf(stream,
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-            "<testsuite name=\"prony gate\" tests=\"1\" failures=\"%d\" errors=\"%d\">\n"
-            "  <testcase classname=\"prony.gate\" name=\"",
-            regression, !good && !regression);
-    entities_write(stream, answer->candidate);
-    fputs(" against ", stream);
-    entities_write(stream, answer->baseline);
-    fputs("\">\n    ", stream);
-    if (!good)
-        fprintf(stream, "<%s message=\"%s\">", element, answer->title);
+    struct gate gate = between_gate(&between, fmax(limit, expm1(between.zone)));
+    if (between.ratio.known)
+        judged(judgement, metric, &between.ratio, &gate, false, &sides->arena);
     else
-        fputs("<system-out>", stream);
-    entities_write(stream, answer->sentence);
-    fprintf(stream, "</%s>\n  </testcase>\n</testsuite>\n", good ? "system-out" : element);
+        not_measured(judgement, metric, &sides->arena);
+    return STATUS_OK;
 }
 
-static void markdown_write(FILE *stream, const struct answer *answer)
+static enum status pair_judge(struct judgement *judgement, struct sides *sides,
+                              const struct sides_pair *pair, enum metric metric, double limit,
+                              struct error *err)
 {
-    fprintf(stream, "**%s.** ", answer->title);
-    entities_write(stream, answer->sentence);
-    fputc('\n', stream);
+    enum status status = STATUS_OK;
+    *judgement = (struct judgement){.baseline = pair->title[0], .candidate = pair->title[1]};
+    if (sides->one_run)
+        judge_within(judgement, &sides->summary[0], pair, metric, limit, &sides->arena);
+    else
+        status = judge_between(judgement, sides, pair, metric, limit, err);
+    return status || judgement->sentence ? status : error_no_memory(err, 0);
 }
 
-static enum status file_make(const char *path, const struct answer *answer,
-                             void (*write)(FILE *, const struct answer *), struct error *err)
+/* An engine cannot be judged by two machines; that another Prony measured is only said. */
+static enum status machines_check(struct sides *sides, struct error *err)
+{
+    const char *differs, *aside;
+    enum status status = between_machines(&sides->record[0], &sides->record[1], &differs, &aside,
+                                          &sides->arena, err);
+    if (!status && differs) {
+        error_set(err, STATUS_USAGE, "runs %lld and %lld were made on two machines: %s",
+                  (long long)sides->record[0].id, (long long)sides->record[1].id, differs);
+        status = error_remedy(err, "'prony compare' shows both, without a verdict.");
+    }
+    if (!status && aside)
+        fprintf(stderr, "Note: %s.\n", aside);
+    return status;
+}
+
+static enum status file_make(const char *path, const struct judgement *list, size_t count,
+                             void (*write)(FILE *, const struct judgement *, size_t),
+                             struct error *err)
 {
     struct file_writer writer = {0};
     if (!path)
@@ -216,53 +171,61 @@ static enum status file_make(const char *path, const struct answer *answer,
     enum status status = file_writer_open(&writer, path, err);
     if (status)
         return status;
-    write(writer.stream, answer);
+    write(writer.stream, list, count);
     return file_writer_commit(&writer, err);
 }
 
-static enum status gate(const struct gate_options *o, const struct option_list *args, int *result,
+static enum status tell(const struct gate_options *o, const struct judgement *list, size_t count,
                         struct error *err)
 {
-    struct store *store = NULL;
-    struct arena arena = {0};
-    struct record_run record;
-    struct summary summary = {0};
-    struct answer answer = {0};
-    enum status status = store_open_read(&store, o->store, err);
+    enum status status = file_make(o->junit, list, count, judgement_junit, err);
     if (!status)
-        status = store_run_load(store, o->run, &record, &arena, err);
+        status = file_make(o->markdown, list, count, judgement_markdown, err);
+    if (status)
+        return status;
+    judgement_print(stdout, list, count);
+    return fflush(stdout) || ferror(stdout) ? error_errno(err, "write to standard output")
+                                            : STATUS_OK;
+}
+
+static enum status gate(const struct gate_options *o, struct sides *sides, int *result,
+                        struct error *err)
+{
+    static const int exits[] = {EXIT_PASS, EXIT_REGRESSION, EXIT_UNDECIDED, EXIT_INVALID};
+    double limit = 0;
+    struct judgement *list = arena_array(&sides->arena, sides->pair_count, sizeof *list);
+    if (!list)
+        return error_no_memory(err, sides->pair_count * sizeof *list);
+    enum status status = limit_parse(o->worse_than, &limit, err);
+    if (!status && !sides->one_run)
+        status = machines_check(sides, err);
+    for (size_t i = 0; i < sides->pair_count && !status; i++)
+        status = pair_judge(&list[i], sides, &sides->pairs[i], sides_metric(o->metric), limit, err);
     if (!status)
-        status = summary_make(&summary, &record, err);
+        status = tell(o, list, sides->pair_count, err);
     if (!status)
-        status = answer_make(&answer, &summary, o, args, &arena, err);
-    if (!status)
-        status = file_make(o->junit, &answer, junit_write, err);
-    if (!status)
-        status = file_make(o->markdown, &answer, markdown_write, err);
-    if (!status) {
-        *result = answer.exit;
-        printf("%s. %s\n", answer.title, answer.sentence);
-        if (fflush(stdout) || ferror(stdout))
-            status = error_errno(err, "write to standard output");
-    }
-    summary_free(&summary);
-    store_close(store);
-    arena_free(&arena);
+        *result = exits[judgement_all(list, sides->pair_count)];
     return status;
 }
 
 static int run(const void *given, const struct option_list *args)
 {
+    const struct gate_options *o = given;
+    const char *const words[2] = {args->items[0], args->items[1]};
+    struct sides sides;
     struct error err;
     int result = EXIT_ERROR;
-    if (gate(given, args, &result, &err) == STATUS_OK)
-        return result;
-    return command_fail(&err);
+    enum status status = sides_open(&sides, o->store, words, o->run, &err);
+    if (!status) {
+        status = gate(o, &sides, &result, &err);
+        sides_free(&sides);
+    }
+    return status ? command_fail(&err) : result;
 }
 
 const struct command command_gate = {
     .name = "gate",
-    .summary = "Says by its exit status whether one variant of a run is slower than another.",
+    .summary = "Says by its exit status whether a candidate is slower than a baseline.",
     .positional = "BASELINE CANDIDATE",
     .min_args = 2,
     .max_args = 2,
@@ -270,12 +233,14 @@ const struct command command_gate = {
     .options_bytes = sizeof(struct gate_options),
     .defaults = &defaults,
     .details =
-        "BASELINE and CANDIDATE are variants of one run, measured in the same blocks. The "
-        "status is 0 when the candidate is shown to be no worse than the limit, 3 when it is "
-        "shown to be worse, 4 when the blocks cannot tell, 5 when there is nothing to "
-        "compare.\n"
+        "BASELINE and CANDIDATE are variants of one run (native-f16), versions of an engine in it "
+        "(pytorch@2.14.0), runs (7) or variants of runs (7:native-f16). The status is 0 when every "
+        "candidate is shown to be no worse than the limit, 3 when one is shown to be worse, 5 when "
+        "one was not measured, 4 when the blocks cannot tell. Runs must have done the same work on "
+        "the same machine.\n"
         "\n"
         "  prony gate native-f32 native-f16\n"
+        "  prony gate 7 8 --worse-than 5%\n"
         "  prony gate old new --metric ttft --worse-than 3% --junit gate.xml\n",
     .exits = 1u << EXIT_REGRESSION | 1u << EXIT_UNDECIDED | 1u << EXIT_INVALID,
     .run = run,

@@ -6,6 +6,7 @@
 #include "base/suggest.h"
 
 extern const struct command command_bench;
+extern const struct command command_compare;
 extern const struct command command_documentation;
 extern const struct command command_engines;
 extern const struct command command_engines_check;
@@ -33,6 +34,7 @@ extern const struct command command_results_show;
 const struct command *const commands[] = {
     &command_bench,
     &command_report,
+    &command_compare,
     &command_gate,
     &command_results_list,
     &command_results_show,

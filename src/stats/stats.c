@@ -96,6 +96,44 @@ double stats_zone_p(const double *values, size_t count, double zone)
     return 2 * student_t_cdf(-beyond / error, (double)(count - 1));
 }
 
+struct stats_difference stats_welch(const double *a, size_t a_count, const double *b,
+                                    size_t b_count)
+{
+    struct stats_difference difference = {stats_mean(a, a_count) - stats_mean(b, b_count), NAN,
+                                          NAN};
+    if (a_count < 2 || b_count < 2)
+        return difference;
+    double u = pow(stats_deviation(a, a_count), 2) / (double)a_count;
+    double v = pow(stats_deviation(b, b_count), 2) / (double)b_count;
+    difference.error = sqrt(u + v);
+    difference.freedom =
+        u + v > 0
+            ? (u + v) * (u + v) / (u * u / (double)(a_count - 1) + v * v / (double)(b_count - 1))
+            : INFINITY;
+    return difference;
+}
+
+struct stats_interval stats_difference_interval(const struct stats_difference *difference,
+                                                double confidence)
+{
+    double half =
+        difference->error > 0
+            ? student_t_quantile(0.5 + confidence / 2, difference->freedom) * difference->error
+            : 0;
+    return (struct stats_interval){difference->value, difference->value - half,
+                                   difference->value + half};
+}
+
+double stats_difference_zone_p(const struct stats_difference *difference, double zone)
+{
+    double beyond = fabs(difference->value) - zone;
+    if (!isfinite(difference->error) || !(beyond > 0))
+        return 1;
+    if (!(difference->error > 0))
+        return 0;
+    return 2 * student_t_cdf(-beyond / difference->error, difference->freedom);
+}
+
 void stats_holm(const double *p, size_t count, double *adjusted)
 {
     for (size_t i = 0; i < count; i++)

@@ -34,6 +34,19 @@ struct stats_interval stats_mean_interval(const double *values, size_t count, do
 /* Two-sided p value of the hypothesis that the mean lies within [-zone, zone]: the t test shifted
  * to the zone's near edge. 1 of fewer than two values. */
 double stats_zone_p(const double *values, size_t count, double zone);
+/* The difference of two independent means, a's less b's, by Welch's t test: spreads may differ, and
+ * so may counts (Welch, Biometrika 34, 1947). error and freedom are NaN when a side has fewer than
+ * two values; freedom is infinite when neither has any spread. */
+struct stats_difference {
+    double value, error, freedom;
+};
+struct stats_difference stats_welch(const double *a, size_t a_count, const double *b,
+                                    size_t b_count);
+/* Its two-sided interval; low = high = value where there is none. */
+struct stats_interval stats_difference_interval(const struct stats_difference *difference,
+                                                double confidence);
+/* stats_zone_p of a difference. */
+double stats_difference_zone_p(const struct stats_difference *difference, double zone);
 /* Holm's step-down: p values adjusted for being a family. adjusted may not alias p. */
 void stats_holm(const double *p, size_t count, double *adjusted);
 

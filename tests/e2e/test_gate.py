@@ -35,9 +35,9 @@ class Gate(unittest.TestCase):
             "variants": [variant],
         }
         (home / "engine.json").write_text(json.dumps(manifest))
-        for blocks in (6, 1):
+        for blocks, iterations in ((6, 8), (1, 8), (1, 9), (6, 8)):
             cls.prony(
-                *("bench", "--model-path", cls.model, "--iterations", "8"),
+                *("bench", "--model-path", cls.model, "--iterations", iterations),
                 *("--framework", "null", "null-instant", "gone", "--blocks", blocks),
             )
 
@@ -76,7 +76,7 @@ class Gate(unittest.TestCase):
         self.assertTrue(markdown.read_text().startswith("**Regression.** "))
 
     def test_too_few_blocks_are_undecided(self):
-        result = self.prony("gate", "null", "null-instant", status=4)
+        result = self.prony("gate", "null", "null-instant", "--run", "2", status=4)
         self.assertIn("About 5 more blocks would decide.", result.stdout)
 
     def test_a_candidate_that_never_ran_is_invalid(self):
@@ -93,8 +93,67 @@ class Gate(unittest.TestCase):
             (["null", "null-instant", "--worse-than", "-1"], "--worse-than"),
             (["null", "null-instant", "--run", "9"], "9"),
             (["null", "null-instant", "--junit", "/nowhere/gate.xml"], "/nowhere"),
+            (["1:null", "9:null"], "9"),
+            (["1", "1"], "both the baseline and the candidate"),
+            (["1", "3"], "different work: the tokens counted: 8 in one run, 9 in the other"),
         ):
             self.assertIn(part, self.prony("gate", *words, status=1).stderr)
+
+    def test_runs_are_gated_variant_by_variant(self):
+        xml, markdown = self.folder / "runs.xml", self.folder / "runs.md"
+        result = self.prony(
+            *("gate", "1", "4", "--metric", "peak-memory", "--worse-than", "50%"),
+            *("--junit", xml, "--markdown", markdown),
+            status=5,
+        )
+        lines = result.stdout.splitlines()
+        self.assertEqual(
+            [line.split(".")[0] for line in lines], ["Pass", "Pass", "Pass", "Invalid"]
+        )
+        self.assertIn("6 blocks of each run", lines[0])
+        suite = ElementTree.parse(xml).getroot()
+        counts = [suite.get(name) for name in ("tests", "failures", "errors")]
+        self.assertEqual(counts, ["4", "0", "1"])
+        names = [case.get("name") for case in suite.iter("testcase")]
+        self.assertEqual(names[0], "4:null against 1:null")
+        self.assertEqual(len(markdown.read_text().splitlines()), 4)
+
+    def test_a_variant_of_another_run_can_be_the_baseline(self):
+        self.prony("gate", "1:null", "4:null-instant")
+        result = self.prony("gate", "1:null-instant", "4:null", status=3)
+        self.assertIn("Regression. ", result.stdout)
+        result = self.prony("gate", "1:null", "2:null", status=4)
+        self.assertIn("About 5 more blocks of each would decide.", result.stdout)
+
+    def test_compare_shows_figures_and_verdicts(self):
+        within = self.prony("compare", "null", "null-instant", "--run", "1").stdout
+        self.assertIn("Measured in the same blocks", within)
+        self.assertRegex(within, r"Running +null: [0-9]+x slower than\s+null-instant")
+        between = self.prony("compare", "1", "4").stdout
+        self.assertIn("nothing cancels out that changed between them", between)
+        self.assertEqual(between.count("Metric "), 4)
+        self.assertNotIn("No verdict", between)
+        self.assertIn("that takes 6 blocks of each run", self.prony("compare", "1", "2").stdout)
+        self.prony("compare", "1:gone", "4:gone", status=5)
+        for words in (["1", "3"], ["1", "1"], ["7", "1"], ["null@1", "null@2"]):
+            self.prony("compare", *words, status=1)
+        for line in (within + between).splitlines():
+            self.assertLessEqual(len(line), 80)
+
+    def test_two_machines_give_no_verdict(self):
+        exported = self.folder / "run.json"
+        self.prony("results", "export", "4", "--output", exported)
+        document = json.loads(exported.read_text())
+        document["runs"][0]["manifest"]["machine"]["cpu"]["model"] = "Another"
+        document["runs"][0]["uid"] = "0" * 32
+        exported.write_text(json.dumps(document))
+        self.prony("results", "import", exported)
+        number = 5
+        result = self.prony("compare", "1:null", f"{number}:null-instant").stdout
+        self.assertIn("Two machines, and so no verdict on engines: the processor", result)
+        self.assertNotIn("slower", result)
+        error = self.prony("gate", "1:null", f"{number}:null", status=1).stderr
+        self.assertIn("made on two machines: the processor", error)
 
 
 if __name__ == "__main__":

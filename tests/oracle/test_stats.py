@@ -43,6 +43,10 @@ def doubles(values):
     return (ctypes.c_double * max(len(values), 1))(*values)
 
 
+class Difference(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_double) for name in ("value", "error", "freedom")]
+
+
 class Stats(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -63,6 +67,12 @@ class Stats(unittest.TestCase):
             function.argtypes, function.restype = arguments, real
         cls.c.stats_mean_interval.argtypes = [pointer, count, real]
         cls.c.stats_mean_interval.restype = Interval
+        cls.c.stats_welch.argtypes = [pointer, count, pointer, count]
+        cls.c.stats_welch.restype = Difference
+        cls.c.stats_difference_interval.argtypes = [ctypes.POINTER(Difference), real]
+        cls.c.stats_difference_interval.restype = Interval
+        cls.c.stats_difference_zone_p.argtypes = [ctypes.POINTER(Difference), real]
+        cls.c.stats_difference_zone_p.restype = real
         cls.c.stats_holm.argtypes = [pointer, count, pointer]
         cls.random = np.random.default_rng(20260131)
 
@@ -114,6 +124,33 @@ class Stats(unittest.TestCase):
                 edge = 0.02 if center > 0 else -0.02
                 expected = oracle.ttest_1samp(values, edge).pvalue if abs(center) > 0.02 else 1
                 self.close(self.c.stats_zone_p(doubles(values), size, 0.02), expected, 1e-8)
+
+    def test_welch(self):
+        for sizes in ((2, 2), (6, 6), (10, 3), (2, 40)):
+            for shift in (-0.3, 0.0, 0.05):
+                a = self.random.normal(shift, 0.02, sizes[0])
+                b = self.random.normal(0, 0.07, sizes[1])
+                ours = self.c.stats_welch(doubles(a), sizes[0], doubles(b), sizes[1])
+                theirs = oracle.ttest_ind(a, b, equal_var=False)
+                self.close(ours.value, a.mean() - b.mean())
+                self.close(ours.freedom, theirs.df)
+                interval = self.c.stats_difference_interval(ours, 0.95)
+                low, high = theirs.confidence_interval(0.95)
+                self.close(interval.low, low, 1e-8)
+                self.close(interval.high, high, 1e-8)
+                edge = 0.02 if ours.value > 0 else -0.02
+                expected = oracle.ttest_ind(a - edge, b, equal_var=False).pvalue
+                if abs(ours.value) <= 0.02:
+                    expected = 1
+                self.close(self.c.stats_difference_zone_p(ours, 0.02), expected, 1e-8)
+
+    def test_welch_without_spread(self):
+        same = self.c.stats_welch(doubles([1, 1]), 2, doubles([2, 2]), 2)
+        interval = self.c.stats_difference_interval(same, 0.95)
+        self.assertEqual((interval.low, interval.high), (-1, -1))
+        self.assertEqual(self.c.stats_difference_zone_p(same, 0.02), 0)
+        single = self.c.stats_welch(doubles([1]), 1, doubles([2, 2]), 2)
+        self.assertEqual(self.c.stats_difference_zone_p(single, 0.02), 1)
 
     def test_holm(self):
         for size in (1, 2, 3, 10, 21):
