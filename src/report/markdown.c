@@ -1,6 +1,7 @@
 /* The comparison table in GitHub-flavoured Markdown, with its notes. */
 #include <string.h>
 
+#include "report/facts.h"
 #include "report/grid.h"
 #include "report/report.h"
 
@@ -66,7 +67,13 @@ static enum status markdown_write(const struct summary *summary,
 {
     struct arena arena = {0};
     struct grid grid;
-    enum status status = grid_make(&grid, summary, options->wide, &arena, err);
+    struct run_facts facts;
+    enum status status = run_facts_make(&facts, summary->run, &arena, err);
+    if (!status)
+        status = grid_make(&grid, summary, options->wide, &arena, err);
+    if (!status && !facts.fair)
+        fputs("This is no fair comparison: each engine had its own threads and context.\n\n",
+              stream);
     if (!status)
         put_grid(stream, &grid);
     if (!status && ferror(stream))
