@@ -7,6 +7,7 @@
 #include "llama/cpu/kernels.h"
 #include "llama/cuda/decode.h"
 #include "llama/cuda/portable.h"
+#include "llama/cuda/prefill.h"
 #include "llama/cuda/upload.h"
 
 enum {
@@ -28,6 +29,7 @@ struct cuda_llama {
     struct device_weights weights;
     struct device_model model;
     struct portable portable;
+    struct prefill prefill;
     struct decode decode;
     struct mailbox mailbox;
     cuda_pointer cache, logits, frequency, next;
@@ -123,6 +125,8 @@ enum status cuda_llama_load(struct cuda_llama **out, const struct model *model,
     if (status == STATUS_OK)
         status = portable_open(&l->portable, &l->card, &l->model, err);
     if (status == STATUS_OK)
+        status = prefill_open(&l->prefill, &l->card, &l->model, err);
+    if (status == STATUS_OK)
         status = decode_open(&l->decode, &l->card, &l->model, err);
     if (status != STATUS_OK) {
         cuda_llama_free(l);
@@ -138,6 +142,7 @@ void cuda_llama_free(struct cuda_llama *l)
         return;
     if (l->card.in_context) {
         decode_close(&l->decode, &l->card);
+        prefill_close(&l->prefill, &l->card);
         portable_close(&l->portable, &l->card);
         weights_release(&l->weights, &l->card);
         if (l->cache)
@@ -162,13 +167,12 @@ struct cuda_llama_facts cuda_llama_facts(const struct cuda_llama *l)
     };
 }
 
-static enum status ids_send(struct cuda_llama *l, const int32_t *ids, uint32_t count,
-                            struct error *err)
+static enum status ids_send(struct cuda_llama *l, cuda_pointer to, const int32_t *ids,
+                            uint32_t count, struct error *err)
 {
-    return cuda_check(
-        &l->card.cuda,
-        l->card.cuda.MemcpyHtoDAsync(l->portable.ids, ids, count * sizeof *ids, l->card.stream),
-        err, "send ids to %s", l->card.device.name);
+    return cuda_check(&l->card.cuda,
+                      l->card.cuda.MemcpyHtoDAsync(to, ids, count * sizeof *ids, l->card.stream),
+                      err, "send ids to %s", l->card.device.name);
 }
 
 static enum status logits_fetch(struct cuda_llama *l, float *logits, uint32_t rows,
@@ -181,15 +185,26 @@ static enum status logits_fetch(struct cuda_llama *l, float *logits, uint32_t ro
     return status == STATUS_OK ? card_wait(&l->card, err) : status;
 }
 
+/* Ids that are computed together. */
+static uint32_t block_most(const struct cuda_llama *l)
+{
+    return l->prefill.large ? l->prefill.most : PORTABLE_TOKENS;
+}
+
 /* Starts the computation of a block of ids. */
 static enum status block_start(struct cuda_llama *l, const int32_t *ids, uint32_t count,
                                uint32_t position, uint32_t rows, struct error *err)
 {
-    enum status status = ids_send(l, ids, count, err);
-    if (status == STATUS_OK)
-        status = portable_forward(&l->portable, &l->card, &l->model, l->portable.ids, count,
-                                  position, rows ? l->logits : 0, rows, err);
-    return status;
+    cuda_pointer logits = rows ? l->logits : 0;
+    cuda_pointer to = l->prefill.large ? l->prefill.ids : l->portable.ids;
+    enum status status = ids_send(l, to, ids, count, err);
+    if (status != STATUS_OK)
+        return status;
+    if (l->prefill.large)
+        return prefill_forward(&l->prefill, &l->portable, &l->card, &l->model, to, count, position,
+                               logits, rows, err);
+    return portable_forward(&l->portable, &l->card, &l->model, to, count, position, logits, rows,
+                            err);
 }
 
 enum status cuda_llama_forward(struct cuda_llama *l, const int32_t *ids, uint32_t count,
@@ -197,14 +212,14 @@ enum status cuda_llama_forward(struct cuda_llama *l, const int32_t *ids, uint32_
 {
     enum status status = STATUS_OK;
     if (count == 1 && l->decode.kernel && logits) {
-        status = ids_send(l, ids, 1, err);
+        status = ids_send(l, l->portable.ids, ids, 1, err);
         *l->mailbox.stop = 0;
         if (status == STATUS_OK)
             status = decode_start(&l->decode, &l->card, position, 1, l->portable.ids,
                                   l->mailbox.ids_at, l->mailbox.stop_at, l->logits, err);
         return status == STATUS_OK ? logits_fetch(l, logits, 1, err) : status;
     }
-    uint32_t most = logits && all_logits ? LOGIT_ROWS : PORTABLE_TOKENS;
+    uint32_t most = logits && all_logits ? LOGIT_ROWS : block_most(l);
     for (uint32_t done = 0; done < count && status == STATUS_OK;) {
         uint32_t block = count - done < most ? count - done : most;
         bool last = done + block == count;
@@ -263,7 +278,7 @@ static enum status prompt_start(struct cuda_llama *l, const int32_t *ids, uint32
 {
     enum status status = STATUS_OK;
     for (uint32_t done = 0; done < count && status == STATUS_OK;) {
-        uint32_t block = count - done < PORTABLE_TOKENS ? count - done : PORTABLE_TOKENS;
+        uint32_t block = count - done < block_most(l) ? count - done : block_most(l);
         status = block_start(l, ids + done, block, position + done, done + block == count, err);
         done += block;
     }
