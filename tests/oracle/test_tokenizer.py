@@ -1,4 +1,5 @@
-"""Token ids against tiktoken (Llama 3) and Hugging Face's tokenizers (SmolLM2, GPT-2)."""
+"""Token ids against tiktoken and llama3-tokenizer-js (Llama 3), and Hugging Face's tokenizers
+(SmolLM2, GPT-2)."""
 
 import contextlib
 import json
@@ -239,6 +240,13 @@ class Llama3File(Llama3):
         names = list(self.special)
         found = tokenize(self.path, names, PARSE_SPECIAL)
         self.assertEqual(found, [[128000 + i] for i in range(256)])
+
+    def test_ids_are_those_of_llama3_tokenizer_js(self):
+        # It always takes control tokens, and cannot have what is no UTF-8.
+        texts = [text for text in corpus(characters()) if "<|" not in text]
+        given = json.dumps(texts).encode()
+        expected = json.loads(oracles.node("llama3_tokenizer.mjs", given=given))
+        self.assert_same(texts, expected, tokenize(self.path, texts))
 
     def test_a_folder_without_tokenizer_json(self):
         shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 1}
