@@ -116,13 +116,20 @@ bool command_run(struct talk *talk, const char *line)
     return help(talk, "");
 }
 
-void context_advice(const struct session_stats *stats, char *text, size_t size)
+void context_advice(const struct talk *talk, char *text, size_t size)
 {
-    if (stats->context < stats->most_context)
+    struct session_stats stats = session_stats(talk->session);
+    bool room = stats.context < stats.most_context, once = talk->request->prompt != NULL;
+    if (once && room)
+        snprintf(text, size, "--context N makes room: the model was made for up to %" PRIu32 ".",
+                 stats.most_context);
+    else if (once)
+        snprintf(text, size, "The model was made for no more.");
+    else if (room)
         snprintf(text, size,
                  "/context N makes room (the model was made for up to %" PRIu32
                  "), /save keeps what was said, /reset begins a new conversation.",
-                 stats->most_context);
+                 stats.most_context);
     else
         snprintf(text, size,
                  "The model was made for no more. /save keeps what was said, /reset begins a new "

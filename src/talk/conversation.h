@@ -23,6 +23,6 @@ bool command_is(const char *line);
 /* Runs it; false when it ends the program. */
 bool command_run(struct talk *talk, const char *line);
 /* What can be done about a full context, as a sentence. */
-void context_advice(const struct session_stats *stats, char *text, size_t size);
+void context_advice(const struct talk *talk, char *text, size_t size);
 
 #endif

@@ -62,7 +62,7 @@ static void answer_print(const struct talk *talk, const struct session_answer *a
         figures_answer(&stats, answer);
     if (answer->finished || answer->interrupted || stats.used < stats.context)
         return;
-    context_advice(&stats, advice, sizeof advice);
+    context_advice(talk, advice, sizeof advice);
     fprintf(stderr, "The context of %" PRIu32 " tokens is full, so the answer ends here. %s\n",
             stats.context, advice);
 }
@@ -80,7 +80,7 @@ static void context_error(const struct talk *talk, struct error *err)
     char advice[300];
     if (err->status != STATUS_UNSUPPORTED || !stats.used)
         return;
-    context_advice(&stats, advice, sizeof advice);
+    context_advice(talk, advice, sizeof advice);
     error_remedy(err, "%s", advice);
 }
 

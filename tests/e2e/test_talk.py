@@ -232,6 +232,8 @@ class Pipes(Talk):
         self.assertIn("context", err)
         self.assertIn("/reset", err)
         self.assertIn("--context", self.refused("--context", 4, "--prompt", "hello"))
+        full = ("--max-tokens", 200, "--temperature", 0, "--prompt", "hi", "--context", 40)
+        self.assertIn("--context N makes room", self.run_talk(*full)[1])
 
     def test_a_full_disk(self):
         with open("/dev/full", "w") as full:
