@@ -89,7 +89,7 @@ struct check_options {
     double timeout;
 };
 
-static const struct check_options check_defaults = {.device = "cpu", .timeout = 60};
+static const struct check_options check_defaults = {.device = "cpu", .timeout = 300};
 
 #define FIELD(name) offsetof(struct check_options, name)
 

@@ -1,0 +1,211 @@
+"""PyTorch's worker: model.py behind the protocol, eager or compiled."""
+
+import os
+import platform
+import re
+
+CACHE = os.environ.get("PRONY_ENGINE_CACHE")
+if CACHE:  # before torch is imported: what its compilers keep between processes
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = os.path.join(CACHE, "inductor")
+    os.environ["TRITON_CACHE_DIR"] = os.path.join(CACHE, "triton")
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from prony_model import LlamaFile  # noqa: E402
+from prony_nvml import device_memory  # noqa: E402
+from prony_sampling import Sampler  # noqa: E402
+from prony_worker import Engine, Failure, process_memory, serve  # noqa: E402
+
+from model import Llama  # noqa: E402
+
+# torch.compile's mode for the step of one token, and for a prompt, whose length changes: a graph
+# recorded by CUDA has fixed shapes, so prompts have none.
+MODES = {
+    ("reduce-overhead", "cuda"): ("reduce-overhead", "default"),
+    ("reduce-overhead", "cpu"): ("default", "default"),
+    ("max-autotune", "cuda"): ("max-autotune", "max-autotune-no-cudagraphs"),
+    ("max-autotune", "cpu"): ("max-autotune-no-cudagraphs", "max-autotune-no-cudagraphs"),
+}
+WARM_UP_STEPS = 3  # compiles, records, replays
+
+
+def cpu_has_float16():
+    """Whether the processor multiplies float16 itself, instead of converting each number."""
+    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+        return re.search(r"\b(avx512_fp16|amx_fp16|asimdhp)\b", lines.read()) is not None
+
+
+def as_torch(tensor):
+    array = np.ascontiguousarray(tensor.array)
+    if tensor.dtype == "bfloat16":
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+class PyTorch(Engine):
+    name = "pytorch"
+    version = torch.__version__
+
+    def __init__(self):
+        torch.set_grad_enabled(False)
+        self.stands_on = f"Python {platform.python_version()}, CUDA {torch.version.cuda}"
+        self.profile = None
+
+    def devices(self):
+        return ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+
+    def _device(self, request):
+        if request.quantize or request.shard > 1:
+            raise Failure("unsupported", "PyTorch's worker can neither quantise nor shard")
+        if request.device.startswith("cuda") and not torch.cuda.is_available():
+            raise Failure(
+                "unsupported",
+                f"PyTorch {self.version} finds no GPU for {request.device}",
+                "Is a driver there that is new enough? Try: nvidia-smi",
+            )
+        try:
+            return torch.device(request.device)
+        except RuntimeError as problem:
+            raise Failure("unsupported", str(problem)) from None
+
+    def _dtype(self, request, device):
+        name = request.precision or request.options["precision"]
+        if not request.precision and name == "float16" and device.type == "cpu":
+            name = "float16" if cpu_has_float16() else "bfloat16"
+        if name not in ("float32", "float16", "bfloat16"):
+            raise Failure("unsupported", f'there is no precision "{name}" in PyTorch\'s worker')
+        return name
+
+    def load(self, request):
+        self.device = self._device(request)
+        precision = self._dtype(request, self.device)
+        mode = request.options["compile"]
+        if request.threads:
+            torch.set_num_threads(request.threads)
+        try:
+            self._read(request, getattr(torch, precision))
+        except torch.OutOfMemoryError as problem:
+            raise Failure("no_memory", str(problem)) from None
+        self.prompt, self.step, self.warm = self.model.prompt, self.model.step, True
+        if mode:
+            self._compile(mode)
+        weights = {p.data_ptr(): p.nbytes for p in self.model.parameters()}
+        cache = self.model.layers[0].attention.keys
+        return {
+            "vocabulary": self.model.embedding.num_embeddings,
+            "weight_bytes": sum(weights.values()),
+            "kv_token_bytes": 2 * len(self.model.layers) * cache[:, 0].numel() * cache.itemsize,
+            "threads": torch.get_num_threads(),
+            "precision": precision,
+            "detail": f"torch.compile {mode}" if mode else "eager",
+        }
+
+    def _read(self, request, dtype):
+        with LlamaFile(request.model) as file:
+            with request.phase("make"):
+                self.model = Llama.empty(file.config, request.context, dtype, self.device)
+            with request.phase("read"):
+                weights = self.model.weights()
+                for name, tensor in file.tensors():
+                    weights[name].copy_(as_torch(tensor))
+                self._synchronise()
+
+    def _compile(self, mode):
+        """Only says what is to be compiled: the first generate does it."""
+        torch._inductor.config.coordinate_descent_tuning = mode == "max-autotune"
+        step, prompt = MODES[mode, self.device.type]
+        self.step = torch.compile(self.model.step, fullgraph=True, mode=step)
+        self.prompt = torch.compile(self.model.prompt, fullgraph=True, dynamic=True, mode=prompt)
+        self.warm = False
+
+    def _synchronise(self):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _begin(self, ids):
+        """Logits after a prompt, which are valid until the next step; the id is in the model."""
+        if len(ids) == 1:  # a prompt of one is a step: dynamic shapes begin at 2
+            self.model.id.fill_(ids[0])
+            self.model.position.zero_()
+            return self._next()
+        return self.prompt(torch.tensor(ids, device=self.device))
+
+    def _next(self):
+        torch.compiler.cudagraph_mark_step_begin()
+        return self.step()
+
+    def _warm_up(self, prompt):
+        """Everything is compiled within the first generate and before its first token, so that the
+        cold start has all of it and no later token any."""
+        self._begin(prompt)
+        context = len(self.model.places)
+        for position in range(WARM_UP_STEPS):
+            self.model.position.fill_(position % context)
+            self._next()
+        self._synchronise()
+        self.warm = True
+
+    def generate(self, prompt, sampling):
+        if not self.warm:
+            self._warm_up(prompt)
+        logits = self._begin(prompt)
+        sampler = Sampler(sampling) if sampling.temperature > 0 else None
+        while True:
+            if sampler:
+                self.model.id.fill_(sampler.choose(logits[0].cpu().numpy()))
+            yield self.model.id.item()  # waits for the device
+            logits = self._next()
+
+    def logits(self, ids):
+        """The first half token by token, then again as one prompt, then on from there: each kernel
+        that generate uses has its rows, and those behind the prompt read its keys and values."""
+        rows = torch.empty(len(ids), self.model.embedding.num_embeddings)
+        half = (len(ids) + 1) // 2
+        for i, token in enumerate(ids[:half]):
+            rows[i] = self._begin([token])[0] if i == 0 else self._forced(token)
+        rows[half - 1] = self._begin(ids[:half])[0]
+        for i in range(half, len(ids)):
+            rows[i] = self._forced(ids[i])
+        return rows.numpy()
+
+    def _forced(self, token):
+        self.model.id.fill_(token)
+        return self._next()[0]
+
+    def memory(self):
+        memory = process_memory()
+        device = getattr(self, "device", None)
+        if device is None or device.type != "cuda":
+            return memory
+        held, method = device_memory(device.index or 0)
+        if not method:
+            return memory
+        # What the context and the libraries hold does not shrink; torch knows its own peak.
+        rest = held - torch.cuda.memory_reserved(device)
+        peak = max(held, rest + torch.cuda.max_memory_reserved(device))
+        memory["method"] += f"; device: {method}, peak with torch's own counters"
+        return {**memory, "device_bytes": held, "device_peak_bytes": peak}
+
+    def trace(self, path):
+        self._end_trace()
+        if path:
+            self.trace_path = path
+            self.profile = torch.profiler.profile()
+            self.profile.start()
+
+    def _end_trace(self):
+        if self.profile:
+            self.profile.stop()
+            self.profile.export_chrome_trace(self.trace_path)
+            self.profile = None
+
+    def unload(self):
+        self._end_trace()
+        self.model = self.prompt = self.step = None
+        torch._dynamo.reset()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+if __name__ == "__main__":
+    serve(PyTorch())

@@ -1,0 +1,165 @@
+"""A Llama model in tinygrad, for one sequence, in the form of tinygrad's own llm app.
+
+Prompts go through in chunks and decoding token by token, each with its own TinyJit, whose start position
+is a symbolic variable: captured once, they serve every position. Weights are float16, what is computed
+with them float32, keys and values float16.
+
+tinygrad reads its settings from the environment when it is imported: set them before this module is.
+"""
+
+import numpy as np
+from tinygrad import Context, Device, Tensor, TinyJit, UOp, dtypes, function, nn
+from tinygrad.uop.ops import resolve
+
+CHUNK = 32  # tokens of a prompt at once, as in the app
+
+
+def device_open(name):
+    """tinygrad's own name for "CPU" or "CUDA:1", if it can be used; whatever its drivers say if not."""
+    device = Device.canonicalize(name)
+    Device[device].synchronize()
+    return device
+
+
+def as_numpy(tensor, dtype):
+    array = tensor.array
+    if tensor.dtype == "bfloat16":  # uint16: the upper half of a float32
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    return np.ascontiguousarray(array, dtype)
+
+
+def rotate(x, rope):
+    """Rope by halves. x: [1, heads, tokens, head_size]; rope: [tokens, head_size], cos then sin."""
+    cos, sin = rope.reshape(1, 1, *rope.shape).chunk(2, dim=-1)
+    first, second = x.chunk(2, dim=-1)
+    return (first * cos - second * sin).cat(second * cos + first * sin, dim=-1)
+
+
+class Attention:
+    def __init__(self, config):
+        q, kv = config.heads * config.head_size, config.kv_heads * config.head_size
+        self.heads, self.kv_heads, self.head_size = config.heads, config.kv_heads, config.head_size
+        self.q_proj = nn.Linear(config.hidden_size, q, bias=False)
+        self.k_proj = nn.Linear(config.hidden_size, kv, bias=False)
+        self.v_proj = nn.Linear(config.hidden_size, kv, bias=False)
+        self.o_proj = nn.Linear(q, config.hidden_size, bias=False)
+
+    def __call__(self, x, start):
+        tokens = x.shape[1]
+        q, k, v = (
+            proj(x).reshape(1, tokens, heads, self.head_size).transpose(1, 2)
+            for proj, heads in (
+                (self.q_proj, self.heads),
+                (self.k_proj, self.kv_heads),
+                (self.v_proj, self.kv_heads),
+            )
+        )
+        rope = self.rope[start : start + tokens]
+        new = Tensor.stack(rotate(k, rope), v).cast(self.cache.dtype)
+        # A store into the cache, and the cache after it: `assign` within a function is not supported.
+        store = self.cache[:, :, :, start : start + tokens, :].uop.store(new.uop)
+        cache = Tensor(self.cache.uop.after(store))[:, :, :, 0 : start + tokens, :]
+        mask = None
+        if resolve(tokens != 1):
+            mask = Tensor.full((1, 1, tokens, start + tokens), float("-inf"), buffer=False)
+            mask = mask.cast(x.dtype).triu(start + 1)
+        y = rotate(q, rope).scaled_dot_product_attention(
+            cache[0], cache[1], attn_mask=mask, enable_gqa=True
+        )
+        return self.o_proj(y.transpose(1, 2).reshape(1, tokens, self.heads * self.head_size))
+
+
+class FeedForward:
+    def __init__(self, config):
+        self.gate_proj = nn.Linear(config.hidden_size, config.ffn_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.ffn_size, bias=False)
+        self.down_proj = nn.Linear(config.ffn_size, config.hidden_size, bias=False)
+
+    def __call__(self, x):
+        # As a kernel of its own, the product is computed once, not for every row of down_proj.
+        return self.down_proj(self.gate_proj(x).silu().contiguous() * self.up_proj(x))
+
+
+class Layer:
+    def __init__(self, config):
+        self.input_layernorm = nn.RMSNorm(config.hidden_size, config.norm_eps)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, config.norm_eps)
+        self.mlp = FeedForward(config)
+
+    def __call__(self, x, start):
+        @function(precompile=True, allow_implicit=True)  # the kernels of one layer serve all
+        def run(x, start):
+            h = x + self.self_attn(self.input_layernorm(x), start)
+            return (h + self.mlp(self.post_attention_layernorm(h))).contiguous()
+
+        return run(x, start)
+
+
+class Llama:
+    def __init__(self, config):
+        self.embed_tokens = nn.Embedding(config.vocabulary, config.hidden_size)
+        self.layers = [Layer(config) for _ in range(config.layers)]
+        self.norm = nn.RMSNorm(config.hidden_size, config.norm_eps)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocabulary, bias=False)
+        if config.tied:
+            self.lm_head.weight = self.embed_tokens.weight
+
+    @classmethod
+    def read(cls, file, context, device, dtype):
+        """The model of a LlamaFile, with weights and cache of a numpy dtype."""
+        config, model = file.config, cls(file.config)
+        model.context, model.device = context, device
+        places = nn.state.get_state_dict(model)
+        for name, tensor in file.tensors():
+            place = places[name.removeprefix("model.")]
+            place.replace(model.put(as_numpy(tensor, dtype)))
+        # Angles are float32, whatever the weights are.
+        angles = np.arange(context, dtype=np.float32)[:, None] * config.rope_frequencies
+        rope = model.put(np.concatenate([np.cos(angles), np.sin(angles)], axis=1))
+        shape = (2, 1, config.kv_heads, context, config.head_size)
+        for layer in model.layers:
+            layer.self_attn.rope = rope
+            layer.self_attn.cache = model.put(np.zeros(shape, dtype))
+        model.weight_bytes = sum({id(t): t.nbytes() for t in places.values()}.values())
+        model.start = UOp.variable("start_pos", 0, context - 1)
+        model.count = UOp.variable("toks", 1, min(CHUNK, context))
+        # tinygrad makes CUDA graphs with all variables 0, and a launch of 0 tokens is an error. So the
+        # kernels of a prompt are replayed one by one there (2), as a graph elsewhere (1).
+        model.prompt_graph = 2 if device.startswith("CUDA") else 1
+        model.forget_kernels()
+        Device[device].synchronize()
+        return model
+
+    def put(self, array):
+        return Tensor(array, device=self.device).realize()
+
+    def forget_kernels(self):
+        self.prompt_jit, self.step_jit = TinyJit(self.forward), TinyJit(self.forward)
+
+    def forward(self, tokens, start):
+        """The next id [1, 1] and the logits [1, vocabulary] after the last of tokens."""
+        x = self.embed_tokens(tokens).cast(dtypes.float32)
+        for layer in self.layers:
+            x = layer(x, start)
+        last = x.shape[1] - 1  # symbolic for a prompt; 0.13 takes no x[:, -1:] of one
+        logits = self.lm_head(self.norm(x[:, last : last + 1])).reshape(1, -1)
+        logits = logits.cast(dtypes.float32).contiguous()
+        return logits.argmax(-1, keepdim=True).cast(dtypes.int32), logits
+
+    def prompt(self, ids):
+        """Begins a sequence."""
+        row = np.zeros((1, self.context), np.int32)
+        row[0, : len(ids)] = ids
+        row = self.put(row)
+        chunk = self.count.vmax
+        for at in range(0, len(ids), chunk):
+            start = self.start.bind(at)
+            count = self.count.bind(min(chunk, len(ids) - at))
+            with Context(JIT=self.prompt_graph):
+                out = self.prompt_jit(row[:, start : start + count].contiguous(), start)
+        return out
+
+    def step(self, token, position):
+        """Goes on by one token [1, 1]."""
+        return self.step_jit(token, self.start.bind(position))

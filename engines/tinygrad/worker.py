@@ -1,0 +1,148 @@
+"""tinygrad's worker: model.py behind the protocol."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+
+import numpy as np
+from prony_model import LlamaFile
+from prony_nvml import device_memory
+from prony_sampling import Sampler
+from prony_worker import Engine, Failure, process_memory, serve
+
+WARM_UP_CALLS = 3  # a jit runs as it is, then records, then replays
+
+
+class TinyGrad(Engine):
+    name = "tinygrad"
+    version = importlib.metadata.version("tinygrad")
+    stands_on = f"Python {platform.python_version()}"
+    settings = model = None
+    trace_path = ""
+
+    def devices(self):
+        return ["cpu"] + ["cuda"] * os.path.exists("/dev/nvidiactl")
+
+    def load(self, request):
+        if request.quantize or request.shard > 1:
+            raise Failure("unsupported", "tinygrad's worker can neither quantise nor shard")
+        precision = request.precision or "float16"
+        if precision not in ("float32", "float16"):
+            raise Failure("unsupported", f"tinygrad's worker has no precision {precision}")
+        if request.device == "cpu" and not shutil.which("clang"):
+            raise Failure(
+                "unsupported",
+                "tinygrad compiles for the CPU with clang, which is not there",
+                "Run: apt-get install clang",
+            )
+        with request.phase("import"):
+            self._start(request)
+            from model import Llama, device_open
+        with request.phase("device"):
+            try:
+                device = device_open(request.device.upper())
+            except Exception as problem:  # whatever its drivers say
+                what = f"tinygrad cannot use {request.device}: {problem}"
+                raise Failure("unsupported", what, "Try --device cpu.") from None
+        with request.phase("read"), LlamaFile(request.model) as file:
+            self.model = Llama.read(file, request.context, device, getattr(np, precision))
+        self.warm, self.peak = False, 0
+        cache = self.model.layers[0].self_attn.cache
+        return {
+            "vocabulary": file.config.vocabulary,
+            "weight_bytes": self.model.weight_bytes,
+            "kv_token_bytes": cache.nbytes() // request.context * file.config.layers,
+            "threads": request.threads,
+            "precision": "float32" if precision == "float32" else "mixed",
+            "detail": f"weights and KV cache {precision}, activations float32",
+        }
+
+    def _start(self, request):
+        """tinygrad reads its settings from the environment, once."""
+        settings = {"DEV": request.device.partition(":")[0].upper(), **request.options}
+        if request.threads:
+            # Of tinygrad 0.14, and of 0.13.
+            settings["NUM_CPU_THREADS"] = settings["CPU_COUNT"] = str(request.threads)
+        if cache := os.environ.get("PRONY_ENGINE_CACHE"):
+            settings["CACHEDB"] = os.path.join(cache, "cache.db")
+        if self.settings not in (None, settings):
+            raise Failure(
+                "unsupported",
+                "tinygrad takes device, threads and options once in a process",
+                "Start another worker.",
+            )
+        self.settings = settings
+        os.environ.update(settings)
+
+    def _put(self, token):
+        """An id as a step takes it."""
+        return self.model.put(np.array([[token]], np.int32))
+
+    def _warm_up(self):
+        """Everything is compiled within the first generate and before its first token, so that the
+        cold start has all of it and no later token any."""
+        token = self._put(0)
+        for position in range(WARM_UP_CALLS):
+            self.model.prompt([0])
+            self.model.step(token, position % self.model.context)[0].item()
+        self.warm = True
+
+    def generate(self, prompt, sampling):
+        if not self.warm:
+            self._warm_up()
+        token, logits = self.model.prompt(prompt)
+        sampler = Sampler(sampling) if sampling.temperature > 0 else None
+        position = len(prompt)
+        while True:
+            if sampler:
+                token = self._put(sampler.choose(logits[0].numpy()))
+            yield int(token.item())  # waits for the device
+            token, logits = self.model.step(token, position)
+            position += 1
+
+    def logits(self, ids):
+        """The first half token by token, then again as one prompt, then on from there: each kernel
+        that generate uses has its rows, and those behind the prompt read its keys and values."""
+        if not self.warm:
+            self._warm_up()
+        half = (len(ids) + 1) // 2
+        rows = [self.model.step(self._put(t), i)[1].numpy() for i, t in enumerate(ids[:half])]
+        rows[-1] = self.model.prompt(ids[:half])[1].numpy()
+        for i in range(half, len(ids)):
+            rows.append(self.model.step(self._put(ids[i]), i)[1].numpy())
+        return np.concatenate(rows)
+
+    def memory(self):
+        memory = process_memory()
+        if not self.model or not self.model.device.startswith("CUDA"):
+            return memory
+        held, method = device_memory(int(self.model.device.partition(":")[2] or 0))
+        if not method:
+            return memory
+        self.peak = max(self.peak, held)  # tinygrad keeps what it has allocated
+        memory["method"] += f"; device: {method}"
+        return {**memory, "device_bytes": held, "device_peak_bytes": self.peak}
+
+    def trace(self, path):
+        """Kernels are recorded anew for it: those made without the profiler have no time stamps."""
+        from profile_events import clear, profile, take
+
+        if self.trace_path:
+            with open(self.trace_path, "w", encoding="utf-8") as file:
+                json.dump(take(self.model.device), file)
+        self.trace_path = path
+        self.model.forget_kernels()
+        profile(bool(path))
+        self._warm_up()
+        clear()
+
+    def unload(self):
+        if self.trace_path:
+            self.trace("")
+        self.model = None
+
+
+if __name__ == "__main__":
+    serve(TinyGrad())
