@@ -84,11 +84,14 @@ class PyTorch(Engine):
             torch.set_num_threads(request.threads)
         try:
             self._read(request, getattr(torch, precision))
-        except torch.OutOfMemoryError as problem:
-            raise Failure("no_memory", str(problem)) from None
-        self.prompt, self.step, self.warm = self.model.prompt, self.model.step, True
+        except RuntimeError as problem:
+            if "memory" in str(problem):  # a GPU's, or the machine's
+                raise Failure("no_memory", str(problem)) from None
+            raise
+        self.prompt, self.step = self.model.prompt, self.model.step
+        self.compiled, self.warm = bool(mode), not mode
         if mode:
-            self._compile(mode)
+            self._compile(request, mode)
         weights = {p.data_ptr(): p.nbytes for p in self.model.parameters()}
         cache = self.model.layers[0].attention.keys
         return {
@@ -110,13 +113,14 @@ class PyTorch(Engine):
                     weights[name].copy_(as_torch(tensor))
                 self._synchronise()
 
-    def _compile(self, mode):
+    def _compile(self, request, mode):
         """Only says what is to be compiled: the first generate does it."""
-        torch._inductor.config.coordinate_descent_tuning = mode == "max-autotune"
+        with request.phase("import"):
+            from torch._inductor import config
+        config.coordinate_descent_tuning = mode == "max-autotune"
         step, prompt = MODES[mode, self.device.type]
         self.step = torch.compile(self.model.step, fullgraph=True, mode=step)
         self.prompt = torch.compile(self.model.prompt, fullgraph=True, dynamic=True, mode=prompt)
-        self.warm = False
 
     def _synchronise(self):
         if self.device.type == "cuda":
@@ -137,8 +141,9 @@ class PyTorch(Engine):
     def _warm_up(self, prompt):
         """Everything is compiled within the first generate and before its first token, so that the
         cold start has all of it and no later token any."""
-        self._begin(prompt)
         context = len(self.model.places)
+        if context > 1:
+            self._begin((prompt * 2)[: max(2, len(prompt))])
         for position in range(WARM_UP_STEPS):
             self.model.position.fill_(position % context)
             self._next()
@@ -202,7 +207,8 @@ class PyTorch(Engine):
     def unload(self):
         self._end_trace()
         self.model = self.prompt = self.step = None
-        torch._dynamo.reset()
+        if self.compiled:
+            torch.compiler.reset()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
