@@ -2,14 +2,23 @@
 
 #include <math.h>
 
-#include "stats/stats.h"
+/* A warm-up that was too short shows in the first of the steps that count; all pairs of more would
+ * take long. */
+enum { TREND_STEPS = 512 };
 
-static double step_median(const struct record_process *process, double *scratch)
+/* What a process's own series of steps says. */
+static void cell_steps(struct cell *cell, double *scratch)
 {
-    size_t count = process_steps(process, scratch);
+    size_t count = process_steps(cell->process, scratch);
+    size_t first = count < TREND_STEPS ? count : TREND_STEPS;
+    cell->trend = stats_trend_of(scratch, first);
+    double slope = stats_slope(scratch, first);
     stats_sort(scratch, count);
     double median = stats_median(scratch, count);
-    return median > 0 ? median : NAN;
+    if (!(median > 0))
+        return;
+    cell->values[METRIC_TPOT_MEDIAN] = median;
+    cell->values[METRIC_TREND] = slope * (double)(first - 1) / median;
 }
 
 static enum status fill(struct cells *cells, const struct record_run *run, double *scratch,
@@ -28,7 +37,7 @@ static enum status fill(struct cells *cells, const struct record_run *run, doubl
         struct cell *cell = &cells->cell[process->variant * cells->blocks + process->block];
         cell->process = process;
         process_metrics(process, cell->values);
-        cell->values[METRIC_TPOT_MEDIAN] = step_median(process, scratch);
+        cell_steps(cell, scratch);
     }
     return STATUS_OK;
 }

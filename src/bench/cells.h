@@ -10,10 +10,12 @@
 #include "base/error.h"
 #include "bench/metrics.h"
 #include "bench/summary.h"
+#include "stats/stats.h"
 
 struct cell {
     const struct record_process *process; /* NULL: none that went well */
     double values[METRIC_COUNT];          /* SI units; NaN where not measured */
+    struct stats_trend trend;             /* of its counted steps */
 };
 
 struct cells {

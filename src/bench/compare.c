@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "bench/cells.h"
+#include "bench/gate.h"
 #include "stats/stats.h"
 
 static const double indifference = 0.02, significance = 0.05;
@@ -81,8 +82,13 @@ static size_t compare_metric(struct summary *summary, const struct cells *cells,
     }
     double *adjusted = p + pairs;
     stats_holm(p, pairs, adjusted);
-    for (size_t i = 0; i < pairs; i++)
-        family[i].verdict = verdict_of(&family[i].ratio, zone, adjusted[i]);
+    for (size_t i = 0; i < pairs; i++) {
+        struct estimate *ratio = &family[i].ratio;
+        family[i].verdict = verdict_of(ratio, zone, adjusted[i]);
+        /* Beyond the zone's nearer edge, or inside it: what the estimate is closer to. */
+        if (family[i].verdict == VERDICT_UNDECIDED)
+            family[i].more_blocks = gate_blocks_missing(ratio, copysign(zone, log(ratio->value)));
+    }
     return pairs;
 }
 

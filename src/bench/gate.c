@@ -11,9 +11,7 @@ static double half_width(double deviation, size_t blocks)
     return student_t_quantile(0.975, (double)(blocks - 1)) * deviation / sqrt((double)blocks);
 }
 
-/* Blocks beyond those measured whose interval would leave the limit, were the estimate and the
- * spread to stay as they are. */
-static size_t blocks_missing(const struct estimate *ratio, double edge)
+size_t gate_blocks_missing(const struct estimate *ratio, double edge)
 {
     double distance = fabs(log(ratio->value) - edge);
     double half = log(ratio->high / ratio->low) / 2;
@@ -35,6 +33,6 @@ struct gate gate_judge(const struct estimate *ratio, double limit)
     else if (ratio->blocks >= VERDICT_BLOCKS && log(ratio->high) < edge)
         gate.outcome = GATE_REGRESSION;
     else
-        gate.more_blocks = blocks_missing(ratio, edge);
+        gate.more_blocks = gate_blocks_missing(ratio, edge);
     return gate;
 }

@@ -17,5 +17,8 @@ struct gate {
  * interval lies above the limit, is a regression when it lies below, and is undecided else, or with
  * fewer than VERDICT_BLOCKS blocks. */
 struct gate gate_judge(const struct estimate *ratio, double limit);
+/* Blocks beyond those measured whose interval would leave the edge (a log ratio), were estimate and
+ * spread to stay as they are; 0: more than 1000. */
+size_t gate_blocks_missing(const struct estimate *ratio, double edge);
 
 #endif

@@ -74,4 +74,8 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
     [METRIC_LIMIT_SHARE] = {"limit_percent", "% of Limit", "%", 1e2, 0, GROUP_TRUST, 1, true, true,
                             "Bytes that a token must read, over its latency and the bandwidth "
                             "that the probe read in the same block."},
+    [METRIC_TREND] = {"trend_percent", "Trend (%)", "%", 1e2, 1, GROUP_TRUST, 0, false, false,
+                      "How much longer a token takes at the end of the counted ones than at their "
+                      "beginning, as the slope of each process's own series has it; below 0 the "
+                      "warm-up was not over."},
 };

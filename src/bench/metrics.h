@@ -33,6 +33,7 @@ enum metric {
     METRIC_PRECISION_IMPACT, /* against the engine's float32 variant */
     METRIC_BANDWIDTH,        /* what the probe read */
     METRIC_LIMIT_SHARE,      /* % of limit */
+    METRIC_TREND,            /* of the steps that count, from the first to the last */
     METRIC_COUNT
 };
 

@@ -87,6 +87,20 @@ static const char *first_disturbance(const struct summary *summary, struct arena
     return what;
 }
 
+static void note_falling(struct notes *notes, struct arena *arena)
+{
+    for (size_t i = 0; i < notes->summary->variant_count; i++) {
+        const struct summary_variant *variant = &notes->summary->variants[i];
+        if (variant->falling)
+            add(notes,
+                arena_printf(arena,
+                             "%s was not steady: its tokens still became faster while they "
+                             "counted, by %.0f %% from the first to the last. A longer --warmup "
+                             "would count faster ones only.",
+                             variant->variant->name, -variant->metrics[METRIC_TREND].value * 100));
+    }
+}
+
 static void note_redone(struct notes *notes, struct arena *arena)
 {
     const struct summary *summary = notes->summary;
@@ -188,6 +202,7 @@ enum status notes_make(struct summary *summary, const struct cells *cells, struc
     note_failures(&notes, &summary->arena);
     note_load(&notes, &summary->arena);
     note_redone(&notes, &summary->arena);
+    note_falling(&notes, &summary->arena);
     note_disturbed(&notes, &summary->arena);
     note_bandwidth(&notes, cells, &summary->arena);
     add(&notes, "The outputs were not checked: this version has no equivalence gate, so nothing "

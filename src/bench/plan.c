@@ -110,7 +110,7 @@ static enum status numbers_choose(struct plan *plan, const struct plan_request *
     plan->threads = or_default(request->threads, cores->count);
     free(cores);
     plan->iterations = or_default(request->iterations, ITERATIONS);
-    plan->warmup = WARMUP;
+    plan->warmup = or_default(request->warmup, WARMUP);
     const char *redo = getenv("PRONY_REDO");
     plan->redo = !request->no_redo && !(redo && strcmp(redo, "0") == 0);
     plan->prompt_tokens = or_default(request->prompt_tokens, PROMPT_TOKENS);

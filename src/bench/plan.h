@@ -20,7 +20,7 @@ struct plan_request {
     const char *const *frameworks; /* engines and variants by name; none: all installed */
     size_t framework_count;
     const char *model_path, *model_type, *device;
-    uint32_t iterations, blocks, prompt_tokens, context, threads;
+    uint32_t iterations, warmup, blocks, prompt_tokens, context, threads;
     bool own_defaults; /* each engine's own threads and context: no fair comparison */
     bool pytorch_no_compile, pytorch_no_half; /* another corner in place of pytorch-opt */
     bool control;                             /* run the yardstick twice, as two variants */

@@ -97,6 +97,8 @@ enum status plan_request_parse(struct plan_request *request, const json_t *store
     if (!status)
         status = number(stored, "iterations", &request->iterations, err);
     if (!status)
+        status = number(stored, "warmup", &request->warmup, err);
+    if (!status)
         status = number(stored, "prompt_tokens", &request->prompt_tokens, err);
     request->own_defaults = json_is_false(json_object_get(stored, "fair_comparison"));
     request->no_redo = json_is_false(json_object_get(stored, "redo"));

@@ -71,6 +71,21 @@ static void missing_reasons(struct summary_variant *variant)
     }
 }
 
+/* Whether the steps that count still fall: Kendall's test over the series of all processes (Hirsch
+ * and Slack 1984, who had months for processes), and by more than is no difference. */
+static bool is_falling(const struct summary_variant *variant, const struct cells *cells,
+                       size_t index)
+{
+    const double matters = -0.02, significance = 0.01;
+    const struct estimate *trend = &variant->metrics[METRIC_TREND];
+    struct stats_trend sum = {0};
+    for (size_t block = 0; block < cells->blocks; block++) {
+        sum.score += cells_at(cells, index, block)->trend.score;
+        sum.variance += cells_at(cells, index, block)->trend.variance;
+    }
+    return trend->known && trend->value < matters && stats_trend_falling_p(sum) < significance;
+}
+
 static enum status variant_estimates(struct summary *summary, const struct cells *cells,
                                      size_t index, struct error *err)
 {
@@ -98,6 +113,7 @@ static enum status variant_estimates(struct summary *summary, const struct cells
                 ? highest(values, cells->blocks)
                 : estimate_make(values, cells->blocks, metric_infos[m].ratio_scale);
     }
+    variant->falling = is_falling(variant, cells, index);
     size_t pooled = 0;
     for (size_t block = 0; block < cells->blocks; block++)
         if (cells_at(cells, index, block)->process)

@@ -27,6 +27,7 @@ struct summary_variant {
     const char *precision; /* of the weights as held; what the variant declares until known */
     unsigned threads;      /* that it used; 0: not known */
     struct estimate metrics[METRIC_COUNT];
+    bool falling; /* its tokens still became faster while they counted: not steady */
     bool control; /* the A/A control: compared with what it repeats, and with nothing else */
 };
 
@@ -45,6 +46,8 @@ struct comparison {
     size_t a, b; /* indexes in summary.variants */
     enum metric metric;
     struct estimate ratio;
+    size_t more_blocks;   /* that would decide what is undecided, were estimate and spread to stay
+                           * as they are; 0: decided, or too many to count */
     enum verdict verdict; /* NONE with too few blocks: nothing is claimed */
 };
 

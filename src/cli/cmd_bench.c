@@ -17,7 +17,7 @@
 struct bench_options {
     struct option_list framework, output, context, prompt_tokens;
     const char *model_type, *model_path, *device, *quantize;
-    int64_t iterations, blocks, threads, shard;
+    int64_t iterations, warmup, blocks, threads, shard;
     bool quick, resume, dry_run, wide, control, redo, fair_comparison, pytorch_no_compile,
         pytorch_no_half;
 };
@@ -79,6 +79,13 @@ static const struct option options[] = {
      .help = "Decode steps that count, in each process (20).",
      .offset = FIELD(iterations),
      .group = "How much"},
+    {.name = "warmup",
+     .kind = OPTION_INT,
+     .metavar = "N",
+     .low = 1,
+     .high = 1000000,
+     .help = "Decode steps before them that do not count (8).",
+     .offset = FIELD(warmup)},
     {.name = "blocks",
      .kind = OPTION_INT,
      .metavar = "N",
@@ -189,6 +196,7 @@ static void request_overlay(struct plan_request *request, const struct bench_opt
     request->model_type = o->model_type ? o->model_type : request->model_type;
     request->device = o->device ? o->device : request->device;
     request->iterations = o->iterations ? (uint32_t)o->iterations : request->iterations;
+    request->warmup = o->warmup ? (uint32_t)o->warmup : request->warmup;
     request->blocks = o->quick ? 1 : o->blocks ? (uint32_t)o->blocks : request->blocks;
     request->control = o->control || request->control;
     request->no_redo = !o->redo || request->no_redo;

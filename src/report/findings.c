@@ -291,8 +291,13 @@ static const char *undecided_topics(struct findings *findings, size_t a, size_t 
     for (size_t i = 0; i < TOPICS; i++) {
         struct comparison comparison;
         if (comparison_find(findings->summary, a, b, topics[i].compared, &comparison) &&
-            comparison.verdict == VERDICT_UNDECIDED)
+            comparison.verdict == VERDICT_UNDECIDED) {
             append(findings, &list, ", ", topics[i].noun);
+            if (comparison.more_blocks)
+                append(findings, &list, " ",
+                       kept(findings,
+                            arena_printf(findings->arena, "(+%zu)", comparison.more_blocks)));
+        }
     }
     return list;
 }
@@ -312,8 +317,11 @@ const char *finding_undecided(struct findings *findings)
                                                 findings->titles[a], findings->titles[b], list)));
         }
     }
-    return *text ? kept(findings, arena_printf(findings->arena,
-                                               "Undecided: %s. More blocks may decide.", text))
+    const char *hint = strstr(text, "(+")
+                           ? "+N is how many more blocks would decide, were spread and "
+                             "difference to stay as they are"
+                           : "More blocks may decide";
+    return *text ? kept(findings, arena_printf(findings->arena, "Undecided: %s. %s.", text, hint))
                  : "";
 }
 

@@ -201,6 +201,8 @@ static json_t *json_result(const struct summary *summary, size_t index, const ch
     put(out, result, "processes", json_integer((json_int_t)row->processes));
     put(out, result, "failed_processes", json_integer((json_int_t)row->failures));
     put(out, result, "disturbed_processes", json_integer((json_int_t)row->disturbed));
+    put(out, result, "steady",
+        row->metrics[METRIC_TREND].known ? json_boolean(!row->falling) : json_null());
     put(out, result, "metrics", json_metrics(row, out));
     put(out, result, "samples", json_processes(summary, index, out));
     return result;
@@ -215,6 +217,9 @@ static json_t *json_comparisons(const struct summary *summary, struct output *ou
         put(out, object, "a", json_text(summary->variants[comparison->a].variant->name, out));
         put(out, object, "b", json_text(summary->variants[comparison->b].variant->name, out));
         put(out, object, "metric", json_string(metric_infos[comparison->metric].key));
+        put(out, object, "more_blocks",
+            comparison->more_blocks ? json_integer((json_int_t)comparison->more_blocks)
+                                    : json_null());
         put(out, object, "verdict", json_string(verdict_names[comparison->verdict]));
         push(out, list, object);
     }

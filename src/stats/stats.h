@@ -50,6 +50,19 @@ double stats_difference_zone_p(const struct stats_difference *difference, double
 /* Holm's step-down: p values adjusted for being a family. adjusted may not alias p. */
 void stats_holm(const double *p, size_t count, double *adjusted);
 
+/* Kendall's score of a series: pairs that rise with time less pairs that fall, and its variance
+ * were there no trend. Scores and variances of several series add up to those of all. */
+struct stats_trend {
+    double score, variance;
+};
+struct stats_trend stats_trend_of(const double *values, size_t count);
+/* One-sided p value of the hypothesis that nothing falls (normal approximation, corrected for
+ * continuity); 1 where nothing can be told. */
+double stats_trend_falling_p(struct stats_trend trend);
+/* Theil and Sen's slope: the median over all pairs of values, per place in the series. NaN of fewer
+ * than two, or without memory for the pairs. */
+double stats_slope(const double *values, size_t count);
+
 /* Student's t distribution with `freedom` degrees (> 0). */
 double student_t_cdf(double t, double freedom);
 double student_t_quantile(double probability, double freedom);

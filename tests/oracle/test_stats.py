@@ -1,6 +1,7 @@
 """The estimators of src/stats against scipy and numpy."""
 
 import ctypes
+import itertools
 import os
 import subprocess
 import tempfile
@@ -15,6 +16,10 @@ SOURCE = Path(os.environ["PRONY_SOURCE"])
 
 class Interval(ctypes.Structure):
     _fields_ = [("value", ctypes.c_double), ("low", ctypes.c_double), ("high", ctypes.c_double)]
+
+
+class Trend(ctypes.Structure):
+    _fields_ = [("score", ctypes.c_double), ("variance", ctypes.c_double)]
 
 
 def build(folder):
@@ -60,11 +65,15 @@ class Stats(unittest.TestCase):
             "stats_median": [pointer, count],
             "stats_quantile": [pointer, count, real],
             "stats_zone_p": [pointer, count, real],
+            "stats_slope": [pointer, count],
             "student_t_cdf": [real, real],
             "student_t_quantile": [real, real],
         }.items():
             function = getattr(cls.c, name)
             function.argtypes, function.restype = arguments, real
+        cls.c.stats_trend_of.argtypes, cls.c.stats_trend_of.restype = [pointer, count], Trend
+        cls.c.stats_trend_falling_p.argtypes = [Trend]
+        cls.c.stats_trend_falling_p.restype = real
         cls.c.stats_mean_interval.argtypes = [pointer, count, real]
         cls.c.stats_mean_interval.restype = Interval
         cls.c.stats_welch.argtypes = [pointer, count, pointer, count]
@@ -82,6 +91,43 @@ class Stats(unittest.TestCase):
 
     def close(self, ours, theirs, relative=1e-9):
         self.assertLessEqual(abs(ours - theirs), relative * abs(theirs) + 1e-15, (ours, theirs))
+
+    def test_trend(self):
+        """Kendall's score and Theil and Sen's slope against scipy."""
+        for size in (2, 3, 5, 8, 20, 57):
+            for ties in (0, 1, 3):
+                values = self.random.normal(size=size) - np.arange(size) * 0.1
+                if ties:
+                    values = np.round(values * 3 / ties)
+                trend = self.c.stats_trend_of(doubles(values), size)
+                pairs = size * (size - 1) / 2
+                equal = np.unique(values, return_counts=True)[1]
+                tied = (equal * (equal - 1) // 2).sum()
+                expected = oracle.kendalltau(np.arange(size), values).statistic
+                if pairs > tied:
+                    self.close(trend.score, expected * np.sqrt(pairs * (pairs - tied)), 1e-9)
+                self.close(
+                    self.c.stats_slope(doubles(values), size),
+                    oracle.theilslopes(values, np.arange(size)).slope,
+                )
+
+    def test_trend_is_a_test(self):
+        """Its variance is that of all orders, and its p value the exact one's, nearly."""
+        for values in ([1, 2, 3, 4, 5, 6, 7], [1, 1, 2, 3, 3, 3, 4]):
+            orders = [list(order) for order in itertools.permutations(values)]
+            trends = [self.c.stats_trend_of(doubles(order), len(order)) for order in orders]
+            scores = np.array([trend.score for trend in trends])
+            self.close(trends[0].variance, (scores**2).mean(), 1e-9)
+        for size in (10, 20, 40):
+            values = self.random.normal(size=size) - np.arange(size) * 0.05
+            trend = self.c.stats_trend_of(doubles(values), size)
+            exact = oracle.kendalltau(
+                np.arange(size), values, alternative="less", method="exact"
+            ).pvalue
+            if trend.score < 0:
+                self.assertLess(abs(self.c.stats_trend_falling_p(trend) - exact), 0.01)
+        rising = self.c.stats_trend_of(doubles([1.0, 2.0, 3.0]), 3)
+        self.assertEqual(self.c.stats_trend_falling_p(rising), 1)
 
     def test_student_distribution(self):
         for freedom in (1, 2, 3, 4, 5, 7, 9, 19, 30, 99, 1000, 1e5, 2.5):

@@ -82,6 +82,10 @@ static inline void fixture_compare(struct fixture *fixture, size_t blocks)
                     .a = a,
                     .b = b,
                     .metric = compared[m],
+                    .more_blocks = blocks >= 6 && !(ratio > 0.995 && ratio < 1.005) &&
+                                           ratio > 0.97 && ratio < 1.03
+                                       ? 9
+                                       : 0,
                     .ratio = {true, ratio, ratio * (1 - half), ratio * (1 + half), blocks, NULL},
                     .verdict = blocks < 6                       ? VERDICT_NONE
                                : ratio > 0.995 && ratio < 1.005 ? VERDICT_SAME

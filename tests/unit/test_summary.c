@@ -258,6 +258,34 @@ static void failures_and_gaps(void **state)
 }
 
 /* What a hostile or broken record may hold is left out, never shown as a figure. */
+/* Tokens that still become faster are not called steady; ones that become slower are. */
+static void falling_is_not_steady(void **state)
+{
+    (void)state;
+    struct summary summary;
+    struct error err;
+    struct fixture *fixture = fixture_new(2);
+    for (uint32_t block = 0; block < 3; block++)
+        for (uint32_t variant = 0; variant < 2; variant++) {
+            struct record_process *process = add(fixture, block, variant, 20 * MS);
+            for (int64_t i = 1; i < TOKENS; i++)
+                process->stamps_ns[i] =
+                    process->stamps_ns[i - 1] + 20 * MS + (variant ? i : TOKENS - i) * MS / 20;
+        }
+    assert_int_equal(summary_make(&summary, &fixture->run, &err), STATUS_OK);
+    assert_true(summary.variants[0].falling && !summary.variants[1].falling);
+    /* 19 steps from the first that counts to the last, each 0.05 ms less; their median is 20.525.
+     */
+    close_to(summary.variants[0].metrics[METRIC_TREND].value, -19 * 0.05 / 20.525);
+    close_to(summary.variants[1].metrics[METRIC_TREND].value, 19 * 0.05 / 20.725);
+    bool told = false;
+    for (size_t i = 0; i < summary.note_count; i++)
+        told = told || strstr(summary.notes[i], "e-f32 was not steady");
+    assert_true(told);
+    summary_free(&summary);
+    free(fixture);
+}
+
 /* A block that was done again counts by its last attempt; one that was broken off does not. */
 static void attempts_are_chosen(void **state)
 {
@@ -408,6 +436,7 @@ int main(void)
         cmocka_unit_test(drift_cancels),
         cmocka_unit_test(verdicts),
         cmocka_unit_test(failures_and_gaps),
+        cmocka_unit_test(falling_is_not_steady),
         cmocka_unit_test(attempts_are_chosen),
         cmocka_unit_test(nonsense),
         cmocka_unit_test(table_is_complete),
