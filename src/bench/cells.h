@@ -3,6 +3,7 @@
 #ifndef PRONY_BENCH_CELLS_H
 #define PRONY_BENCH_CELLS_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -41,6 +42,9 @@ double cells_log_ratio(const struct cells *cells, size_t a, size_t b, enum metri
 
 /* Fills summary->comparisons: all pairs by the metrics that are compared. */
 enum status compare_all(struct summary *summary, const struct cells *cells, struct error *err);
+/* Fills summary->points from the plan's. */
+enum status points_make(struct summary *summary, const struct record_run *record,
+                        const json_t *plan, struct error *err);
 /* Fills summary->notes from everything else in it. */
 enum status notes_make(struct summary *summary, const struct cells *cells, struct error *err);
 

@@ -1,8 +1,14 @@
 #include "bench/metrics.h"
 
 const char *const metric_group_titles[GROUP_COUNT] = {
-    [GROUP_LOADING] = "Loading", [GROUP_LATENCY] = "Latency",     [GROUP_THROUGHPUT] = "Throughput",
-    [GROUP_MEMORY] = "Memory",   [GROUP_PRECISION] = "Precision", [GROUP_TRUST] = "Trust",
+    [GROUP_LOADING] = "Loading",
+    [GROUP_LATENCY] = "Latency",
+    [GROUP_THROUGHPUT] = "Throughput",
+    [GROUP_MEMORY] = "Memory",
+    [GROUP_PRECISION] = "Precision",
+    [GROUP_TRUST] = "Trust",
+    [GROUP_STARTS] = "Start to First Token (s)",
+    [GROUP_LENGTHS] = "By Length",
 };
 
 const struct metric_info metric_infos[METRIC_COUNT] = {

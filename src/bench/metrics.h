@@ -44,6 +44,8 @@ enum metric_group {
     GROUP_MEMORY,
     GROUP_PRECISION,
     GROUP_TRUST,
+    GROUP_STARTS,  /* of the load matrix, */
+    GROUP_LENGTHS, /* and of a sweep: one metric at several points */
     GROUP_COUNT
 };
 

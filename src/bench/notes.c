@@ -101,6 +101,30 @@ static void note_falling(struct notes *notes, struct arena *arena)
     }
 }
 
+/* Cold pages that were not: a tmpfs, or another program that maps the model. */
+static void note_pages(struct notes *notes, struct arena *arena)
+{
+    double cold = 0, warm = 1;
+    for (size_t i = 0; i < notes->summary->point_count; i++) {
+        const struct summary_point *point = &notes->summary->points[i];
+        if (point->pages && strcmp(point->pages, "cold") == 0)
+            cold = fmax(cold, point->resident);
+        else if (point->pages)
+            warm = fmin(warm, point->resident);
+    }
+    if (cold > 0.01)
+        add(notes, arena_printf(arena,
+                                "Cold pages were not cold: %.0f %% of the model stayed in memory, "
+                                "because its file system keeps it there, another program has it "
+                                "mapped, or it belongs to another user.",
+                                cold * 100));
+    if (warm < 0.99)
+        add(notes, arena_printf(arena,
+                                "Warm pages were not warm: %.0f %% of the model was in memory; "
+                                "the rest did not fit.",
+                                warm * 100));
+}
+
 static void note_redone(struct notes *notes, struct arena *arena)
 {
     const struct summary *summary = notes->summary;
@@ -203,6 +227,7 @@ enum status notes_make(struct summary *summary, const struct cells *cells, struc
     note_load(&notes, &summary->arena);
     note_redone(&notes, &summary->arena);
     note_falling(&notes, &summary->arena);
+    note_pages(&notes, &summary->arena);
     note_disturbed(&notes, &summary->arena);
     note_bandwidth(&notes, cells, &summary->arena);
     add(&notes, "The outputs were not checked: this version has no equivalence gate, so nothing "

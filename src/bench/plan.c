@@ -10,7 +10,14 @@
 #include "bench/variants.h"
 #include "model/detect.h"
 
-enum { ITERATIONS = 20, WARMUP = 8, PROMPT_TOKENS = 64, SINGLE_BLOCKS = 3, CONTEXT_UNIT = 256 };
+enum {
+    ITERATIONS = 20,
+    WARMUP = 8,
+    PROMPT_TOKENS = 64,
+    SINGLE_BLOCKS = 3,
+    CONTEXT_UNIT = 256,
+    LOAD_MATRIX = 4
+};
 
 static uint32_t or_default(uint32_t value, uint32_t otherwise)
 {
@@ -65,26 +72,57 @@ static enum status device_check(struct plan *plan, const struct plan_request *re
     return plan->device ? gpu_check(device, &plan->gpu, err) : error_no_memory(err, strlen(device));
 }
 
-static enum status context_choose(struct plan *plan, const struct plan_request *request,
-                                  struct error *err)
+static enum status context_choose(const struct plan *plan, uint32_t prompt_tokens, uint32_t asked,
+                                  uint32_t *context, struct error *err)
 {
-    uint64_t needed = (uint64_t)plan->prompt_tokens + plan_tokens(plan);
+    uint64_t needed = (uint64_t)prompt_tokens + plan_tokens(plan);
     uint32_t trained = plan->model.config.context ? plan->model.config.context : UINT32_MAX;
-    if (request->context && request->context < needed) {
+    if (asked && asked < needed) {
         error_set(err, STATUS_USAGE, "a context of %u does not hold %u prompt tokens and %u more",
-                  request->context, plan->prompt_tokens, plan_tokens(plan));
+                  asked, prompt_tokens, plan_tokens(plan));
         return error_remedy(err, "Use --context %llu or more, or fewer tokens.",
                             (unsigned long long)needed);
     }
-    if (needed > trained || request->context > trained) {
+    if (needed > trained || asked > trained) {
         error_set(err, STATUS_USAGE, "the model was made for a context of %u; this needs %llu",
-                  trained, (unsigned long long)(needed > trained ? needed : request->context));
+                  trained, (unsigned long long)(needed > trained ? needed : asked));
         error_where(err, "%s", plan->model_path);
         return error_remedy(err, "Use a smaller --prompt-tokens, --iterations or --context.");
     }
     uint64_t rounded = (needed + CONTEXT_UNIT - 1) / CONTEXT_UNIT * CONTEXT_UNIT;
-    plan->context =
-        request->context ? request->context : (uint32_t)(rounded > trained ? trained : rounded);
+    *context = asked ? asked : (uint32_t)(rounded > trained ? trained : rounded);
+    return STATUS_OK;
+}
+
+static enum status points_choose(struct plan *plan, const struct plan_request *request,
+                                 struct error *err)
+{
+    const struct plan_lengths usual = {{PROMPT_TOKENS}, 1}, needed = {{0}, 1};
+    const struct plan_lengths *prompts =
+        request->prompt_tokens.count ? &request->prompt_tokens : &usual;
+    const struct plan_lengths *contexts = request->context.count ? &request->context : &needed;
+    plan->points = arena_array(&plan->arena, prompts->count * contexts->count + LOAD_MATRIX,
+                               sizeof *plan->points);
+    if (!plan->points)
+        return error_no_memory(err, prompts->count * contexts->count);
+    for (size_t i = 0; i < prompts->count; i++)
+        for (size_t j = 0; j < contexts->count; j++) {
+            struct plan_point *point = &plan->points[plan->point_count++];
+            point->prompt_tokens = prompts->value[i];
+            if (context_choose(plan, point->prompt_tokens, contexts->value[j], &point->context,
+                               err))
+                return err->status;
+        }
+    for (size_t i = 0; request->cold && i < LOAD_MATRIX; i++) {
+        struct plan_point *point = &plan->points[plan->point_count++];
+        *point = plan->points[0];
+        point->start_only = true;
+        point->pages_cold = i % 2;
+        point->compile_cold = i / 2;
+    }
+    plan->contexts = request->context;
+    plan->prompt_tokens = plan->points[0].prompt_tokens;
+    plan->context = plan->points[0].context;
     return STATUS_OK;
 }
 
@@ -113,10 +151,9 @@ static enum status numbers_choose(struct plan *plan, const struct plan_request *
     plan->warmup = or_default(request->warmup, WARMUP);
     const char *redo = getenv("PRONY_REDO");
     plan->redo = !request->no_redo && !(redo && strcmp(redo, "0") == 0);
-    plan->prompt_tokens = or_default(request->prompt_tokens, PROMPT_TOKENS);
     plan->blocks =
         or_default(request->blocks, plan->variant_count > 1 ? VERDICT_BLOCKS : SINGLE_BLOCKS);
-    enum status status = context_choose(plan, request, err);
+    enum status status = points_choose(plan, request, err);
     for (size_t i = 0; i < plan->variant_count && !status; i++)
         plan->variants[i].context = variant_context(plan, &plan->variants[i]);
     return status;
@@ -137,11 +174,15 @@ static enum status fill(struct plan *plan, const struct plan_request *request, s
         status = numbers_choose(plan, request, err);
     if (status)
         return status;
-    plan->prompt = arena_array(&plan->arena, plan->prompt_tokens, sizeof *plan->prompt);
+    uint32_t longest = 0;
+    for (size_t i = 0; i < plan->point_count; i++)
+        if (plan->points[i].prompt_tokens > longest)
+            longest = plan->points[i].prompt_tokens;
+    plan->prompt = arena_array(&plan->arena, longest, sizeof *plan->prompt);
     if (!plan->prompt)
-        return error_no_memory(err, plan->prompt_tokens * sizeof *plan->prompt);
-    status = prompt_make(plan->model_path, plan->model.config.vocabulary, plan->prompt,
-                         plan->prompt_tokens, &plan->prompt_synthetic, err);
+        return error_no_memory(err, longest * sizeof *plan->prompt);
+    status = prompt_make(plan->model_path, plan->model.config.vocabulary, plan->prompt, longest,
+                         &plan->prompt_synthetic, err);
     return status ? status : model_hash(&plan->model, plan->model_hash, err);
 }
 

@@ -15,12 +15,29 @@
 #include "machine/gpu.h"
 #include "model/model.h"
 
+enum { PLAN_LENGTHS = 16 }; /* values of an option that sweeps */
+
+struct plan_lengths {
+    uint32_t value[PLAN_LENGTHS];
+    size_t count;
+};
+
+/* Where a process is measured. Point 0 is the run's own; others belong to a sweep over lengths, or
+ * to the load matrix of --cold, whose processes end with their first token. */
+struct plan_point {
+    uint32_t prompt_tokens, context;
+    bool start_only;               /* of the load matrix */
+    bool pages_cold, compile_cold; /* the model's pages, and the engine's compile cache */
+};
+
 /* What the user asked for; 0 and NULL: the default. Strings are borrowed. */
 struct plan_request {
     const char *const *frameworks; /* engines and variants by name; none: all installed */
     size_t framework_count;
     const char *model_path, *model_type, *device;
-    uint32_t iterations, warmup, blocks, prompt_tokens, context, threads;
+    uint32_t iterations, warmup, blocks, threads;
+    struct plan_lengths prompt_tokens, context; /* each with each is a point */
+    bool cold;                                  /* measure the load matrix */
     bool own_defaults; /* each engine's own threads and context: no fair comparison */
     bool pytorch_no_compile, pytorch_no_half; /* another corner in place of pytorch-opt */
     bool control;                             /* run the yardstick twice, as two variants */
@@ -41,17 +58,20 @@ struct plan {
     size_t variant_count;
     const char *model_path; /* absolute: what engines load */
     char model_hash[65];
-    struct model model; /* open: shapes, format */
-    const char *device; /* "cpu", "cuda", "cuda:N" */
-    struct gpu gpu;     /* what the device is, when it is none of the CPU */
-    int32_t *prompt;    /* [prompt_tokens]: the same for all */
-    uint32_t prompt_tokens;
-    bool prompt_synthetic; /* the model has no tokenizer: ids that mean nothing */
-    uint32_t iterations;   /* decode steps that count, in each process */
-    uint32_t warmup;       /* decode steps before them that do not */
+    struct model model;     /* open: shapes, format */
+    const char *device;     /* "cpu", "cuda", "cuda:N" */
+    struct gpu gpu;         /* what the device is, when it is none of the CPU */
+    int32_t *prompt;        /* the longest point's; the others take its beginning */
+    uint32_t prompt_tokens; /* of point 0, as is context */
+    bool prompt_synthetic;  /* the model has no tokenizer: ids that mean nothing */
+    uint32_t iterations;    /* decode steps that count, in each process */
+    uint32_t warmup;        /* decode steps before them that do not */
     uint32_t blocks, context, threads;
     bool own_defaults; /* then threads are the engine's choice, and context is the variant's */
     bool redo;         /* disturbed blocks are done again */
+    struct plan_point *points; /* [point_count] */
+    size_t point_count;
+    struct plan_lengths contexts; /* as they were asked for; none: what each point needs */
     struct engine_catalogue catalogue;
     struct arena arena;
 };

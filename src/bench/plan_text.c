@@ -19,6 +19,33 @@ static json_t *variants_json(const struct plan *plan)
     return list;
 }
 
+static const char *warmth(const struct plan_point *point, bool cold)
+{
+    return !point->start_only ? NULL : cold ? "cold" : "warm";
+}
+
+static json_t *points_json(const struct plan *plan)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < plan->point_count; i++) {
+        const struct plan_point *point = &plan->points[i];
+        json_array_append_new(list, json_pack("{s:I, s:I, s:s*, s:s*}", "prompt_tokens",
+                                              (json_int_t)point->prompt_tokens, "context",
+                                              (json_int_t)point->context, "pages",
+                                              warmth(point, point->pages_cold), "compile_cache",
+                                              warmth(point, point->compile_cold)));
+    }
+    return list;
+}
+
+static json_t *contexts_json(const struct plan *plan)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < plan->contexts.count; i++)
+        json_array_append_new(list, json_integer(plan->contexts.value[i]));
+    return list;
+}
+
 static json_t *prompt_json(const struct plan *plan)
 {
     json_t *list = json_array();
@@ -30,13 +57,14 @@ static json_t *prompt_json(const struct plan *plan)
 json_t *plan_json(const struct plan *plan)
 {
     json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:s*, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o}", "model",
-        plan->model_path, "model_sha256", plan->model_hash, "device", plan->device, "gpu",
+        "{s:s, s:s, s:s, s:s*, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o, s:o, s:o}",
+        "model", plan->model_path, "model_sha256", plan->model_hash, "device", plan->device, "gpu",
         *plan->gpu.name ? plan->gpu.name : NULL, "threads", (json_int_t)plan->threads, "context",
         (json_int_t)plan->context, "blocks", (json_int_t)plan->blocks, "iterations",
         (json_int_t)plan->iterations, "warmup", (json_int_t)plan->warmup, "prompt_tokens",
         (json_int_t)plan->prompt_tokens, "redo", plan->redo, "prompt_source",
-        plan->prompt_synthetic ? "synthetic" : "text", "variants", variants_json(plan), "prompt",
+        plan->prompt_synthetic ? "synthetic" : "text", "variants", variants_json(plan),
+        "contexts_asked", contexts_json(plan), "points", points_json(plan), "prompt",
         prompt_json(plan));
     if (json && plan->own_defaults) /* plans of before there was a choice were fair */
         json_object_set_new(json, "fair_comparison", json_false());
@@ -59,6 +87,30 @@ static enum status text(const json_t *stored, const char *key, const char **valu
         return status;
     *value = arena_strdup(arena, *value);
     return *value ? STATUS_OK : error_no_memory(err, 0);
+}
+
+static void length_add(struct plan_lengths *lengths, const json_t *number)
+{
+    int64_t value = json_integer_value(number);
+    for (size_t i = 0; i < lengths->count; i++)
+        if (lengths->value[i] == value)
+            return;
+    if (lengths->count < PLAN_LENGTHS && value > 0 && value <= UINT32_MAX)
+        lengths->value[lengths->count++] = (uint32_t)value;
+}
+
+/* The lengths that lead to the stored points; plan_same finds a plan that they do not lead to. */
+static void points_parse(struct plan_request *request, const json_t *stored)
+{
+    const json_t *point, *context;
+    size_t i;
+    json_array_foreach(json_object_get(stored, "points"), i, point)
+    {
+        length_add(&request->prompt_tokens, json_object_get(point, "prompt_tokens"));
+        request->cold = request->cold || json_object_get(point, "pages");
+    }
+    json_array_foreach(json_object_get(stored, "contexts_asked"), i, context)
+        length_add(&request->context, context);
 }
 
 static enum status frameworks(struct plan_request *request, const json_t *stored,
@@ -91,15 +143,12 @@ enum status plan_request_parse(struct plan_request *request, const json_t *store
     if (!status)
         status = number(stored, "threads", &request->threads, err);
     if (!status)
-        status = number(stored, "context", &request->context, err);
-    if (!status)
         status = number(stored, "blocks", &request->blocks, err);
     if (!status)
         status = number(stored, "iterations", &request->iterations, err);
     if (!status)
         status = number(stored, "warmup", &request->warmup, err);
-    if (!status)
-        status = number(stored, "prompt_tokens", &request->prompt_tokens, err);
+    points_parse(request, stored);
     request->own_defaults = json_is_false(json_object_get(stored, "fair_comparison"));
     request->no_redo = json_is_false(json_object_get(stored, "redo"));
     return status ? status : frameworks(request, stored, arena, err);
@@ -159,6 +208,15 @@ void plan_print(const struct plan *plan, FILE *stream)
     if (plan->own_defaults)
         fprintf(stream, "Fairness  none: each engine has its own number of threads and its own "
                         "context\n");
+    for (size_t i = 1; i < plan->point_count; i++) {
+        const struct plan_point *point = &plan->points[i];
+        if (point->start_only)
+            fprintf(stream, "Besides   a start with %s pages and a %s compile cache\n",
+                    warmth(point, point->pages_cold), warmth(point, point->compile_cold));
+        else
+            fprintf(stream, "Besides   a prompt of %u in a context of %u\n", point->prompt_tokens,
+                    point->context);
+    }
     fprintf(stream, "Variants\n");
     for (size_t i = 0; i < plan->variant_count; i++) {
         const struct plan_variant *variant = &plan->variants[i];

@@ -17,6 +17,7 @@ struct life {
     struct arena *arena;
     struct worker *worker;
     struct device_memory *device; /* NULL: no GPU, or one that cannot be asked */
+    struct engine engine;         /* the variant's, perhaps with another cache */
 };
 
 static void phase(const struct life *life, const char *name)
@@ -86,11 +87,13 @@ static void device_take(struct life *life)
 static enum status start(struct life *life, struct process_versions *versions, struct error *err)
 {
     const struct process_task *task = life->task;
+    life->engine = *task->plan->variants[task->variant].engine;
+    if (task->compile_cache)
+        life->engine.cache = task->compile_cache;
     struct worker_options options = {.cancel_fd = task->cancel_fd};
     struct worker_hello hello;
     phase(life, "start");
-    enum status status = worker_start(&life->worker, task->plan->variants[task->variant].engine,
-                                      &options, &hello, err);
+    enum status status = worker_start(&life->worker, &life->engine, &options, &hello, err);
     life->record->spawned_ns = hello.spawned_ns;
     if (status)
         return status;
@@ -115,6 +118,15 @@ static uint64_t embedding_bytes(const struct model *model, const char *precision
                : (uint64_t)model->config.vocabulary * model->config.hidden_size * bytes;
 }
 
+/* The point's, or at the run's own lengths what the variant has by itself. */
+static uint32_t context_of(const struct life *life)
+{
+    const struct plan *plan = life->task->plan;
+    const struct plan_point *point = life->task->point;
+    bool own = point->prompt_tokens == plan->prompt_tokens && point->context == plan->context;
+    return own ? plan->variants[life->task->variant].context : point->context;
+}
+
 static enum status load(struct life *life, struct process_versions *versions, struct error *err)
 {
     const struct plan *plan = life->task->plan;
@@ -124,7 +136,7 @@ static enum status load(struct life *life, struct process_versions *versions, st
                                   .variant = plan->variants[life->task->variant].variant->name,
                                   .device = plan->device,
                                   .threads = plan->own_defaults ? 0 : plan->threads,
-                                  .context = plan->variants[life->task->variant].context};
+                                  .context = context_of(life)};
     phase(life, "load");
     enum status status = worker_load(life->worker, &request, &loaded, err);
     if (status)
@@ -155,7 +167,8 @@ static enum status generate(struct life *life, size_t tokens, struct worker_gene
                             struct error *err)
 {
     const struct plan *plan = life->task->plan;
-    return worker_generate(life->worker, plan->prompt, plan->prompt_tokens, tokens, generated, err);
+    return worker_generate(life->worker, plan->prompt, life->task->point->prompt_tokens, tokens,
+                           generated, err);
 }
 
 static enum status tokens(struct life *life, struct error *err)
@@ -175,6 +188,9 @@ static enum status tokens(struct life *life, struct error *err)
         return status;
     record->cold_prompt_ns = generated.prompt_ns;
     record->cold_first_ns = generated.stamps_ns[0];
+    record->prompt_tokens = life->task->point->prompt_tokens;
+    if (life->task->point->start_only)
+        return STATUS_OK;
     phase(life, "warm-up");
     status = generate(life, 1 + plan->warmup, &generated, err);
     if (status)
@@ -185,7 +201,6 @@ static enum status tokens(struct life *life, struct error *err)
     status = generate(life, room, &generated, err);
     if (status)
         return status;
-    record->prompt_tokens = plan->prompt_tokens;
     record->prompt_ns = generated.prompt_ns;
     record->stamps_ns = generated.stamps_ns;
     record->ids = generated.ids;
@@ -243,6 +258,7 @@ enum status process_measure(const struct process_task *task, struct record_proce
     worker_stop(life.worker);
     watch_end(watch, &report);
     readings_add_watch(record, &report, arena);
+    reading_add(record, READING_PAGES_RESIDENT, task->pages_resident, arena);
     if (status == STATUS_INTERRUPTED)
         return status;
     if (status) {

@@ -12,7 +12,10 @@
 struct process_task {
     const struct plan *plan;
     uint32_t variant; /* index in plan->variants */
-    int cancel_fd;    /* -1: none */
+    const struct plan_point *point;
+    const char *compile_cache; /* a folder instead of the engine's own; NULL: its own */
+    double pages_resident;     /* share of the model in the page cache; NaN: unknown */
+    int cancel_fd;             /* -1: none */
     const struct progress *progress;
 };
 

@@ -7,7 +7,7 @@ const char *const reading_names[READING_COUNT] = {
     [READING_FOREIGN_CORES] = "foreign_cores", [READING_FOREIGN_SECONDS] = "foreign_s",
     [READING_STEAL_SHARE] = "steal_share",     [READING_THROTTLED_SHARE] = "throttled_share",
     [READING_SWAPPED_BYTES] = "swapped_bytes", [READING_THERMAL_EVENTS] = "thermal_events",
-    [READING_CLOCK_HZ] = "clock_hz",
+    [READING_CLOCK_HZ] = "clock_hz",           [READING_PAGES_RESIDENT] = "pages_resident",
 };
 
 /* docs/method.md gives the reasons. */

@@ -14,6 +14,7 @@ enum reading {
     READING_SWAPPED_BYTES,
     READING_THERMAL_EVENTS,
     READING_CLOCK_HZ,
+    READING_PAGES_RESIDENT, /* share of the model in the page cache as the process started */
     READING_COUNT
 };
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/coldness.h"
 #include "bench/metrics.h"
 #include "bench/process.h"
 #include "bench/readings.h"
@@ -14,7 +15,7 @@
 
 enum { PROBE_MS = 300 };
 
-/* One variant's turn in one block. */
+/* One variant's turn at one point in one block. */
 struct turn {
     bool done, failed;
 };
@@ -24,7 +25,7 @@ struct execution {
     const struct run_options *options;
     struct progress progress;
     struct arena arena;
-    struct turn *turns; /* [blocks, variants] of the block's last attempt */
+    struct turn *turns; /* [blocks, points, variants] of the block's last attempt */
     struct {
         uint32_t attempt;
         bool disturbed; /* one of the attempt's processes was */
@@ -32,6 +33,7 @@ struct execution {
     double *clock_hz;   /* [variants]: the fastest that its processes had */
     bool *described;    /* [variants]: its versions are stored */
     uint32_t *order;    /* [variants] of the block at hand */
+    struct coldness coldness;
 };
 
 void run_variants(const struct plan *plan, struct record_variant *variants)
@@ -50,15 +52,17 @@ void run_variants(const struct plan *plan, struct record_variant *variants)
     }
 }
 
-static struct turn *turns_of(struct execution *execution, size_t block)
+static struct turn *turns_of(struct execution *execution, size_t block, size_t point)
 {
-    return &execution->turns[block * execution->plan->variant_count];
+    const struct plan *plan = execution->plan;
+    return &execution->turns[(block * plan->point_count + point) * plan->variant_count];
 }
 
 static void attempt_begin(struct execution *execution, size_t block, uint32_t attempt)
 {
-    memset(turns_of(execution, block), 0,
-           execution->plan->variant_count * sizeof *execution->turns);
+    const struct plan *plan = execution->plan;
+    memset(turns_of(execution, block, 0), 0,
+           plan->point_count * plan->variant_count * sizeof *execution->turns);
     execution->blocks[block].attempt = attempt;
     execution->blocks[block].disturbed = false;
 }
@@ -72,7 +76,7 @@ static const char *process_note(struct execution *execution, const struct record
     *fastest_hz = fmax(*fastest_hz, reading_of(process, READING_CLOCK_HZ));
     if (process->attempt > execution->blocks[process->block].attempt)
         attempt_begin(execution, process->block, process->attempt);
-    turns_of(execution, process->block)[process->variant] =
+    turns_of(execution, process->block, process->point)[process->variant] =
         (struct turn){.done = true, .failed = process->failure != NULL};
     if (disturbance)
         execution->blocks[process->block].disturbed = true;
@@ -88,7 +92,8 @@ static enum status take_up(struct execution *execution, struct error *err)
                                         &execution->arena, err);
     for (size_t i = 0; !status && i < record.process_count; i++) {
         const struct record_process *process = &record.processes[i];
-        if (process->block >= plan->blocks || process->variant >= plan->variant_count)
+        if (process->block >= plan->blocks || process->variant >= plan->variant_count ||
+            process->point >= plan->point_count)
             continue;
         process_note(execution, process, &execution->arena);
         execution->described[process->variant] |= process->failure == NULL;
@@ -96,20 +101,21 @@ static enum status take_up(struct execution *execution, struct error *err)
     return status;
 }
 
-static bool is_due(struct execution *execution, size_t block, size_t variant)
+static bool is_due(struct execution *execution, size_t block, size_t point, size_t variant)
 {
     size_t failures = 0;
     for (size_t i = 0; i < execution->plan->blocks; i++)
-        failures += turns_of(execution, i)[variant].failed;
+        failures += turns_of(execution, i, point)[variant].failed;
     return !execution->plan->variants[variant].unavailable && failures < RUN_FAILURES &&
-           !turns_of(execution, block)[variant].done;
+           !turns_of(execution, block, point)[variant].done;
 }
 
 static size_t block_due(struct execution *execution, size_t block)
 {
     size_t count = 0;
-    for (size_t i = 0; i < execution->plan->variant_count; i++)
-        count += is_due(execution, block, i);
+    for (size_t point = 0; point < execution->plan->point_count; point++)
+        for (size_t i = 0; i < execution->plan->variant_count; i++)
+            count += is_due(execution, block, point, i);
     return count;
 }
 
@@ -134,12 +140,15 @@ static void outcome_tell(struct execution *execution, const struct record_proces
 {
     char outcome[512];
     double values[METRIC_COUNT];
+    bool start_only = execution->plan->points[record->point].start_only;
     process_metrics(record, values);
     if (record->failure)
         snprintf(outcome, sizeof outcome, "FAILED: %.200s", record->failure);
     else
-        snprintf(outcome, sizeof outcome, "%.2f ms/token%s%.200s", values[METRIC_TPOT] * 1e3,
-                 disturbance ? ", disturbed: " : "", disturbance ? disturbance : "");
+        snprintf(outcome, sizeof outcome, "%.2f ms%s%s%.200s",
+                 values[start_only ? METRIC_START_TO_FIRST_TOKEN : METRIC_TPOT] * 1e3,
+                 start_only ? " to the first token" : "/token", disturbance ? ", disturbed: " : "",
+                 disturbance ? disturbance : "");
     progress_process(&execution->progress, execution->plan->variants[record->variant].name,
                      outcome);
 }
@@ -150,11 +159,15 @@ static enum status measure(struct execution *execution, struct record_process *r
     const struct run_options *options = execution->options;
     struct process_task task = {.plan = execution->plan,
                                 .variant = record->variant,
+                                .point = &execution->plan->points[record->point],
                                 .cancel_fd = options->cancel_fd,
                                 .progress = &execution->progress};
     struct process_versions versions;
     struct arena arena = {0};
-    enum status status = process_measure(&task, record, &versions, &arena, err);
+    enum status status = coldness_prepare(&execution->coldness, &task, &arena, err);
+    if (!status)
+        status = process_measure(&task, record, &versions, &arena, err);
+    coldness_tidy(&execution->coldness);
     if (!status)
         status = store_process_add(options->store, options->run, record, err);
     if (!status && !record->failure && !execution->described[record->variant]) {
@@ -182,21 +195,17 @@ static double probe(const struct execution *execution)
     return status ? 0 : bandwidth.bytes_per_second;
 }
 
-static enum status attempt_execute(struct execution *execution, uint32_t block, struct error *err)
+static enum status point_execute(struct execution *execution, uint32_t block, uint32_t point,
+                                 double bandwidth, struct error *err)
 {
-    size_t count = execution->plan->variant_count;
-    if (block_due(execution, block) == 0)
-        return STATUS_OK;
-    execution->progress.block = (size_t)block + 1;
-    schedule_order(count, block, execution->order);
-    double bandwidth = probe(execution);
-    for (size_t place = 0; place < count; place++) {
+    for (size_t place = 0; place < execution->plan->variant_count; place++) {
         struct record_process record = {.block = block,
                                         .attempt = execution->blocks[block].attempt,
+                                        .point = point,
                                         .position = (uint32_t)place,
                                         .variant = execution->order[place],
                                         .bandwidth = bandwidth};
-        if (!is_due(execution, block, record.variant))
+        if (!is_due(execution, block, point, record.variant))
             continue;
         enum status status = cancelled(execution, err);
         if (!status)
@@ -205,6 +214,20 @@ static enum status attempt_execute(struct execution *execution, uint32_t block, 
             return status;
     }
     return STATUS_OK;
+}
+
+static enum status attempt_execute(struct execution *execution, uint32_t block, struct error *err)
+{
+    const struct plan *plan = execution->plan;
+    enum status status = STATUS_OK;
+    if (block_due(execution, block) == 0)
+        return STATUS_OK;
+    execution->progress.block = (size_t)block + 1;
+    schedule_order(plan->variant_count, block, execution->order);
+    double bandwidth = probe(execution);
+    for (uint32_t point = 0; point < plan->point_count && !status; point++)
+        status = point_execute(execution, block, point, bandwidth, err);
+    return status;
 }
 
 /* A machine that is never quiet would triple every run: as many blocks are done again as the plan
@@ -235,7 +258,8 @@ static enum status execution_init(struct execution *execution, struct error *err
 {
     size_t variants = execution->plan->variant_count, blocks = execution->plan->blocks;
     struct arena *arena = &execution->arena;
-    execution->turns = arena_array(arena, variants, blocks * sizeof *execution->turns);
+    size_t points = execution->plan->point_count;
+    execution->turns = arena_array(arena, variants, blocks * points * sizeof *execution->turns);
     execution->blocks = arena_array(arena, blocks, sizeof *execution->blocks);
     execution->clock_hz = arena_array(arena, variants, sizeof *execution->clock_hz);
     execution->described = arena_array(arena, variants, sizeof *execution->described);
@@ -254,6 +278,7 @@ enum status run_execute(const struct plan *plan, const struct run_options *optio
                         struct error *err)
 {
     struct execution execution = {.plan = plan, .options = options};
+    coldness_begin(&execution.coldness, plan);
     struct error ignored;
     enum status status = execution_init(&execution, err);
     if (!status)
@@ -261,6 +286,7 @@ enum status run_execute(const struct plan *plan, const struct run_options *optio
     for (uint32_t block = 0; block < plan->blocks && !status; block++)
         status = block_execute(&execution, block, err);
     progress_end(&execution.progress);
+    coldness_end(&execution.coldness);
     if (status)
         store_run_state(options->store, options->run, "interrupted", &ignored);
     else

@@ -229,7 +229,8 @@ static void read_control(struct summary *summary, const json_t *variants)
 }
 
 /* What the plan says of the run's size; a record without a plan says nothing. */
-static enum status read_plan(struct summary *summary, struct error *err)
+static enum status read_plan(struct summary *summary, const struct record_run *record,
+                             struct error *err)
 {
     const char *text = summary->run->plan;
     if (!text || !*text)
@@ -245,6 +246,7 @@ static enum status read_plan(struct summary *summary, struct error *err)
         status = json_get_int_or(plan, "prompt_tokens", 0, INT32_MAX, 0, &prompt, err);
     if (!status) {
         read_control(summary, json_object_get(plan, "variants"));
+        status = points_make(summary, record, plan, err);
         summary->blocks_planned = (size_t)blocks;
         summary->iterations = (size_t)iterations;
         summary->prompt_tokens = (size_t)prompt;
@@ -253,14 +255,14 @@ static enum status read_plan(struct summary *summary, struct error *err)
     return status;
 }
 
-static enum status fill(struct summary *summary, struct error *err)
+static enum status fill(struct summary *summary, const struct record_run *record, struct error *err)
 {
     struct cells cells;
     enum status status = cells_make(&cells, summary->run, &summary->arena, err);
     if (status)
         return status;
     variant_history(summary);
-    status = read_plan(summary, err);
+    status = read_plan(summary, record, err);
     if (status)
         return status;
     count_blocks(summary, &cells);
@@ -289,7 +291,7 @@ enum status summary_make(struct summary *summary, const struct record_run *run, 
     if (!status) {
         summary->run = &selection->run;
         summary->redone = selection->redone;
-        status = fill(summary, err);
+        status = fill(summary, run, err);
     }
     if (status)
         summary_free(summary);

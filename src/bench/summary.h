@@ -41,6 +41,14 @@ enum { VERDICT_BLOCKS = 6 }; /* fewer give no verdict */
 
 enum verdict { VERDICT_FASTER, VERDICT_SLOWER, VERDICT_SAME, VERDICT_UNDECIDED, VERDICT_NONE };
 
+/* Where a sweep or the load matrix measured besides; point 0 is the run's own. */
+struct summary_point {
+    uint32_t prompt_tokens, context;
+    const char *pages, *compile_cache; /* "cold", "warm" of the load matrix; NULL of a sweep */
+    double resident; /* share of the model in the page cache as processes started; NaN: unknown */
+    struct estimate (*metrics)[METRIC_COUNT]; /* [variants]; extremes and percentiles not known */
+};
+
 /* Variant a against b on one metric, paired by block: ratio > 1 means a is better. */
 struct comparison {
     size_t a, b; /* indexes in summary.variants */
@@ -65,6 +73,8 @@ struct summary {
     size_t prompt_tokens;
     const char *const *notes; /* what limits the trust in it: whole sentences, one line each */
     size_t note_count;
+    struct summary_point *points; /* [point_count]; none where the run has point 0 alone */
+    size_t point_count;
     struct comparison *comparisons;
     size_t comparison_count;
     struct arena arena;

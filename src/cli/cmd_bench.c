@@ -18,7 +18,7 @@ struct bench_options {
     struct option_list framework, output, context, prompt_tokens;
     const char *model_type, *model_path, *device, *quantize;
     int64_t iterations, warmup, blocks, threads, shard;
-    bool quick, resume, dry_run, wide, control, redo, fair_comparison, pytorch_no_compile,
+    bool quick, resume, dry_run, wide, control, redo, cold, fair_comparison, pytorch_no_compile,
         pytorch_no_half;
 };
 
@@ -106,25 +106,31 @@ static const struct option options[] = {
      .negatable = true,
      .help = "Do a block again, twice at most, when something outside disturbed it (on).",
      .offset = FIELD(redo)},
+    {.name = "cold",
+     .kind = OPTION_FLAG,
+     .help = "Also start each variant with the model out of the page cache, and with an empty "
+             "compile cache.",
+     .offset = FIELD(cold)},
     {.name = "prompt-tokens",
      .kind = OPTION_LIST,
      .metavar = "N",
      .low = 1,
      .high = 1000000,
-     .help = "Length of the prompt (64).",
+     .help = "Length of the prompt (64); several: the first is the run's, the others a sweep.",
      .offset = FIELD(prompt_tokens)},
     {.name = "context",
      .kind = OPTION_LIST,
      .metavar = "N",
      .low = 1,
      .high = 100000000,
-     .help = "Positions that the KV cache holds; by default what the run needs, rounded up.",
+     .help = "Positions that the KV cache holds; by default what the run needs, rounded "
+             "up. Several: a sweep.",
      .offset = FIELD(context)},
     {.name = "output",
      .letter = 'o',
      .kind = OPTION_LIST,
      .metavar = "FILE",
-     .help = "Also write the results to files: .json, .csv, .samples.csv, .md, .html.",
+     .help = "Also write the results to files: .json, .csv, .samples.csv, .points.csv, .md, .html.",
      .offset = FIELD(output),
      .group = "What comes out"},
     {.name = "wide",
@@ -158,11 +164,7 @@ static const struct option options[] = {
 /* Options that others of the contract will honour: silence would be a wrong measurement. */
 static enum status options_check(const struct bench_options *o, struct error *err)
 {
-    const char *name = o->quantize                  ? "--quantize"
-                       : o->shard > 1               ? "--shard"
-                       : o->context.count > 1       ? "several values for --context"
-                       : o->prompt_tokens.count > 1 ? "several values for --prompt-tokens"
-                                                    : NULL;
+    const char *name = o->quantize ? "--quantize" : o->shard > 1 ? "--shard" : NULL;
     if (!name && o->quick && o->blocks > 1) {
         error_set(err, STATUS_USAGE, "--quick is one block, --blocks asks for %lld",
                   (long long)o->blocks);
@@ -179,15 +181,31 @@ static enum status options_check(const struct bench_options *o, struct error *er
     return error_remedy(err, "Leave it out.");
 }
 
-static uint32_t first_number(const struct option_list *list)
+/* Lengths as they were given, each once; those of a stored run where none were. */
+static enum status lengths_read(struct plan_lengths *lengths, const struct option_list *list,
+                                const char *name, struct error *err)
 {
-    return list->count ? (uint32_t)strtoul(list->items[0], NULL, 10) : 0;
+    if (list->count > PLAN_LENGTHS) {
+        error_set(err, STATUS_USAGE, "--%s takes %d values at most", name, PLAN_LENGTHS);
+        return error_remedy(err, "Make two runs of it.");
+    }
+    if (list->count)
+        lengths->count = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        uint32_t value = (uint32_t)strtoul(list->items[i], NULL, 10);
+        bool seen = false;
+        for (size_t j = 0; j < lengths->count; j++)
+            seen = seen || lengths->value[j] == value;
+        if (!seen)
+            lengths->value[lengths->count++] = value;
+    }
+    return STATUS_OK;
 }
 
 /* Lays what the user gave over a request: over nothing, or over that of a stored run. */
-static void request_overlay(struct plan_request *request, const struct bench_options *o)
+static enum status request_overlay(struct plan_request *request, const struct bench_options *o,
+                                   struct error *err)
 {
-    uint32_t context = first_number(&o->context), prompt = first_number(&o->prompt_tokens);
     if (o->framework.count) {
         request->frameworks = o->framework.items;
         request->framework_count = o->framework.count;
@@ -204,8 +222,10 @@ static void request_overlay(struct plan_request *request, const struct bench_opt
     request->pytorch_no_compile = o->pytorch_no_compile;
     request->pytorch_no_half = o->pytorch_no_half;
     request->threads = o->threads ? (uint32_t)o->threads : request->threads;
-    request->context = context ? context : request->context;
-    request->prompt_tokens = prompt ? prompt : request->prompt_tokens;
+    request->cold = o->cold || request->cold;
+    enum status status = lengths_read(&request->context, &o->context, "context", err);
+    return status ? status
+                  : lengths_read(&request->prompt_tokens, &o->prompt_tokens, "prompt-tokens", err);
 }
 
 /* A run in the making: what has to be closed at its end. */
@@ -311,8 +331,9 @@ static enum status prepare(struct session *session, struct error *err)
         status = resume_load(session, &request, err);
     if (status)
         return status;
-    request_overlay(&request, o);
-    status = plan_make(&session->plan, &request, err);
+    status = request_overlay(&request, o, err);
+    if (!status)
+        status = plan_make(&session->plan, &request, err);
     if (!status && !o->dry_run && !session->store)
         status = store_open(&session->store, NULL, err);
     return status;

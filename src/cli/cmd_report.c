@@ -17,8 +17,8 @@ static const struct option report_options_table[] = {
      .letter = 'o',
      .kind = OPTION_LIST,
      .metavar = "FILE",
-     .help =
-         "Write these files as well; .json, .csv, .samples.csv, .md or .html says in which form.",
+     .help = "Write these files as well; .json, .csv, .samples.csv, .points.csv, .md or .html says "
+             "in which form.",
      .offset = offsetof(struct report_command, outputs)},
     {.name = "html",
      .kind = OPTION_STRING,

@@ -218,3 +218,9 @@ void model_close(struct model *model)
     arena_free(&model->arena);
     *model = (struct model){0};
 }
+
+const char *const *model_paths(const struct model *model, size_t *count)
+{
+    *count = model->files->count;
+    return model->files->paths;
+}

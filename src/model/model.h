@@ -8,6 +8,7 @@
 #define PRONY_MODEL_MODEL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/arena.h"
@@ -54,6 +55,9 @@ void model_close(struct model *model);
 /* Finds the one model at path: a file is itself; a folder's GGUF, or its safetensors (the folder
  * is then the answer). Several GGUF files are an error that lists them and asks which. */
 enum status model_locate(const char *path, char *found, size_t size, struct error *err);
+
+/* The weights' files, in the order of their names. [count] */
+const char *const *model_paths(const struct model *model, size_t *count);
 
 /* SHA-256 over the weights files' bytes, in the order of their names, as 64 hex digits. Kept in
  * the cache folder by path, size and times of modification, since large files take seconds. */

@@ -63,9 +63,17 @@ static bool metric_shown(const struct summary *summary, enum metric metric, bool
     return false;
 }
 
+/* What a row shows: a metric of the run, or of one of its points. */
+static const struct estimate *estimate_at(const struct grid_source *source, size_t column,
+                                          enum metric metric, const struct summary_point *point)
+{
+    return point ? &point->metrics[source->order[column]][metric]
+                 : &column_variant(source, column)->metrics[metric];
+}
+
 /* Marks what is best in a row, and everything that shows the same figure; nothing when all do. */
 static void row_mark_best(struct grid_row *row, const struct grid_source *source,
-                          enum metric metric)
+                          enum metric metric, const struct summary_point *point)
 {
     int better = metric_infos[metric].better;
     size_t columns = source->summary->variant_count, best = columns, same = 0, known = 0;
@@ -73,7 +81,7 @@ static void row_mark_best(struct grid_row *row, const struct grid_source *source
     for (size_t i = 0; better && i < columns; i++) {
         if (row->cells[i].word)
             continue;
-        double value = better * column_variant(source, i)->metrics[metric].value;
+        double value = better * estimate_at(source, i, metric, point)->value;
         known++;
         if (best == columns || value > best_value) {
             best = i;
@@ -88,7 +96,8 @@ static void row_mark_best(struct grid_row *row, const struct grid_source *source
                              strcmp(row->cells[i].value.text, row->cells[best].value.text) == 0;
 }
 
-static bool row_metric(struct grid_row *row, const struct grid_source *source, enum metric metric)
+static bool row_metric(struct grid_row *row, const struct grid_source *source, enum metric metric,
+                       const struct summary_point *point)
 {
     const struct metric_info *info = &metric_infos[metric];
     size_t columns = source->summary->variant_count;
@@ -98,18 +107,65 @@ static bool row_metric(struct grid_row *row, const struct grid_source *source, e
     if (!row->cells)
         return false;
     for (size_t i = 0; i < columns; i++) {
-        const struct summary_variant *variant = column_variant(source, i);
-        const struct estimate *estimate = &variant->metrics[metric];
+        const struct estimate *estimate = estimate_at(source, i, metric, point);
         struct grid_cell *cell = &row->cells[i];
         if (estimate_usable(estimate)) {
             cell->value = number_metric(estimate, info);
             cell->spread = number_spread(estimate, info);
         } else {
-            cell->failed = variant_failed(variant);
+            cell->failed = variant_failed(column_variant(source, i));
             cell->word = cell->failed ? "failed" : "n/a";
         }
     }
-    row_mark_best(row, source, metric);
+    row_mark_best(row, source, metric, point);
+    return true;
+}
+
+/* Cold and warm starts: each a row of one metric. */
+static bool rows_starts(struct grid *grid, const struct grid_source *source)
+{
+    for (size_t i = 0; i < source->summary->point_count; i++) {
+        const struct summary_point *point = &source->summary->points[i];
+        struct grid_row *row = &grid->rows[grid->row_count];
+        if (!point->pages)
+            continue;
+        if (!row_metric(row, source, METRIC_START_TO_FIRST_TOKEN, point))
+            return false;
+        row->group = GROUP_STARTS;
+        row->title = arena_printf(source->arena, "Pages %s, cache %s", point->pages,
+                                  point->compile_cache ? point->compile_cache : "warm");
+        if (!row->title)
+            return false;
+        grid->row_count++;
+    }
+    return true;
+}
+
+/* A sweep: what a prompt of each length costs, and a token after it. */
+static bool rows_lengths(struct grid *grid, const struct grid_source *source)
+{
+    static const struct {
+        enum metric metric;
+        const char *name;
+    } shown[] = {{METRIC_TTFT, "TTFT"}, {METRIC_TPOT, "TPOT"}};
+    size_t sweep = 0;
+    for (size_t i = 0; i < source->summary->point_count; i++)
+        sweep += !source->summary->points[i].pages;
+    for (size_t m = 0; sweep > 1 && m < 2; m++)
+        for (size_t i = 0; i < source->summary->point_count; i++) {
+            const struct summary_point *point = &source->summary->points[i];
+            struct grid_row *row = &grid->rows[grid->row_count];
+            if (point->pages)
+                continue;
+            if (!row_metric(row, source, shown[m].metric, point))
+                return false;
+            row->group = GROUP_LENGTHS;
+            row->title = arena_printf(source->arena, "%s %u in %u (ms)", shown[m].name,
+                                      point->prompt_tokens, point->context);
+            if (!row->title)
+                return false;
+            grid->row_count++;
+        }
     return true;
 }
 
@@ -173,7 +229,8 @@ static bool rows_make(struct grid *grid, const struct grid_source *source, bool 
     bool failures = false;
     for (size_t i = 0; i < grid->columns; i++)
         failures |= source->summary->variants[i].failures > 0;
-    grid->rows = arena_array(source->arena, METRIC_COUNT + 3, sizeof *grid->rows);
+    grid->rows = arena_array(source->arena, METRIC_COUNT + 3 + 2 * source->summary->point_count,
+                             sizeof *grid->rows);
     if (!grid->rows)
         return false;
     for (enum metric_group group = 0; group < GROUP_COUNT; group++) {
@@ -182,7 +239,7 @@ static bool rows_make(struct grid *grid, const struct grid_source *source, bool 
         for (enum metric metric = 0; metric < METRIC_COUNT; metric++)
             if (metric_infos[metric].group == group &&
                 metric_shown(source->summary, metric, wide) &&
-                !row_metric(&grid->rows[grid->row_count++], source, metric))
+                !row_metric(&grid->rows[grid->row_count++], source, metric, NULL))
                 return false;
         if (group == GROUP_TRUST && (wide || failures) &&
             !row_processes(&grid->rows[grid->row_count++], source))
@@ -191,7 +248,7 @@ static bool rows_make(struct grid *grid, const struct grid_source *source, bool 
             !row_disturbed(&grid->rows[grid->row_count++], source))
             return false;
     }
-    return true;
+    return rows_starts(grid, source) && rows_lengths(grid, source);
 }
 
 /* The last lines of a worker's output, cleaned; a list that NULL ends. */

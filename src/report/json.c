@@ -208,6 +208,33 @@ static json_t *json_result(const struct summary *summary, size_t index, const ch
     return result;
 }
 
+/* What a sweep and the load matrix measured: the metrics that are known there. */
+static json_t *json_points(const struct summary *summary, struct output *out)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < summary->point_count; i++) {
+        const struct summary_point *point = &summary->points[i];
+        json_t *results = json_array();
+        for (size_t v = 0; v < summary->variant_count; v++) {
+            json_t *metrics = json_object();
+            for (enum metric metric = 0; metric < METRIC_COUNT; metric++)
+                if (estimate_usable(&point->metrics[v][metric]))
+                    put(out, metrics, metric_infos[metric].key,
+                        json_estimate(&point->metrics[v][metric], metric_infos[metric].scale));
+            push(out, results,
+                 json_pack("{s:o, s:o}", "framework",
+                           json_text(summary->variants[v].variant->name, out), "metrics", metrics));
+        }
+        push(out, list,
+             json_pack("{s:I, s:I, s:o, s:o, s:o, s:o}", "prompt_tokens",
+                       (json_int_t)point->prompt_tokens, "context", (json_int_t)point->context,
+                       "pages", json_text(point->pages, out), "compile_cache",
+                       json_text(point->compile_cache, out), "pages_resident",
+                       json_finite(point->resident), "results", results));
+    }
+    return list;
+}
+
 static json_t *json_comparisons(const struct summary *summary, struct output *out)
 {
     json_t *list = json_array();
@@ -281,6 +308,7 @@ static enum status document_fill(json_t *document, const struct summary *summary
     for (size_t i = 0; i < summary->note_count; i++)
         push(out, notes, json_text(summary->notes[i], out));
     put(out, document, "results", results);
+    put(out, document, "points", json_points(summary, out));
     put(out, document, "comparisons", json_comparisons(summary, out));
     put(out, document, "failures", json_failures(summary, out));
     put(out, document, "notes", notes);

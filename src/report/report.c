@@ -12,8 +12,9 @@
 enum { DEFAULT_WIDTH = 80, WIDEST = 10000 };
 
 /* An extension that ends another comes after it. */
-static const struct report_form *const file_forms[] = {&report_json, &report_samples_csv,
-                                                       &report_csv, &report_markdown, &report_html};
+static const struct report_form *const file_forms[] = {&report_json,       &report_samples_csv,
+                                                       &report_points_csv, &report_csv,
+                                                       &report_markdown,   &report_html};
 enum { FILE_FORMS = sizeof file_forms / sizeof file_forms[0] };
 
 enum status report_form_for(const char *path, const struct report_form **form, struct error *err)

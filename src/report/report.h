@@ -23,7 +23,7 @@ struct report_form {
 };
 
 extern const struct report_form report_table, report_analysis, report_json, report_csv,
-    report_samples_csv, report_markdown, report_html;
+    report_samples_csv, report_points_csv, report_markdown, report_html;
 
 /* The form for a file name. STATUS_USAGE names the extensions that there are. */
 enum status report_form_for(const char *path, const struct report_form **form, struct error *err);

@@ -346,6 +346,84 @@ class Bench(unittest.TestCase):
             spinner.kill()
             spinner.wait()
 
+    def points(self, *words):
+        """The points of a run, and of the same run gone on with after its first processes."""
+        output = self.root / "points.json"
+        self.bench("--model-path", self.model, "--framework", "quick", *words, "--output", output)
+        points = json.loads(output.read_text())["points"]
+        connection = sqlite3.connect(self.store)
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("DELETE FROM process WHERE point > 1")
+        connection.execute("UPDATE run SET state = 'interrupted'")
+        connection.commit()
+        connection.close()
+        self.bench("--resume", "--output", output)
+        again = json.loads(output.read_text())["points"]
+        for point, other in zip(points, again, strict=True):
+            for key in ("prompt_tokens", "context", "pages", "compile_cache"):
+                self.assertEqual(point[key], other[key])
+        return points
+
+    def test_sweep(self):
+        table = self.root / "sweep.points.csv"
+        words = ["--prompt-tokens", "16", "64", "--context", "128", "200", "--blocks", "2"]
+        points = self.points(*words)
+        lengths = [(point["prompt_tokens"], point["context"]) for point in points]
+        self.assertEqual(lengths, [(16, 128), (16, 200), (64, 128), (64, 200)])
+        for point in points:
+            self.assertEqual(point["results"][0]["metrics"]["tpot_ms"]["blocks"], 2)
+            self.assertIsNone(point["pages"])
+        self.assertEqual(
+            self.rows("SELECT point, prompt_tokens, count(*) FROM process GROUP BY point"),
+            [(0, 16, 2), (1, 16, 2), (2, 64, 2), (3, 64, 2)],
+        )
+        result = subprocess.run(
+            [PRONY, "report", "--output", table],
+            env=self.environment,
+            text=True,
+            capture_output=True,
+            check=True,
+        )
+        self.assertIn("TPOT 64 in 200 (ms)", result.stdout)
+        self.assertEqual(len(table.read_text().splitlines()), 5)
+        result = self.bench("--model-path", self.model, "--context", *range(200, 217), status=1)
+        self.assertIn("16 values at most", result.stderr)
+
+    def test_cold_starts(self):
+        """Pages are out of the cache before a cold start, and a compile cache is as it should be."""
+        cache = self.root / "cache-seen"
+        cold = engine_write(self.root / "engines", "caching", ["./worker"], {"token_us": 100})
+        (cold / "worker").write_text(
+            f'#!/bin/sh\nkept=${{PRONY_ENGINE_CACHE:-.}}\nls "$kept" | wc -l >>{cache}\n'
+            f'touch "$kept/compiled"\nexec {WORKER}\n'
+        )
+        (cold / "worker").chmod(0o755)
+        model = Path(__file__).parent / f".cold-{os.getpid()}.gguf"  # /tmp may be a tmpfs
+        self.addCleanup(model.unlink, missing_ok=True)
+        shutil.copy(self.model, model)
+        output = self.root / "cold.json"
+        words = ["--model-path", model, "--framework", "caching", "--cold", "--blocks", "2"]
+        result = self.bench(*words, "--output", output)
+        self.assertIn("Pages cold, cache cold", result.stdout)
+        points = json.loads(output.read_text())["points"]
+        kinds = [(point["pages"], point["compile_cache"]) for point in points]
+        matrix = [(p, c) for c in ("warm", "cold") for p in ("warm", "cold")]
+        self.assertEqual(kinds, [(None, None), *matrix])
+        for point in points[1:]:
+            metrics = point["results"][0]["metrics"]
+            self.assertEqual(metrics["start_to_first_token_s"]["blocks"], 2)
+            self.assertNotIn("tpot_ms", metrics)
+            if point["pages"] == "warm":
+                self.assertGreater(point["pages_resident"], 0.99)
+        if "not cold" not in result.stdout:
+            self.assertLess(points[2]["pages_resident"], 0.01)
+            self.assertLess(points[4]["pages_resident"], 0.01)
+        # The run's own; one that fills the warm cache; two warm, two cold; and the second block's.
+        seen = [int(line) for line in cache.read_text().split()]
+        self.assertEqual(seen[1:6], [0, 1, 1, 0, 0])
+        self.assertEqual(seen[7:], [1, 1, 0, 0])
+        self.assertEqual(list((self.root / "cache" / "cold").iterdir()), [])
+
     def test_resume_refuses_what_differs(self):
         self.interrupt(signal.SIGINT)
         result = self.bench("--resume", "--iterations", "30", status=1)
@@ -529,8 +607,6 @@ class Bench(unittest.TestCase):
         for words in (
             ["--quantize", "int8"],
             ["--shard", "2"],
-            ["--context", "128", "256"],
-            ["--prompt-tokens", "8", "16"],
         ):
             result = self.bench("--model-path", self.model, *words, status=1)
             self.assertRegex(result.stderr, r"^Error: .*this version", words)

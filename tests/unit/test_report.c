@@ -248,7 +248,7 @@ static void test_form_by_extension(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_int_equal(report_form_for(wrong[i], &form, &err), STATUS_USAGE);
         assert_string_equal(err.where, wrong[i]);
-        assert_non_null(strstr(err.remedy, ".json, .samples.csv, .csv, .md or .html"));
+        assert_non_null(strstr(err.remedy, ".json, .samples.csv, .points.csv, .csv, .md or .html"));
     }
 }
 
