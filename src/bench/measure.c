@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bench/metrics.h"
+#include "bench/readings.h"
 #include "stats/stats.h"
 
 enum { PEAK_WINDOW = 32 };
@@ -99,6 +100,22 @@ static void memory(const struct record_process *process, double *values)
         values[METRIC_DEVICE_MEMORY] = peak;
 }
 
+enum {
+    ENERGY_LEAST_MS = 200
+}; /* counters of GPUs are renewed several times a second, no oftener */
+
+static void energy(const struct record_process *process, double *values)
+{
+    double joules = reading_of(process, READING_ENERGY_J);
+    double seconds = reading_of(process, READING_ENERGY_SECONDS);
+    double idle_w = reading_of(process, READING_IDLE_W);
+    values[METRIC_IDLE_POWER] = idle_w;
+    if (process->token_count > (size_t)process->warmup_steps + 1 &&
+        seconds * 1e3 >= ENERGY_LEAST_MS)
+        values[METRIC_ENERGY] = (joules - idle_w * seconds) /
+                                (double)(process->token_count - 1 - process->warmup_steps);
+}
+
 void process_metrics(const struct record_process *process, double values[METRIC_COUNT])
 {
     for (size_t i = 0; i < METRIC_COUNT; i++)
@@ -106,6 +123,7 @@ void process_metrics(const struct record_process *process, double values[METRIC_
     loading(process, values);
     tokens(process, values);
     memory(process, values);
+    energy(process, values);
     if (process->bandwidth > 0)
         values[METRIC_BANDWIDTH] = process->bandwidth;
     /* A time of exactly 0 or an infinite rate is a broken stamp, not a fast engine. */

@@ -1,13 +1,10 @@
 #include "bench/metrics.h"
 
 const char *const metric_group_titles[GROUP_COUNT] = {
-    [GROUP_LOADING] = "Loading",
-    [GROUP_LATENCY] = "Latency",
-    [GROUP_THROUGHPUT] = "Throughput",
-    [GROUP_MEMORY] = "Memory",
-    [GROUP_PRECISION] = "Precision",
-    [GROUP_TRUST] = "Trust",
-    [GROUP_STARTS] = "Start to First Token (s)",
+    [GROUP_LOADING] = "Loading",       [GROUP_LATENCY] = "Latency",
+    [GROUP_THROUGHPUT] = "Throughput", [GROUP_MEMORY] = "Memory",
+    [GROUP_ENERGY] = "Energy",         [GROUP_PRECISION] = "Precision",
+    [GROUP_TRUST] = "Trust",           [GROUP_STARTS] = "Start to First Token (s)",
     [GROUP_LENGTHS] = "By Length",
 };
 
@@ -80,6 +77,14 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
     [METRIC_LIMIT_SHARE] = {"limit_percent", "% of Limit", "%", 1e2, 0, GROUP_TRUST, 1, true, true,
                             "Bytes that a token must read, over its latency and the bandwidth "
                             "that the probe read in the same block."},
+    [METRIC_ENERGY] = {"energy_j_per_token", "Energy per Token (J)", "J", 1, 3, GROUP_ENERGY, -1,
+                       false, false,
+                       "Energy of the steps that count, less what the machine draws when idle, for "
+                       "each token."},
+    [METRIC_IDLE_POWER] = {"idle_power_w", "Idle Power (W)", "W", 1, 1, GROUP_ENERGY, 0, false,
+                           false,
+                           "What the same counters said in the same blocks with nothing running; "
+                           "not in the energy per token."},
     [METRIC_TREND] = {"trend_percent", "Trend (%)", "%", 1e2, 1, GROUP_TRUST, 0, false, false,
                       "How much longer a token takes at the end of the counted ones than at their "
                       "beginning, as the slope of each process's own series has it; below 0 the "

@@ -33,7 +33,9 @@ enum metric {
     METRIC_PRECISION_IMPACT, /* against the engine's float32 variant */
     METRIC_BANDWIDTH,        /* what the probe read */
     METRIC_LIMIT_SHARE,      /* % of limit */
-    METRIC_TREND,            /* of the steps that count, from the first to the last */
+    METRIC_ENERGY,           /* joules of a token, idle power subtracted */
+    METRIC_IDLE_POWER,
+    METRIC_TREND, /* of the steps that count, from the first to the last */
     METRIC_COUNT
 };
 
@@ -42,6 +44,7 @@ enum metric_group {
     GROUP_LATENCY,
     GROUP_THROUGHPUT,
     GROUP_MEMORY,
+    GROUP_ENERGY,
     GROUP_PRECISION,
     GROUP_TRUST,
     GROUP_STARTS,  /* of the load matrix, */

@@ -136,10 +136,9 @@ static void note_redone(struct notes *notes, struct arena *arena)
                                 summary->redone == 1 ? "it" : "them"));
     const char *what = first_disturbance(summary, arena);
     if (summary->disturbed)
-        add(notes,
-            arena_printf(arena, "%zu of %zu blocks were disturbed and count as they are%s%s.",
-                         summary->disturbed, summary->blocks, what ? ", the first because " : "",
-                         what ? what : ""));
+        add(notes, arena_printf(arena, "%zu block%s disturbed and not measured again%s%s.",
+                                summary->disturbed, summary->disturbed == 1 ? " was" : "s were",
+                                what ? ", the first because " : "", what ? what : ""));
 }
 
 static void note_bandwidth(struct notes *notes, const struct cells *cells, struct arena *arena)

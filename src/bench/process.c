@@ -1,5 +1,6 @@
 #include "bench/process.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,6 +172,37 @@ static enum status generate(struct life *life, size_t tokens, struct worker_gene
                            generated, err);
 }
 
+/* What a generation took of the counters, and of time; NaN without counters. */
+struct spent {
+    double joules, seconds;
+};
+
+static enum status generate_counted(struct life *life, size_t tokens,
+                                    struct worker_generated *generated, struct spent *spent,
+                                    struct error *err)
+{
+    struct energy *energy = life->task->energy;
+    double before_j = energy ? energy_joules(energy) : NAN;
+    int64_t before_ns = clock_now_ns();
+    enum status status = generate(life, tokens, generated, err);
+    *spent = (struct spent){(energy ? energy_joules(energy) : NAN) - before_j,
+                            (double)(clock_now_ns() - before_ns) * 1e-9};
+    return status;
+}
+
+/* The timed generation does all that the warm-up did, and the steps that count besides: what it
+ * took more is theirs. The counters are read outside both. */
+static void energy_note(struct life *life, const struct spent *warmup, const struct spent *timed)
+{
+    double joules = timed->joules - warmup->joules;
+    if (!isfinite(joules) || !isfinite(life->task->idle_w))
+        return;
+    reading_add(life->record, READING_ENERGY_J, joules, life->arena);
+    reading_add(life->record, READING_ENERGY_SECONDS, timed->seconds - warmup->seconds,
+                life->arena);
+    reading_add(life->record, READING_IDLE_W, life->task->idle_w, life->arena);
+}
+
 static enum status tokens(struct life *life, struct error *err)
 {
     const struct plan *plan = life->task->plan;
@@ -192,15 +224,17 @@ static enum status tokens(struct life *life, struct error *err)
     if (life->task->point->start_only)
         return STATUS_OK;
     phase(life, "warm-up");
-    status = generate(life, 1 + plan->warmup, &generated, err);
+    struct spent warmup, timed;
+    status = generate_counted(life, 1 + plan->warmup, &generated, &warmup, err);
     if (status)
         return status;
     if (life->device)
         device_memory_pause(life->device);
     phase(life, "timed tokens");
-    status = generate(life, room, &generated, err);
+    status = generate_counted(life, room, &generated, &timed, err);
     if (status)
         return status;
+    energy_note(life, &warmup, &timed);
     record->prompt_ns = generated.prompt_ns;
     record->stamps_ns = generated.stamps_ns;
     record->ids = generated.ids;

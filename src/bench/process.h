@@ -7,6 +7,7 @@
 #include "bench/plan.h"
 #include "bench/progress.h"
 #include "engine/worker.h"
+#include "machine/energy.h"
 #include "store/record.h"
 
 struct process_task {
@@ -14,6 +15,8 @@ struct process_task {
     uint32_t variant; /* index in plan->variants */
     const struct plan_point *point;
     const char *compile_cache; /* a folder instead of the engine's own; NULL: its own */
+    struct energy *energy;     /* counters to read; NULL: none */
+    double idle_w;             /* what they counted while nothing ran; NaN: unknown */
     double pages_resident;     /* share of the model in the page cache; NaN: unknown */
     int cancel_fd;             /* -1: none */
     const struct progress *progress;

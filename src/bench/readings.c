@@ -4,10 +4,17 @@
 #include <string.h>
 
 const char *const reading_names[READING_COUNT] = {
-    [READING_FOREIGN_CORES] = "foreign_cores", [READING_FOREIGN_SECONDS] = "foreign_s",
-    [READING_STEAL_SHARE] = "steal_share",     [READING_THROTTLED_SHARE] = "throttled_share",
-    [READING_SWAPPED_BYTES] = "swapped_bytes", [READING_THERMAL_EVENTS] = "thermal_events",
-    [READING_CLOCK_HZ] = "clock_hz",           [READING_PAGES_RESIDENT] = "pages_resident",
+    [READING_FOREIGN_CORES] = "foreign_cores",
+    [READING_FOREIGN_SECONDS] = "foreign_s",
+    [READING_STEAL_SHARE] = "steal_share",
+    [READING_THROTTLED_SHARE] = "throttled_share",
+    [READING_SWAPPED_BYTES] = "swapped_bytes",
+    [READING_THERMAL_EVENTS] = "thermal_events",
+    [READING_CLOCK_HZ] = "clock_hz",
+    [READING_ENERGY_J] = "energy_j",
+    [READING_ENERGY_SECONDS] = "energy_s",
+    [READING_IDLE_W] = "idle_w",
+    [READING_PAGES_RESIDENT] = "pages_resident",
 };
 
 /* docs/method.md gives the reasons. */

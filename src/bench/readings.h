@@ -14,6 +14,9 @@ enum reading {
     READING_SWAPPED_BYTES,
     READING_THERMAL_EVENTS,
     READING_CLOCK_HZ,
+    READING_ENERGY_J,       /* of the steps that count, as the counters have it */
+    READING_ENERGY_SECONDS, /* the time they took */
+    READING_IDLE_W,         /* what the same counters said before, with nothing running */
     READING_PAGES_RESIDENT, /* share of the model in the page cache as the process started */
     READING_COUNT
 };

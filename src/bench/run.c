@@ -4,7 +4,9 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "bench/coldness.h"
 #include "bench/metrics.h"
 #include "bench/process.h"
@@ -13,7 +15,7 @@
 #include "machine/bandwidth.h"
 #include "machine/gpu.h"
 
-enum { PROBE_MS = 300 };
+enum { PROBE_MS = 300, IDLE_MS = 500 };
 
 /* One variant's turn at one point in one block. */
 struct turn {
@@ -34,6 +36,8 @@ struct execution {
     bool *described;    /* [variants]: its versions are stored */
     uint32_t *order;    /* [variants] of the block at hand */
     struct coldness coldness;
+    struct energy *energy; /* NULL: the machine has no counters that can be read */
+    double idle_w;         /* in the block at hand */
 };
 
 void run_variants(const struct plan *plan, struct record_variant *variants)
@@ -159,6 +163,8 @@ static enum status measure(struct execution *execution, struct record_process *r
     const struct run_options *options = execution->options;
     struct process_task task = {.plan = execution->plan,
                                 .variant = record->variant,
+                                .energy = execution->energy,
+                                .idle_w = execution->idle_w,
                                 .point = &execution->plan->points[record->point],
                                 .cancel_fd = options->cancel_fd,
                                 .progress = &execution->progress};
@@ -180,6 +186,20 @@ static enum status measure(struct execution *execution, struct record_process *r
         outcome_tell(execution, record, process_note(execution, record, &arena));
     arena_free(&arena);
     return status;
+}
+
+/* What the machine draws while nothing of ours runs. */
+static double idle_power(const struct execution *execution)
+{
+    const struct timespec pause = {.tv_nsec = IDLE_MS * 1000000L};
+    if (!execution->energy)
+        return NAN;
+    progress_phase(&execution->progress, "energy", "reading the idle power");
+    double before_j = energy_joules(execution->energy);
+    int64_t before_ns = clock_now_ns();
+    nanosleep(&pause, NULL);
+    double joules = energy_joules(execution->energy) - before_j;
+    return joules * 1e9 / (double)(clock_now_ns() - before_ns);
 }
 
 /* What this block's share of the limit is held against; 0 where the probe could not read. */
@@ -224,6 +244,7 @@ static enum status attempt_execute(struct execution *execution, uint32_t block, 
         return STATUS_OK;
     execution->progress.block = (size_t)block + 1;
     schedule_order(plan->variant_count, block, execution->order);
+    execution->idle_w = idle_power(execution);
     double bandwidth = probe(execution);
     for (uint32_t point = 0; point < plan->point_count && !status; point++)
         status = point_execute(execution, block, point, bandwidth, err);
@@ -277,9 +298,10 @@ static enum status execution_init(struct execution *execution, struct error *err
 enum status run_execute(const struct plan *plan, const struct run_options *options,
                         struct error *err)
 {
+    struct error ignored;
     struct execution execution = {.plan = plan, .options = options};
     coldness_begin(&execution.coldness, plan);
-    struct error ignored;
+    energy_open(&execution.energy, energy_sys(), plan->gpu.pci, &ignored);
     enum status status = execution_init(&execution, err);
     if (!status)
         progress_start(&execution.progress, options->progress, count_due(&execution), plan->blocks);
@@ -287,6 +309,7 @@ enum status run_execute(const struct plan *plan, const struct run_options *optio
         status = block_execute(&execution, block, err);
     progress_end(&execution.progress);
     coldness_end(&execution.coldness);
+    energy_close(execution.energy);
     if (status)
         store_run_state(options->store, options->run, "interrupted", &ignored);
     else

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "machine/energy.h"
 #include "machine/machine.h"
 
 extern char **environ;
@@ -68,11 +69,23 @@ static json_t *model_describe(const struct plan *plan)
                      config->tied);
 }
 
+/* Where energy is counted, or why it is not. */
+static json_t *energy_describe(const struct plan *plan)
+{
+    struct energy *energy;
+    struct error err = {0};
+    if (energy_open(&energy, energy_sys(), plan->gpu.pci, &err))
+        return json_sprintf("not available: %s%s%s", err.what, *err.remedy ? ". " : "", err.remedy);
+    json_t *source = json_string(energy_source(energy));
+    energy_close(energy);
+    return source;
+}
+
 json_t *run_manifest(const struct plan *plan)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s}", "machine", machine_describe(), "versions",
-                     program(), "model", model_describe(plan), "command", command_line(),
-                     "environment", environment(), "equivalence",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "machine", machine_describe(), "energy",
+                     energy_describe(plan), "versions", program(), "model", model_describe(plan),
+                     "command", command_line(), "environment", environment(), "equivalence",
                      "not checked: this version has no equivalence gate");
 }
 

@@ -63,6 +63,11 @@ static void missing_reasons(struct summary_variant *variant)
         {METRIC_LIMIT_SHARE, METRIC_BANDWIDTH, "the memory's bandwidth was not probed"},
         {METRIC_PEAK_MEMORY, METRIC_PEAK_MEMORY, "the engine does not tell its memory"},
         {METRIC_MODEL_MEMORY, METRIC_PEAK_MEMORY, "the engine does not tell its memory"},
+        {METRIC_IDLE_POWER, METRIC_IDLE_POWER,
+         "no energy counters can be read: the manifest says why"},
+        {METRIC_ENERGY, METRIC_IDLE_POWER, "no energy counters can be read: the manifest says why"},
+        {METRIC_ENERGY, METRIC_ENERGY,
+         "the steps that count took less than 0.2 s: use more --iterations"},
     };
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
         struct estimate *estimate = &variant->metrics[reasons[i].metric];

@@ -51,8 +51,9 @@ static bool variant_failed(const struct summary_variant *variant)
 static bool metric_shown(const struct summary *summary, enum metric metric, bool wide)
 {
     const struct metric_info *info = &metric_infos[metric];
-    bool telling = wide || metric == METRIC_START_TO_FIRST_TOKEN ||
-                   metric == METRIC_DEVICE_MEMORY || metric == METRIC_PRECISION_IMPACT;
+    bool telling = wide || metric == METRIC_START_TO_FIRST_TOKEN || metric == METRIC_ENERGY ||
+                   metric == METRIC_IDLE_POWER || metric == METRIC_DEVICE_MEMORY ||
+                   metric == METRIC_PRECISION_IMPACT;
     if (info->classic)
         return true;
     for (size_t i = 0; telling && i < summary->variant_count; i++) {

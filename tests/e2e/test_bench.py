@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -423,6 +424,45 @@ class Bench(unittest.TestCase):
         self.assertEqual(seen[1:6], [0, 1, 1, 0, 0])
         self.assertEqual(seen[7:], [1, 1, 0, 0])
         self.assertEqual(list((self.root / "cache" / "cold").iterdir()), [])
+
+    def test_energy(self):
+        """Counters in a copy of the kernel's folder, which count 20 W whatever happens."""
+        zone = self.root / "sys/class/powercap/intel-rapl:0"
+        zone.mkdir(parents=True)
+        (zone / "name").write_text("package-0\n")
+        (zone / "max_energy_range_uj").write_text("262143328850\n")
+        counting = threading.Event()
+
+        def count():
+            while not counting.wait(0.002):
+                (zone / "next").write_text(f"{int(time.monotonic() * 20e6)}\n")
+                (zone / "next").rename(zone / "energy_uj")
+
+        (zone / "energy_uj").write_text("0\n")
+        counter = threading.Thread(target=count)
+        counter.start()
+        output = self.root / "energy.json"
+        words = ["--model-path", self.model, "--framework", "slow", "--blocks", "2"]
+        try:
+            self.environment["PRONY_SYSFS"] = str(self.root / "sys")
+            result = self.bench(*words, "--iterations", "150", "--output", output)
+        finally:
+            counting.set()
+            counter.join()
+        run = json.loads(output.read_text())
+        self.assertEqual(run["manifest"]["energy"], "RAPL (package-0)")
+        self.assertIn("Energy per Token (J)", result.stdout)
+        self.assertEqual(run["results"][0]["metrics"]["idle_power_w"]["blocks"], 2)
+        self.assertIsNotNone(run["results"][0]["metrics"]["energy_j_per_token"]["value"])
+        readings = run["results"][0]["samples"][0]["readings"]
+        self.assertLess(abs(readings["energy_j"] / readings["energy_s"] - 20), 10)
+        self.environment["PRONY_SYSFS"] = str(self.root / "nothing")
+        result = self.bench(*words, "--wide", "--output", output)
+        run = json.loads(output.read_text())
+        self.assertIn("not available: this machine shows no energy", run["manifest"]["energy"])
+        metric = run["results"][0]["metrics"]["energy_j_per_token"]
+        self.assertIsNone(metric["value"])
+        self.assertIn("no energy counters can be read", metric["why"])
 
     def test_resume_refuses_what_differs(self):
         self.interrupt(signal.SIGINT)

@@ -1,0 +1,27 @@
+/* Energy counters of the machine: RAPL of the processors and their memory (Linux powercap), and
+ * NVML's of a GPU. What they count is everything that the chips draw, so idle power is measured
+ * beside it.
+ *
+ * https://docs.kernel.org/power/powercap/powercap.html */
+#ifndef PRONY_MACHINE_ENERGY_H
+#define PRONY_MACHINE_ENERGY_H
+
+#include "base/error.h"
+
+struct energy;
+
+/* pci: of the GPU that is used, as gpu.h has it; "" for none, and then the processors' counters are
+ * taken. sys: "/sys", or a copy for a test. STATUS_UNSUPPORTED says why there is nothing to read,
+ * and what mends it. */
+enum status energy_open(struct energy **energy, const char *sys, const char *pci,
+                        struct error *err);
+/* "/sys", or what PRONY_SYSFS names: a copy, for tests. */
+const char *energy_sys(void);
+/* Joules since some moment; differences count, over less than a counter's range (minutes at least).
+ * NaN when it can no longer be read. */
+double energy_joules(struct energy *energy);
+/* "RAPL (package-0, dram)", "NVML". */
+const char *energy_source(const struct energy *energy);
+void energy_close(struct energy *energy); /* NULL is fine */
+
+#endif
