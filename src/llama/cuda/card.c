@@ -54,14 +54,22 @@ enum status card_kernel(const struct card *card, struct cuda_module *module, con
                       "find the kernel %s", full);
 }
 
+enum status card_launch_3d(const struct card *card, struct cuda_function *function,
+                           const uint32_t grid[3], uint32_t threads, uint32_t shared_bytes,
+                           void **arguments, struct error *err)
+{
+    return cuda_check(&card->cuda,
+                      card->cuda.LaunchKernel(function, grid[0], grid[1], grid[2], threads, 1, 1,
+                                              shared_bytes, card->stream, arguments, NULL),
+                      err, "start a kernel on %s", card->device.name);
+}
+
 enum status card_launch(const struct card *card, struct cuda_function *function, uint32_t grid_x,
                         uint32_t grid_y, uint32_t threads, uint32_t shared_bytes, void **arguments,
                         struct error *err)
 {
-    return cuda_check(&card->cuda,
-                      card->cuda.LaunchKernel(function, grid_x, grid_y, 1, threads, 1, 1,
-                                              shared_bytes, card->stream, arguments, NULL),
-                      err, "start a kernel on %s", card->device.name);
+    return card_launch_3d(card, function, (const uint32_t[]){grid_x, grid_y, 1}, threads,
+                          shared_bytes, arguments, err);
 }
 
 enum status card_wait(const struct card *card, struct error *err)

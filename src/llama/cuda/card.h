@@ -32,6 +32,10 @@ enum status card_kernel(const struct card *card, struct cuda_module *module, con
 enum status card_launch(const struct card *card, struct cuda_function *function, uint32_t grid_x,
                         uint32_t grid_y, uint32_t threads, uint32_t shared_bytes, void **arguments,
                         struct error *err);
+/* The same with a third dimension of the grid. */
+enum status card_launch_3d(const struct card *card, struct cuda_function *function,
+                           const uint32_t grid[3], uint32_t threads, uint32_t shared_bytes,
+                           void **arguments, struct error *err);
 enum status card_wait(const struct card *card, struct error *err);
 
 #endif

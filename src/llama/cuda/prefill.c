@@ -12,7 +12,9 @@ enum {
     SMALL_SHARED = 4 * (LARGE + SMALL_ROWS) * DEPTH * 2,
     THREADS = 256,
     ATTEND_THREADS = 128,
-    MOST_TOKENS = 2048
+    MOST_TOKENS = 2048,
+    MOST_PARTS = 8,
+    LEAST_STEPS = 8 /* of DEPTH columns in a part */
 };
 enum { PRODUCT_STORE, PRODUCT_ADD, PRODUCT_SWIGLU };
 
@@ -38,14 +40,15 @@ static enum status kernels_find(struct prefill *p, struct card *card,
         const char *name;
         struct cuda_function **to;
         uint32_t shared;
-    } kernels[] = {{"product_small", &p->small, SMALL_SHARED},
-                   {"norm", &p->norm, 0},
-                   {attend, &p->attend, p->attend_shared},
-                   {"product_large", &p->large, LARGE_SHARED}};
+        int type;
+    } kernels[] = {{"product_small", &p->small, SMALL_SHARED, (int)model->precision},
+                   {"norm", &p->norm, 0, (int)model->precision},
+                   {"parts_add", &p->parts_add, 0, -1},
+                   {attend, &p->attend, p->attend_shared, (int)model->precision},
+                   {"product_large", &p->large, LARGE_SHARED, (int)model->precision}};
     enum status status = card_load(card, &fatbin, &module, err);
     for (size_t i = 0; i < sizeof kernels / sizeof kernels[0] && status == STATUS_OK; i++) {
-        status =
-            card_kernel(card, module, kernels[i].name, (int)model->precision, kernels[i].to, err);
+        status = card_kernel(card, module, kernels[i].name, kernels[i].type, kernels[i].to, err);
         if (status == STATUS_OK && kernels[i].shared)
             status = cuda_check(&card->cuda,
                                 card->cuda.FuncSetAttribute(*kernels[i].to,
@@ -66,6 +69,8 @@ enum status prefill_open(struct prefill *p, struct card *card, const struct devi
     if (!shape_fits(model, card))
         return STATUS_OK;
     p->most = s->context < MOST_TOKENS ? s->context : MOST_TOKENS;
+    /* as many parts as fill the card with tiles, of products that have fewer */
+    p->parts_bytes = (uint64_t)2 * p->multiprocessors * LARGE * LARGE * sizeof(float);
     p->attend_shared = 5 * QUERIES * s->head_size * 2;
     const struct {
         cuda_pointer *to;
@@ -82,11 +87,13 @@ enum status prefill_open(struct prefill *p, struct card *card, const struct devi
         *parts[i].to = total;
         total += (p->most * parts[i].row + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
     }
+    p->parts = total;
     enum status status = kernels_find(p, card, model, err);
     if (status == STATUS_OK)
-        status = cuda_memory_get(&card->cuda, total, &p->memory, err);
+        status = cuda_memory_get(&card->cuda, total + p->parts_bytes, &p->memory, err);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         *parts[i].to += p->memory;
+    p->parts += p->memory;
     return status;
 }
 
@@ -116,18 +123,42 @@ static enum status norm(const struct pass *pass, cuda_pointer x, const float *we
     return card_launch(pass->card, pass->p->norm, count, 1, THREADS, 0, arguments, pass->err);
 }
 
-/* Large tiles do more for each byte; small ones where large ones would leave processors idle. */
+/* Parts of the columns that a product of so many large tiles is cut into, so that no multiprocessor
+ * is idle. */
+static uint32_t parts_of(const struct pass *pass, uint32_t tiles, uint32_t rows, uint32_t columns,
+                         uint32_t count)
+{
+    uint32_t parts = pass->p->multiprocessors / tiles, most = columns / DEPTH / LEAST_STEPS;
+    uint64_t room = pass->p->parts_bytes / ((uint64_t)count * rows * sizeof(float));
+    parts = parts < MOST_PARTS ? parts : MOST_PARTS;
+    parts = parts < most ? parts : most;
+    parts = parts < room ? parts : (uint32_t)room;
+    return parts > 0 ? parts : 1;
+}
+
+/* Large tiles do more for each byte; a few tokens need no such. */
 static enum status product(const struct pass *pass, cuda_pointer out, const void *weights,
                            cuda_pointer x, uint32_t rows, uint32_t columns, uint32_t count,
                            uint32_t kind)
 {
-    uint32_t tiles = (count + LARGE - 1) / LARGE;
-    bool large = tiles * ((rows + LARGE - 1) / LARGE) >= pass->p->multiprocessors && count > LARGE;
+    enum { FEW = 8 };
+    const struct prefill *p = pass->p;
+    bool large = count > FEW;
     uint32_t each = large ? LARGE : SMALL_ROWS;
-    void *arguments[] = {&out, &x, &weights, &count, &rows, &columns, &kind};
-    return card_launch(pass->card, large ? pass->p->large : pass->p->small, tiles,
-                       (rows + each - 1) / each, THREADS, large ? LARGE_SHARED : SMALL_SHARED,
-                       arguments, pass->err);
+    uint32_t grid[3] = {(count + LARGE - 1) / LARGE, (rows + each - 1) / each, 1};
+    if (large && kind != PRODUCT_SWIGLU && rows % 4 == 0)
+        grid[2] = parts_of(pass, grid[0] * grid[1], rows, columns, count);
+    bool parts = grid[2] > 1;
+    uint32_t stored = parts ? PRODUCT_STORE : kind, add = kind == PRODUCT_ADD, sums = count * rows;
+    cuda_pointer to = parts ? p->parts : out, from = p->parts;
+    void *arguments[] = {&to, &x, &weights, &count, &rows, &columns, &stored};
+    void *sum[] = {&out, &from, &grid[2], &sums, &add};
+    enum status status = card_launch_3d(pass->card, large ? p->large : p->small, grid, THREADS,
+                                        large ? LARGE_SHARED : SMALL_SHARED, arguments, pass->err);
+    if (status != STATUS_OK || !parts)
+        return status;
+    return card_launch(pass->card, p->parts_add, (sums / 4 + THREADS - 1) / THREADS, 1, THREADS, 0,
+                       sum, pass->err);
 }
 
 static enum status attention(const struct pass *pass, const struct portable *portable,

@@ -69,7 +69,8 @@ enum { PRODUCT_STORE, PRODUCT_ADD, PRODUCT_SWIGLU };
 
 /* out [tokens, rows] = x [tokens, columns] weights [rows, columns]^T: stored as float32, added to
  * it, or as silu(even row) * odd row, [tokens, rows / 2] of the weights' type. A block computes
- * BM tokens by BN rows, a warp WM by WN of them. Grid: tokens / BM, rows / BN. */
+ * BM tokens by BN rows, a warp WM by WN of them. Grid: tokens / BM, rows / BN, parts: each part has
+ * its share of the columns and, when there are several, its own out, for parts_add. */
 template <typename T, int BM, int BN, int WM, int WN, int STAGES>
 __device__ __forceinline__ void product(void *out, const T *x, const T *weights, uint32_t tokens,
                                         uint32_t rows, uint32_t columns, uint32_t kind)
@@ -80,7 +81,8 @@ __device__ __forceinline__ void product(void *out, const T *x, const T *weights,
     const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const uint32_t m0 = blockIdx.x * BM, n0 = blockIdx.y * BN;
     const uint32_t wm = warp % (BM / WM) * WM, wn = warp / (BM / WM) * WN;
-    const uint32_t steps = columns / DEPTH;
+    const uint32_t begin = columns / DEPTH * blockIdx.z / gridDim.z;
+    const uint32_t steps = columns / DEPTH * (blockIdx.z + 1) / gridDim.z - begin;
 
     auto fetch = [&](uint32_t step) {
         if (step < steps) {
@@ -92,7 +94,7 @@ __device__ __forceinline__ void product(void *out, const T *x, const T *weights,
                 uint32_t index = token ? m0 + row : n0 + row - BM;
                 bool there = index < (token ? tokens : rows);
                 const T *from = (token ? x : weights) + (size_t)(there ? index : 0) * columns +
-                                step * DEPTH + chunk * 8;
+                                (begin + step) * DEPTH + chunk * 8;
                 copy16(tile + chunk_at(row, chunk, 8), from, there);
             }
         }
@@ -142,13 +144,32 @@ __device__ __forceinline__ void product(void *out, const T *x, const T *weights,
                     ((T *)out)[(size_t)m * (rows / 2) + n / 2] =
                         from_float<T>(low / (1 + __expf(-low)) * high);
                 } else {
-                    float2 *to = reinterpret_cast<float2 *>((float *)out + (size_t)m * rows + n);
+                    float2 *to = reinterpret_cast<float2 *>(
+                        (float *)out + ((size_t)blockIdx.z * tokens + m) * rows + n);
                     float2 old = kind == PRODUCT_ADD ? *to : make_float2(0, 0);
                     *to = make_float2(old.x + low, old.y + high);
                 }
             }
         }
     }
+}
+
+/* out = (add ? out : 0) + the parts [parts, count], in their order. */
+extern "C" __global__ void __launch_bounds__(256)
+    parts_add(float4 *out, const float4 *part, uint32_t parts, uint32_t count, uint32_t add)
+{
+    uint32_t i = blockIdx.x * 256 + threadIdx.x;
+    if (i >= count / 4)
+        return;
+    float4 sum = add ? out[i] : make_float4(0, 0, 0, 0);
+    for (uint32_t n = 0; n < parts; n++) {
+        float4 v = part[(size_t)n * (count / 4) + i];
+        sum.x += v.x;
+        sum.y += v.y;
+        sum.z += v.z;
+        sum.w += v.w;
+    }
+    out[i] = sum;
 }
 
 /* -- norms -- */

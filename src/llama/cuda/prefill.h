@@ -6,13 +6,15 @@
 
 struct prefill {
     struct cuda_function *large, *small; /* products; NULL: none for this shape */
-    struct cuda_function *norm, *attend;
+    struct cuda_function *norm, *attend, *parts_add;
     uint32_t most;          /* tokens that are computed together */
     uint32_t attend_shared; /* bytes */
     uint32_t multiprocessors;
     cuda_pointer ids;                /* [most] int32 */
     cuda_pointer x, qkv;             /* [most, ...] float32 */
     cuda_pointer normed, mixed, ffn; /* [most, ...] of the weights' type */
+    cuda_pointer parts;              /* [parts, tokens, rows] of a product, float32 */
+    uint64_t parts_bytes;
     cuda_pointer memory;
 };
 
