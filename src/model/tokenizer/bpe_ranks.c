@@ -16,6 +16,17 @@ static bool reserve(struct bpe_merge **merges, size_t count, size_t *room)
     return true;
 }
 
+/* Asks for what looking for a token's halves will read. */
+static void halves_prefetch(const struct vocabulary *vocabulary, uint32_t id)
+{
+    size_t bytes;
+    const char *token = vocabulary_bytes(vocabulary, id, &bytes);
+    for (size_t split = 1; split < bytes && bytes <= vocabulary->longest; split++) {
+        vocabulary_prefetch(vocabulary, token, split);
+        vocabulary_prefetch(vocabulary, token + split, bytes - split);
+    }
+}
+
 enum status bpe_merges_of_ranks(const struct vocabulary *vocabulary, struct bpe_merge **merges,
                                 size_t *count, struct error *err)
 {
@@ -26,6 +37,8 @@ enum status bpe_merges_of_ranks(const struct vocabulary *vocabulary, struct bpe_
     for (uint32_t id = 0; id < vocabulary->count; id++) {
         size_t bytes;
         const char *token = vocabulary_bytes(vocabulary, id, &bytes);
+        if (id + 1 < vocabulary->count)
+            halves_prefetch(vocabulary, id + 1);
         /* Of equal tokens the first counts; control tokens are joined from nothing. */
         if (vocabulary_find(vocabulary, token, bytes) != (int32_t)id)
             continue;

@@ -46,13 +46,18 @@ const char *vocabulary_bytes(const struct vocabulary *vocabulary, uint32_t id, s
     return vocabulary->bytes + vocabulary->start[id];
 }
 
+/* Where to start looking for bytes. */
+static size_t slot_first(const struct vocabulary *vocabulary, size_t bytes, uint64_t word)
+{
+    return (hash_mix(hash_mix(word, bytes), 0) >> 32) & vocabulary->slot_mask;
+}
+
 /* The slot that holds these bytes, or the free one where they would go. */
 static struct vocabulary_slot *slot_of(const struct vocabulary *vocabulary, const char *text,
                                        size_t bytes, uint64_t word)
 {
-    uint64_t hash = hash_mix(hash_mix(word, bytes), 0);
     size_t mask = vocabulary->slot_mask;
-    for (size_t i = (hash >> 32) & mask;; i = (i + 1) & mask) {
+    for (size_t i = slot_first(vocabulary, bytes, word);; i = (i + 1) & mask) {
         struct vocabulary_slot *slot = &vocabulary->slots[i];
         if (slot->entry == 0)
             return slot;
@@ -77,6 +82,12 @@ int32_t vocabulary_find(const struct vocabulary *vocabulary, const char *text, s
     if (bytes > vocabulary->longest)
         return -1;
     return (int32_t)slot_of(vocabulary, text, bytes, word_of(text, bytes))->entry - 1;
+}
+
+void vocabulary_prefetch(const struct vocabulary *vocabulary, const char *text, size_t bytes)
+{
+    if (bytes <= vocabulary->longest)
+        __builtin_prefetch(&vocabulary->slots[slot_first(vocabulary, bytes, word_of(text, bytes))]);
 }
 
 static bool type_is_control(int type)

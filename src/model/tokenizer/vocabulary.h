@@ -49,6 +49,9 @@ bool vocabulary_is(const struct vocabulary *vocabulary, uint32_t id, const char 
  * tokens are never found this way. */
 int32_t vocabulary_find(const struct vocabulary *vocabulary, const char *text, size_t bytes);
 
+/* Asks for the memory that vocabulary_find will read: the table is much larger than the caches. */
+void vocabulary_prefetch(const struct vocabulary *vocabulary, const char *text, size_t bytes);
+
 /* Looks for the first, at one place the longest, added token from text[from] on, and with control
  * for control tokens as well. Returns its id with its place in *at; -1 when there is none. */
 int32_t vocabulary_find_special(const struct vocabulary *vocabulary, const char *text, size_t bytes,
