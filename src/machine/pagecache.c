@@ -21,9 +21,11 @@ enum status pagecache_share(const char *path, double *share, struct error *err)
         return status;
     size_t pages = (map.bytes + page - 1) / page;
     unsigned char *present = malloc(pages + 1);
-    if (!present)
-        status = error_no_memory(err, pages);
-    else if (pages && mincore((void *)(uintptr_t)map.data, map.bytes, present) != 0)
+    if (!present) {
+        file_map_close(&map);
+        return error_no_memory(err, pages);
+    }
+    if (pages && mincore((void *)(uintptr_t)map.data, map.bytes, present) != 0)
         status = error_errno(err, "ask which pages are in memory");
     for (size_t i = 0; !status && i < pages; i++)
         here += present[i] & 1;
