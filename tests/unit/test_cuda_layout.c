@@ -11,7 +11,7 @@
 
 #include "llama/cuda/decode.h"
 
-enum { HOPPER_SHARED = 232448, CHUNKS_EACH = 1 };
+enum { HOPPER_SHARED = 232448, CHUNKS_ALONE = 2 };
 
 static const struct cuda_shape shapes[] = {
     {2048, 16, 32, 8, 64, 8192, 128256, 131072, 1e-5F},
@@ -85,7 +85,7 @@ static void test_every_segment_is_read_once(void **state)
 static void check_attention(const struct cuda_shape *s, uint32_t element, uint32_t positions,
                             uint32_t blocks)
 {
-    uint32_t splits = attention_splits(s, element, positions, blocks, CHUNKS_EACH);
+    uint32_t splits = attention_splits(s, element, positions, blocks, CHUNKS_ALONE);
     uint32_t size = chunk_positions(s, element), heads = s->kv_heads * group_passes(s);
     uint32_t chunks = (positions + size - 1) / size;
     unsigned char *done = calloc(heads, chunks + 1);

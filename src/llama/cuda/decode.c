@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 /* Measured on an H100: docs/speed-log.md. */
-enum { CHUNKS_EACH = 1, FLIGHT = 2 };
+enum { CHUNKS_ALONE = 2, FLIGHT = 2 };
 
 FATBIN_DECLARE(decode);
 
@@ -108,7 +108,7 @@ enum status decode_open(struct decode *d, struct card *card, const struct device
     p->frequency = (const float *)(uintptr_t)model->frequency;
     p->keys = (void *)(uintptr_t)model->keys;
     p->values = (void *)(uintptr_t)model->values;
-    p->chunks_each = CHUNKS_EACH;
+    p->chunks_alone = CHUNKS_ALONE;
     p->flight = FLIGHT;
     snprintf(name, sizeof name, "decode_%s_%u",
              model->precision == LLAMA_F32   ? "f32"

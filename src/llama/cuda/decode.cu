@@ -642,7 +642,7 @@ template <typename T, int SIZE> struct decoder {
         attention_part a;
         uint32_t passes = group_passes(&s), group = s.heads / s.kv_heads;
         uint32_t head_rows = qkv_head_rows(&s), rows = qkv_rows(&s);
-        a.splits = attention_splits(&s, sizeof(C), positions, blocks, p.chunks_each);
+        a.splits = attention_splits(&s, sizeof(C), positions, blocks, p.chunks_alone);
         a.head = block / a.splits;
         a.split = block % a.splits;
         a.kv = a.head / passes;
@@ -655,9 +655,10 @@ template <typename T, int SIZE> struct decoder {
         return a;
     }
 
-    /* q of this block's heads to rotated [DECODE_GROUP, SIZE], then k and v as the cache has them. */
-    __device__ __forceinline__ void rotate(const attention_part &a, uint32_t position, float *rotated,
-                                           C *fresh)
+    /* q of this block's heads to rotated [DECODE_GROUP, SIZE], then k and v as the cache has them. The
+     * angle is that of this thread's pair. */
+    __device__ __forceinline__ void rotate(const attention_part &a, float sine, float cosine,
+                                           float *rotated, C *fresh)
     {
         const cuda_shape &s = p.shape;
         uint32_t group = s.heads / s.kv_heads;
@@ -675,8 +676,7 @@ template <typename T, int SIZE> struct decoder {
         float low = __ldcg(from + (size_t)row * SIZE + c);
         float high = __ldcg(from + (size_t)row * SIZE + c + SIZE / 2);
         if (h <= DECODE_GROUP) {
-            float sine, cosine, re = low, im = high;
-            sincosf((float)position * p.frequency[c], &sine, &cosine);
+            float re = low, im = high;
             low = re * cosine - im * sine;
             high = re * sine + im * cosine;
         }
@@ -696,8 +696,10 @@ template <typename T, int SIZE> struct decoder {
         const cuda_shape &s = p.shape;
         float *rotated = vector;                                        /* [DECODE_GROUP, SIZE] */
         C *fresh = reinterpret_cast<C *>(vector + DECODE_GROUP * SIZE); /* k, then v */
+        float sine, cosine;
+        sincosf((float)positions * p.frequency[threadIdx.x % (SIZE / 2)], &sine, &cosine);
         wait_for(COUNTER_HEADS + a.kv, head_target);
-        rotate(a, positions, rotated, fresh);
+        rotate(a, sine, cosine, rotated, fresh);
         meet();
         if (a.split == 0 && a.first == 0) { /* the cache gets them for the next token */
             size_t at = ((size_t)(layer * s.kv_heads + a.kv) * s.context + positions) * SIZE;

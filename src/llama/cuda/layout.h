@@ -76,7 +76,7 @@ struct decode_params {
     uint32_t tokens;
     uint32_t stages;          /* of the ring */
     uint32_t vector, partial; /* bytes of the vector and of the sums in shared memory */
-    uint32_t chunks_each;     /* of keys, before another block shares a head */
+    uint32_t chunks_alone;    /* of keys, that one block attends to: more are shared, one each */
     uint32_t flight;          /* stages whose copies may be under way at a time */
     uint32_t most_splits;     /* of a virtual head: what split has room for */
 };
@@ -162,12 +162,13 @@ BOTH uint32_t chunk_positions(const struct cuda_shape *s, uint32_t element)
 }
 /* Blocks that share one virtual head's positions, when there are so many in the cache. */
 BOTH uint32_t attention_splits(const struct cuda_shape *s, uint32_t element, uint32_t positions,
-                               uint32_t blocks, uint32_t chunks_each)
+                               uint32_t blocks, uint32_t chunks_alone)
 {
     uint32_t chunk = chunk_positions(s, element), most = blocks / (s->kv_heads * group_passes(s));
     uint32_t chunks = (positions + chunk - 1) / chunk;
-    uint32_t splits = (chunks + chunks_each - 1) / chunks_each;
-    return splits < 1 ? 1 : splits > most ? most : splits;
+    if (chunks <= chunks_alone)
+        return 1;
+    return chunks < most ? chunks : most;
 }
 
 #endif
