@@ -30,10 +30,12 @@ static const struct {
     const char *variant, *name;
     enum llama_precision precision;
     enum tensor_type type;
+    bool rounded; /* activations as well: for the equivalence gate, not for speed */
 } precisions[] = {
-    {"native-f32", "float32", LLAMA_F32, TENSOR_F32},
-    {"native-f16", "float16", LLAMA_F16, TENSOR_F16},
-    {"native-bf16", "bfloat16", LLAMA_BF16, TENSOR_BF16},
+    {"native-f32", "float32", LLAMA_F32, TENSOR_F32, false},
+    {"native-f16", "float16", LLAMA_F16, TENSOR_F16, false},
+    {"native-bf16", "bfloat16", LLAMA_BF16, TENSOR_BF16, false},
+    {"native-rounded", "bfloat16", LLAMA_BF16, TENSOR_BF16, true},
 };
 
 /* A struct error of the model layer as one of the protocol. */
@@ -115,9 +117,8 @@ static void phase_add(struct prony_loaded *result, const char *name, int64_t sta
 }
 
 /* Opens the model and holds its weights; both are phases of the load. */
-static enum status weights_load(struct native *native, const struct prony_load *request,
-                                enum llama_precision precision, struct prony_loaded *result,
-                                struct error *err)
+static enum status weights_load(struct native *native, const struct prony_load *request, int choice,
+                                struct prony_loaded *result, struct error *err)
 {
     int64_t start_ns = prony_now_ns();
     enum status status = model_open(&native->model, request->model, err);
@@ -126,9 +127,10 @@ static enum status weights_load(struct native *native, const struct prony_load *
     phase_add(result, "open", start_ns);
     start_ns = prony_now_ns();
     size_t vocabulary = native->model.config.vocabulary;
-    struct llama_options options = {.precision = precision,
+    struct llama_options options = {.precision = precisions[choice].precision,
                                     .context = request->context,
                                     .threads = request->threads,
+                                    .rounded = precisions[choice].rounded,
                                     .device = request->device};
     native->logits = malloc(LOGITS_AT_ONCE * vocabulary * sizeof *native->logits);
     native->candidates = malloc(vocabulary * sizeof *native->candidates);
@@ -149,7 +151,7 @@ static int native_load(void **state, const struct prony_load *request, struct pr
     struct native *native = calloc(1, sizeof *native);
     if (!native)
         return prony_fail(error, "no_memory", "", "no memory for the engine itself");
-    if (weights_load(native, request, precisions[choice].precision, result, &err)) {
+    if (weights_load(native, request, choice, result, &err)) {
         native_unload(native);
         return fail(error, &err);
     }

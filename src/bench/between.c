@@ -46,6 +46,9 @@ enum status between_make(struct between *between, const struct between_side *a,
 {
     double *logs_a = NULL, *logs_b = NULL;
     *between = (struct between){.p = 1, .verdict = VERDICT_NONE};
+    if (a->summary->variants[a->variant].equivalence == EQUIVALENCE_FAILED ||
+        b->summary->variants[b->variant].equivalence == EQUIVALENCE_FAILED)
+        return STATUS_OK;
     enum status status = side_logs(a, metric, &logs_a, &between->blocks_a, arena, err);
     if (!status)
         status = side_logs(b, metric, &logs_b, &between->blocks_b, arena, err);

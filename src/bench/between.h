@@ -23,7 +23,7 @@ struct between {
 };
 
 /* Welch's interval over the logarithms of each block's value. Its verdict is that of one
- * comparison. The ratio is not known when a side was not measured. */
+ * comparison. The ratio is not known when a side was not measured or is not equivalent. */
 enum status between_make(struct between *between, const struct between_side *a,
                          const struct between_side *b, enum metric metric, struct arena *arena,
                          struct error *err);

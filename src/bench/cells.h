@@ -40,6 +40,8 @@ double cells_log_value(const struct cells *cells, size_t variant, enum metric me
 double cells_log_ratio(const struct cells *cells, size_t a, size_t b, enum metric metric,
                        size_t block);
 
+/* Fills what precision and compiling change; verdicts of the gate are there. */
+enum status impacts_make(struct summary *summary, const struct cells *cells, struct error *err);
 /* Fills summary->comparisons: all pairs by the metrics that are compared. */
 enum status compare_all(struct summary *summary, const struct cells *cells, struct error *err);
 /* Fills summary->points from the plan's. */

@@ -61,6 +61,13 @@ static struct control control_make(const struct summary *summary, const struct c
     return control;
 }
 
+/* The control is compared with what it repeats alone; what computes something else, with nothing.
+ */
+static bool is_left_out(const struct summary_variant *variant)
+{
+    return variant->control || variant->equivalence == EQUIVALENCE_FAILED;
+}
+
 /* All pairs by one metric: a family of hypotheses, whose p values Holm adjusts together. */
 static size_t compare_metric(struct summary *summary, const struct cells *cells, enum metric metric,
                              double *logs, double *p)
@@ -70,7 +77,7 @@ static size_t compare_metric(struct summary *summary, const struct cells *cells,
     double zone = (summary->controls[metric] = control_make(summary, cells, metric, logs)).zone;
     for (size_t a = 0; a < cells->variants; a++) {
         for (size_t b = a + 1; b < cells->variants; b++) {
-            if (summary->variants[a].control || summary->variants[b].control)
+            if (is_left_out(&summary->variants[a]) || is_left_out(&summary->variants[b]))
                 continue;
             size_t known = paired_logs(cells, a, b, metric, logs);
             if (!known)

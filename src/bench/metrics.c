@@ -70,7 +70,11 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
     [METRIC_PRECISION_IMPACT] = {"precision_impact", "Precision Impact (x)", "x", 1, 2,
                                  GROUP_PRECISION, 1, false, true,
                                  "How many times faster per token than the same engine's float32 "
-                                 "variant, by block."},
+                                 "variant that is compiled or not as it is, by block."},
+    [METRIC_COMPILE_BENEFIT] = {"compile_benefit", "Compile Benefit (x)", "x", 1, 2,
+                                GROUP_PRECISION, 1, false, true,
+                                "How many times faster per token than the same engine's uncompiled "
+                                "variant of the same precision, by block."},
     [METRIC_BANDWIDTH] = {"bandwidth_gb_per_second", "Memory Bandwidth (GB/s)", "GB/s", 1e-9, 1,
                           GROUP_TRUST, 0, false, true,
                           "What Prony's own probe read from memory in the same blocks."},
@@ -89,4 +93,16 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
                       "How much longer a token takes at the end of the counted ones than at their "
                       "beginning, as the slope of each process's own series has it; below 0 the "
                       "warm-up was not over."},
+    [METRIC_KL_MEAN] = {"kl_mean_millinats", "Mean KL (1e-3 nat)", "1e-3 nat", 1e3, 4, GROUP_TRUST,
+                        -1, false, false,
+                        "Kullback-Leibler divergence from the float32 reference's next-id "
+                        "distribution, over the positions of the equivalence gate."},
+    [METRIC_KL_MOST] = {"kl_most_millinats", "Largest KL (1e-3 nat)", "1e-3 nat", 1e3, 4,
+                        GROUP_TRUST, -1, false, false, "The same at the worst position."},
+    [METRIC_TOP1] = {"top1_percent", "Top-1 Agreement (%)", "%", 1e2, 1, GROUP_TRUST, 1, false,
+                     false, "Positions at which it would choose the reference's id."},
+    [METRIC_LOGIT_ERROR] = {"logit_error_percent", "Largest Logit Error (%)", "%", 1e2, 4,
+                            GROUP_TRUST, -1, false, false,
+                            "Largest difference of a logit from the reference's, as a share of "
+                            "the range of the reference's logits at that position."},
 };

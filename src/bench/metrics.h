@@ -31,11 +31,16 @@ enum metric {
     METRIC_MEMORY_OVERHEAD,
     METRIC_DEVICE_MEMORY,
     METRIC_PRECISION_IMPACT, /* against the engine's float32 variant */
+    METRIC_COMPILE_BENEFIT,  /* against the engine's uncompiled variant */
     METRIC_BANDWIDTH,        /* what the probe read */
     METRIC_LIMIT_SHARE,      /* % of limit */
     METRIC_ENERGY,           /* joules of a token, idle power subtracted */
     METRIC_IDLE_POWER,
-    METRIC_TREND, /* of the steps that count, from the first to the last */
+    METRIC_TREND,   /* of the steps that count, from the first to the last */
+    METRIC_KL_MEAN, /* from the float32 reference, as the gate found it */
+    METRIC_KL_MOST,
+    METRIC_TOP1,
+    METRIC_LOGIT_ERROR,
     METRIC_COUNT
 };
 

@@ -211,6 +211,47 @@ static void note_fairness(struct notes *notes)
     json_decref(plan);
 }
 
+static void note_variant(struct notes *notes, size_t index, struct arena *arena)
+{
+    const struct summary *summary = notes->summary;
+    const struct summary_variant *variant = &summary->variants[index];
+    const char *name = variant->variant->name;
+    if (variant->equivalence == EQUIVALENCE_FAILED)
+        add(notes, arena_printf(arena, "%s is NOT EQUIVALENT, and in no ranking or verdict: %s.",
+                                name, variant->equivalence_reason));
+    else if (variant->equivalence == EQUIVALENCE_UNGATED)
+        add(notes, arena_printf(arena,
+                                "%s was not gated: %s. Nothing here shows that it computes the "
+                                "same thing.",
+                                name, variant->equivalence_reason));
+    else if (!summary->run->equivalence[index].greedy_ids &&
+             strcmp(summary->run->state, "complete") == 0)
+        add(notes, arena_printf(arena,
+                                "The ids that %s generated were not held against the reference; "
+                                "its logits were.",
+                                name));
+}
+
+/* What the gate did not show. */
+static void note_equivalence(struct notes *notes, struct arena *arena)
+{
+    const struct summary *summary = notes->summary;
+    size_t known = 0;
+    for (size_t i = 0; i < summary->variant_count; i++)
+        known += summary->variants[i].equivalence != EQUIVALENCE_UNKNOWN;
+    if (!known) {
+        add(notes, "The outputs were not checked: this run had no equivalence gate, so nothing "
+                   "here shows that the variants compute the same thing.");
+        return;
+    }
+    for (size_t i = 0; i < summary->variant_count; i++)
+        if (summary->variants[i].equivalence != EQUIVALENCE_UNKNOWN)
+            note_variant(notes, i, arena);
+    if (summary->synthetic)
+        add(notes,
+            "The model has no tokenizer: the equivalence gate gave synthetic ids, not text.");
+}
+
 enum status notes_make(struct summary *summary, const struct cells *cells, struct error *err)
 {
     struct notes notes = {
@@ -229,8 +270,7 @@ enum status notes_make(struct summary *summary, const struct cells *cells, struc
     note_pages(&notes, &summary->arena);
     note_disturbed(&notes, &summary->arena);
     note_bandwidth(&notes, cells, &summary->arena);
-    add(&notes, "The outputs were not checked: this version has no equivalence gate, so nothing "
-                "here shows that the variants compute the same thing.");
+    note_equivalence(&notes, &summary->arena);
     summary->notes = notes.lines;
     summary->note_count = notes.count;
     return STATUS_OK;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cores.h"
+#include "bench/equivalence.h"
 #include "bench/prompt.h"
 #include "bench/summary.h"
 #include "bench/variants.h"
@@ -137,6 +138,25 @@ static uint32_t variant_context(const struct plan *plan, const struct plan_varia
     return own > needed ? own : needed;
 }
 
+/* As many positions as the gate wants, and the model has. */
+static enum status stream_choose(struct plan *plan, const struct plan_request *request,
+                                 struct error *err)
+{
+    uint32_t trained = plan->model.config.context ? plan->model.config.context : UINT32_MAX;
+    if (request->gate_context > trained) {
+        error_set(err, STATUS_USAGE, "the model was made for a context of %u; the gate's is %u",
+                  trained, request->gate_context);
+        error_where(err, "%s", plan->model_path);
+        return error_remedy(err, "Use a smaller --gate-context.");
+    }
+    if (plan->own_defaults) /* there is nothing to be fair about */
+        return STATUS_OK;
+    plan->stream_tokens = or_default(request->gate_context, EQUIVALENCE_POSITIONS);
+    if (plan->stream_tokens > trained)
+        plan->stream_tokens = trained;
+    return STATUS_OK;
+}
+
 static enum status numbers_choose(struct plan *plan, const struct plan_request *request,
                                   struct error *err)
 {
@@ -153,10 +173,32 @@ static enum status numbers_choose(struct plan *plan, const struct plan_request *
     plan->redo = !request->no_redo && !(redo && strcmp(redo, "0") == 0);
     plan->blocks =
         or_default(request->blocks, plan->variant_count > 1 ? VERDICT_BLOCKS : SINGLE_BLOCKS);
-    enum status status = points_choose(plan, request, err);
+    enum status status = stream_choose(plan, request, err);
+    if (!status)
+        status = points_choose(plan, request, err);
     for (size_t i = 0; i < plan->variant_count && !status; i++)
         plan->variants[i].context = variant_context(plan, &plan->variants[i]);
     return status;
+}
+
+/* The ids that engines are given: the timed prompt, and the stream of the gate. */
+static enum status ids_make(struct plan *plan, struct error *err)
+{
+    uint32_t vocabulary = plan->model.config.vocabulary;
+    uint32_t longest = 0;
+    for (size_t i = 0; i < plan->point_count; i++)
+        if (plan->points[i].prompt_tokens > longest)
+            longest = plan->points[i].prompt_tokens;
+    plan->prompt = arena_array(&plan->arena, longest, sizeof *plan->prompt);
+    plan->stream = arena_array(&plan->arena, plan->stream_tokens + 1, sizeof *plan->stream);
+    if (!plan->prompt || !plan->stream)
+        return error_no_memory(err, longest * sizeof *plan->prompt);
+    enum status status = prompt_make(plan->model_path, vocabulary, plan->prompt, longest,
+                                     &plan->prompt_synthetic, err);
+    return status || !plan->stream_tokens
+               ? status
+               : prompt_make(plan->model_path, vocabulary, plan->stream, plan->stream_tokens,
+                             &plan->prompt_synthetic, err);
 }
 
 static enum status fill(struct plan *plan, const struct plan_request *request, struct error *err)
@@ -174,15 +216,7 @@ static enum status fill(struct plan *plan, const struct plan_request *request, s
         status = numbers_choose(plan, request, err);
     if (status)
         return status;
-    uint32_t longest = 0;
-    for (size_t i = 0; i < plan->point_count; i++)
-        if (plan->points[i].prompt_tokens > longest)
-            longest = plan->points[i].prompt_tokens;
-    plan->prompt = arena_array(&plan->arena, longest, sizeof *plan->prompt);
-    if (!plan->prompt)
-        return error_no_memory(err, longest * sizeof *plan->prompt);
-    status = prompt_make(plan->model_path, plan->model.config.vocabulary, plan->prompt, longest,
-                         &plan->prompt_synthetic, err);
+    status = ids_make(plan, err);
     return status ? status : model_hash(&plan->model, plan->model_hash, err);
 }
 

@@ -38,6 +38,7 @@ struct plan_request {
     uint32_t iterations, warmup, blocks, threads;
     struct plan_lengths prompt_tokens, context; /* each with each is a point */
     bool cold;                                  /* measure the load matrix */
+    uint32_t gate_context;                      /* positions that the equivalence gate covers */
     bool own_defaults; /* each engine's own threads and context: no fair comparison */
     bool pytorch_no_compile, pytorch_no_half; /* another corner in place of pytorch-opt */
     bool control;                             /* run the yardstick twice, as two variants */
@@ -64,8 +65,10 @@ struct plan {
     int32_t *prompt;        /* the longest point's; the others take its beginning */
     uint32_t prompt_tokens; /* of point 0, as is context */
     bool prompt_synthetic;  /* the model has no tokenizer: ids that mean nothing */
-    uint32_t iterations;    /* decode steps that count, in each process */
-    uint32_t warmup;        /* decode steps before them that do not */
+    int32_t *stream;        /* [stream_tokens]: what the equivalence gate gives to all */
+    uint32_t stream_tokens;
+    uint32_t iterations; /* decode steps that count, in each process */
+    uint32_t warmup;     /* decode steps before them that do not */
     uint32_t blocks, context, threads;
     bool own_defaults; /* then threads are the engine's choice, and context is the variant's */
     bool redo;         /* disturbed blocks are done again */

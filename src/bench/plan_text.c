@@ -12,9 +12,10 @@ static json_t *variants_json(const struct plan *plan)
     for (size_t i = 0; i < plan->variant_count; i++) {
         const struct plan_variant *variant = &plan->variants[i];
         json_array_append_new(list,
-                              json_pack("{s:s, s:s, s:s*, s:s*}", "name", variant->name, "engine",
-                                        variant->engine->name, "unavailable", variant->unavailable,
-                                        "control_of", variant->control_of));
+                              json_pack("{s:s, s:s, s:b, s:s*, s:s*}", "name", variant->name,
+                                        "engine", variant->engine->name, "compiled",
+                                        variant->variant->compiled, "unavailable",
+                                        variant->unavailable, "control_of", variant->control_of));
     }
     return list;
 }
@@ -66,6 +67,8 @@ json_t *plan_json(const struct plan *plan)
         plan->prompt_synthetic ? "synthetic" : "text", "variants", variants_json(plan),
         "contexts_asked", contexts_json(plan), "points", points_json(plan), "prompt",
         prompt_json(plan));
+    if (json && plan->stream_tokens)
+        json_object_set_new(json, "gate_context", json_integer((json_int_t)plan->stream_tokens));
     if (json && plan->own_defaults) /* plans of before there was a choice were fair */
         json_object_set_new(json, "fair_comparison", json_false());
     return json;
@@ -148,6 +151,8 @@ enum status plan_request_parse(struct plan_request *request, const json_t *store
         status = number(stored, "iterations", &request->iterations, err);
     if (!status)
         status = number(stored, "warmup", &request->warmup, err);
+    if (!status && json_object_get(stored, "gate_context"))
+        status = number(stored, "gate_context", &request->gate_context, err);
     points_parse(request, stored);
     request->own_defaults = json_is_false(json_object_get(stored, "fair_comparison"));
     request->no_redo = json_is_false(json_object_get(stored, "redo"));
@@ -193,6 +198,26 @@ static void order_print(const struct plan *plan, FILE *stream)
         fprintf(stream, "  ... %u blocks\n", plan->blocks);
 }
 
+static void gate_print(const struct plan *plan, FILE *stream)
+{
+    if (!plan->stream_tokens) {
+        fprintf(stream, "Gate      none: this is no fair comparison\n");
+        return;
+    }
+    fprintf(stream,
+            "Gate      %u positions of %s through every variant, and the ids that it generates, "
+            "against native-f32\n",
+            plan->stream_tokens, plan->prompt_synthetic ? "synthetic ids" : "text");
+    const char *lead = "          not gated, since their engines give no logits: ";
+    for (size_t i = 0; i < plan->variant_count; i++)
+        if (!plan->variants[i].unavailable && !plan->variants[i].variant->logits) {
+            fprintf(stream, "%s%s", lead, plan->variants[i].name);
+            lead = ", ";
+        }
+    if (strcmp(lead, ", ") == 0)
+        fputc('\n', stream);
+}
+
 void plan_print(const struct plan *plan, FILE *stream)
 {
     fprintf(stream, "Model     %s (%.1f M parameters, %.3f GB as stored)\n", plan->model_path,
@@ -217,6 +242,7 @@ void plan_print(const struct plan *plan, FILE *stream)
             fprintf(stream, "Besides   a prompt of %u in a context of %u\n", point->prompt_tokens,
                     point->context);
     }
+    gate_print(plan, stream);
     fprintf(stream, "Variants\n");
     for (size_t i = 0; i < plan->variant_count; i++) {
         const struct plan_variant *variant = &plan->variants[i];

@@ -258,8 +258,7 @@ static enum status live(struct life *life, struct process_versions *versions, st
     return status;
 }
 
-/* Why a process failed, as one line. */
-static const char *failure_line(const struct error *err, struct arena *arena)
+const char *failure_line(const struct error *err, struct arena *arena)
 {
     const char *line =
         arena_printf(arena, "%s%s%s%s%s%s", err->what, *err->where ? " (" : "", err->where,

@@ -51,8 +51,11 @@ void progress_phase(const struct progress *progress, const char *variant, const 
     if (!progress->terminal)
         return;
     times_text(progress, times, sizeof times);
-    snprintf(line, sizeof line, "[%zu/%zu] %s: %s (%s)", progress->block, progress->blocks, variant,
-             phase, times);
+    if (progress->block)
+        snprintf(line, sizeof line, "[%zu/%zu] %s: %s (%s)", progress->block, progress->blocks,
+                 variant, phase, times);
+    else
+        snprintf(line, sizeof line, "%s: %s (%s)", variant, phase, times);
     fprintf(progress->stream, "\r\033[K%.*s", columns(progress->stream), line);
     fflush(progress->stream);
 }
@@ -75,6 +78,17 @@ void progress_process(struct progress *progress, const char *variant, const char
             progress->block, progress->blocks, variant);
     put_clean(outcome, progress->stream);
     fprintf(progress->stream, "  (%s)\n", times);
+    fflush(progress->stream);
+}
+
+void progress_note(const struct progress *progress, const char *subject, const char *name,
+                   const char *text)
+{
+    if (!progress->stream)
+        return;
+    fprintf(progress->stream, "%s%s  %-14s ", progress->terminal ? "\r\033[K" : "", subject, name);
+    put_clean(text, progress->stream);
+    fputc('\n', progress->stream);
     fflush(progress->stream);
 }
 

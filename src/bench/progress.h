@@ -13,7 +13,7 @@ struct progress {
     bool terminal;
     int64_t start_ns;
     size_t done, total;   /* processes of this session, and those it has to run */
-    size_t block, blocks; /* 1-based, as shown */
+    size_t block, blocks; /* 1-based, as shown; block 0: none has begun */
 };
 
 void progress_start(struct progress *progress, FILE *stream, size_t total, size_t blocks);
@@ -21,6 +21,9 @@ void progress_start(struct progress *progress, FILE *stream, size_t total, size_
 void progress_phase(const struct progress *progress, const char *variant, const char *phase);
 /* A process has ended; outcome is "14.21 ms/token" or its failure. */
 void progress_process(struct progress *progress, const char *variant, const char *outcome);
+/* A line of its own, about something that belongs to no block. */
+void progress_note(const struct progress *progress, const char *subject, const char *name,
+                   const char *text);
 /* Removes the repainted line. */
 void progress_end(const struct progress *progress);
 

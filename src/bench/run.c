@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "bench/coldness.h"
+#include "bench/gating.h"
 #include "bench/metrics.h"
 #include "bench/process.h"
 #include "bench/readings.h"
@@ -305,8 +306,14 @@ enum status run_execute(const struct plan *plan, const struct run_options *optio
     enum status status = execution_init(&execution, err);
     if (!status)
         progress_start(&execution.progress, options->progress, count_due(&execution), plan->blocks);
+    const struct gating gating = {plan, options->store, options->run, options->cancel_fd,
+                                  &execution.progress};
+    if (!status)
+        status = gating_streams(&gating, err);
     for (uint32_t block = 0; block < plan->blocks && !status; block++)
         status = block_execute(&execution, block, err);
+    if (!status)
+        status = gating_greedy(&gating, err);
     progress_end(&execution.progress);
     coldness_end(&execution.coldness);
     energy_close(execution.energy);

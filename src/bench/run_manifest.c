@@ -83,10 +83,9 @@ static json_t *energy_describe(const struct plan *plan)
 
 json_t *run_manifest(const struct plan *plan)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "machine", machine_describe(), "energy",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "machine", machine_describe(), "energy",
                      energy_describe(plan), "versions", program(), "model", model_describe(plan),
-                     "command", command_line(), "environment", environment(), "equivalence",
-                     "not checked: this version has no equivalence gate");
+                     "command", command_line(), "environment", environment());
 }
 
 static const char *shown(char **text, const json_t *value)

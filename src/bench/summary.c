@@ -44,7 +44,7 @@ static struct estimate highest(const double *values, size_t count)
     for (size_t i = 0; i < count; i++)
         if (isfinite(values[i])) {
             double value = best.known ? fmax(best.value, values[i]) : values[i];
-            best = (struct estimate){true, value, value, value, best.blocks + 1, NULL};
+            best = (struct estimate){true, value, value, value, best.blocks + 1, NULL, NULL};
         }
     return best;
 }
@@ -129,30 +129,31 @@ static enum status variant_estimates(struct summary *summary, const struct cells
     return STATUS_OK;
 }
 
-/* How much faster a token is than with the engine's own float32 variant, by block. */
-static enum status precision_impact(struct summary *summary, const struct cells *cells,
-                                    size_t index, struct error *err)
+/* A figure of the gate: of one stream, so without an interval. */
+static struct estimate gate_figure(double value)
 {
-    const struct record_variant *variants = summary->run->variants;
-    struct estimate *impact = &summary->variants[index].metrics[METRIC_PRECISION_IMPACT];
-    size_t base = 0;
-    if (strcmp(variants[index].precision, "float32") == 0)
-        base = index; /* another float32 variant differs in something else */
-    while (base < cells->variants && (strcmp(variants[base].engine, variants[index].engine) != 0 ||
-                                      strcmp(variants[base].precision, "float32") != 0))
-        base++;
-    if (base == cells->variants) {
-        impact->why = "no float32 variant of its engine in this run";
-        return STATUS_OK;
+    return (struct estimate){.known = true, .value = value, .low = value, .high = value};
+}
+
+static enum status equivalence_fill(struct summary *summary, struct error *err)
+{
+    for (size_t i = 0; summary->run->equivalence && i < summary->variant_count; i++) {
+        const struct record_equivalence *record = &summary->run->equivalence[i];
+        struct summary_variant *variant = &summary->variants[i];
+        variant->equivalence = equivalence_judge(record);
+        if (variant->equivalence == EQUIVALENCE_FAILED ||
+            variant->equivalence == EQUIVALENCE_UNGATED) {
+            variant->equivalence_reason = equivalence_reason(record, &summary->arena);
+            if (!variant->equivalence_reason)
+                return error_no_memory(err, 0);
+        }
+        if (record->why || record->broken >= record->positions)
+            continue;
+        variant->metrics[METRIC_KL_MEAN] = gate_figure(record->kl_mean);
+        variant->metrics[METRIC_KL_MOST] = gate_figure(record->kl_most);
+        variant->metrics[METRIC_TOP1] = gate_figure((double)record->agreeing / record->positions);
+        variant->metrics[METRIC_LOGIT_ERROR] = gate_figure(record->error_most);
     }
-    double *ratios = arena_array(&summary->arena, cells->blocks + 1, sizeof *ratios);
-    if (!ratios)
-        return error_no_memory(err, cells->blocks * sizeof *ratios);
-    for (size_t block = 0; block < cells->blocks; block++)
-        ratios[block] = exp(cells_log_ratio(cells, index, base, METRIC_TPOT, block));
-    *impact = estimate_make(ratios, cells->blocks, true);
-    if (!impact->known)
-        impact->why = "no block in which both it and the float32 variant were measured";
     return STATUS_OK;
 }
 
@@ -233,6 +234,13 @@ static void read_control(struct summary *summary, const json_t *variants)
     }
 }
 
+static void read_compiled(struct summary *summary, const json_t *variants)
+{
+    for (size_t i = 0; i < json_array_size(variants) && i < summary->variant_count; i++)
+        summary->variants[i].compiled =
+            json_is_true(json_object_get(json_array_get(variants, i), "compiled"));
+}
+
 /* What the plan says of the run's size; a record without a plan says nothing. */
 static enum status read_plan(struct summary *summary, const struct record_run *record,
                              struct error *err)
@@ -250,7 +258,10 @@ static enum status read_plan(struct summary *summary, const struct record_run *r
     if (!status)
         status = json_get_int_or(plan, "prompt_tokens", 0, INT32_MAX, 0, &prompt, err);
     if (!status) {
+        const char *source = json_string_value(json_object_get(plan, "prompt_source"));
+        summary->synthetic = source && strcmp(source, "synthetic") == 0;
         read_control(summary, json_object_get(plan, "variants"));
+        read_compiled(summary, json_object_get(plan, "variants"));
         status = points_make(summary, record, plan, err);
         summary->blocks_planned = (size_t)blocks;
         summary->iterations = (size_t)iterations;
@@ -272,11 +283,12 @@ static enum status fill(struct summary *summary, const struct record_run *record
         return status;
     count_blocks(summary, &cells);
     status = count_disturbed(summary, &cells, err);
-    for (size_t i = 0; i < summary->variant_count && !status; i++) {
+    for (size_t i = 0; i < summary->variant_count && !status; i++)
         status = variant_estimates(summary, &cells, i, err);
-        if (!status)
-            status = precision_impact(summary, &cells, i, err);
-    }
+    if (!status)
+        status = equivalence_fill(summary, err);
+    if (!status)
+        status = impacts_make(summary, &cells, err);
     if (!status)
         status = compare_all(summary, &cells, err);
     return status ? status : notes_make(summary, &cells, err);

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "bench/equivalence.h"
 #include "bench/metrics.h"
 #include "store/record.h"
 
@@ -16,7 +17,8 @@ struct estimate {
     double value;     /* mean over blocks of per-process values (logs where a ratio scale) */
     double low, high; /* equal to value where there is no interval: one block, an extreme */
     size_t blocks;
-    const char *why; /* when not known, if there is a reason of its own: "needs 64 samples" */
+    const char *why;     /* when not known, if there is a reason of its own: "needs 64 samples" */
+    const char *against; /* name of the variant that a ratio is to; NULL: it is no such ratio */
 };
 
 struct summary_variant {
@@ -27,7 +29,10 @@ struct summary_variant {
     const char *precision; /* of the weights as held; what the variant declares until known */
     unsigned threads;      /* that it used; 0: not known */
     struct estimate metrics[METRIC_COUNT];
-    bool falling; /* its tokens still became faster while they counted: not steady */
+    bool falling;  /* its tokens still became faster while they counted: not steady */
+    bool compiled; /* it compiles the model */
+    enum equivalence equivalence;
+    const char *equivalence_reason; /* why it failed or was not gated; else NULL */
     bool control; /* the A/A control: compared with what it repeats, and with nothing else */
 };
 
@@ -71,6 +76,7 @@ struct summary {
     size_t blocks_planned; /* 0: the plan does not say */
     size_t iterations;     /* decode steps counted in each process */
     size_t prompt_tokens;
+    bool synthetic;           /* the prompt and the gate's stream are ids that mean nothing */
     const char *const *notes; /* what limits the trust in it: whole sentences, one line each */
     size_t note_count;
     struct summary_point *points; /* [point_count]; none where the run has point 0 alone */

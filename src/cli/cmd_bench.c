@@ -17,7 +17,7 @@
 struct bench_options {
     struct option_list framework, output, context, prompt_tokens;
     const char *model_type, *model_path, *device, *quantize;
-    int64_t iterations, warmup, blocks, threads, shard;
+    int64_t iterations, warmup, blocks, threads, shard, gate_context;
     bool quick, resume, dry_run, wide, control, redo, cold, fair_comparison, pytorch_no_compile,
         pytorch_no_half;
 };
@@ -126,6 +126,14 @@ static const struct option options[] = {
      .help = "Positions that the KV cache holds; by default what the run needs, rounded "
              "up. Several: a sweep.",
      .offset = FIELD(context)},
+    {.name = "gate-context",
+     .kind = OPTION_INT,
+     .metavar = "N",
+     .low = 1,
+     .high = 100000000,
+     .help = "Positions that the equivalence gate covers (128); beyond a model's original context, "
+             "to see that its rope scaling is right.",
+     .offset = FIELD(gate_context)},
     {.name = "output",
      .letter = 'o',
      .kind = OPTION_LIST,
@@ -222,6 +230,7 @@ static enum status request_overlay(struct plan_request *request, const struct be
     request->pytorch_no_compile = o->pytorch_no_compile;
     request->pytorch_no_half = o->pytorch_no_half;
     request->threads = o->threads ? (uint32_t)o->threads : request->threads;
+    request->gate_context = o->gate_context ? (uint32_t)o->gate_context : request->gate_context;
     request->cold = o->cold || request->cold;
     enum status status = lengths_read(&request->context, &o->context, "context", err);
     return status ? status
@@ -310,7 +319,8 @@ static enum status report(struct session *session, bool *measured, struct error 
         return status;
     struct report_options look = report_options_for(stdout, o->wide);
     for (size_t i = 0; i < summary.variant_count; i++)
-        *measured = *measured || summary.variants[i].metrics[METRIC_TPOT].known;
+        *measured = *measured || (summary.variants[i].metrics[METRIC_TPOT].known &&
+                                  summary.variants[i].equivalence != EQUIVALENCE_FAILED);
     status = report_print(&summary, &look, stdout, err);
     for (size_t i = 0; i < o->output.count && !status; i++)
         status = report_write_file(o->output.items[i], &summary, err);
@@ -424,7 +434,7 @@ const struct command command_bench = {
         "are stored as they arrive, in $PRONY_STORE or ~/.local/share/prony/results.db. A failing "
         "engine becomes a row with its reason; the others go on.\n\n"
         "Ctrl-C keeps what was measured and ends with status 130; status 5 means that nothing "
-        "could be measured.\n\n"
+        "equivalent could be measured.\n\n"
         "Examples:\n\n"
         "  prony bench --model-path model.gguf\n"
         "  prony bench --model-path model.gguf --framework native-f32 native-f16 --quick\n"

@@ -132,12 +132,34 @@ static enum status judge_between(struct judgement *judgement, struct sides *side
     return STATUS_OK;
 }
 
+/* A side that computes something else than the reference; false when both are as they should be. */
+static bool not_equivalent(struct judgement *judgement, const struct sides *sides,
+                           const struct sides_pair *pair, enum metric metric, struct arena *arena)
+{
+    const struct summary *summaries[] = {&sides->summary[0],
+                                         &sides->summary[sides->one_run ? 0 : 1]};
+    const size_t indexes[] = {pair->a, pair->b};
+    for (int i = 0; i < 2; i++) {
+        const struct summary_variant *variant = &summaries[i]->variants[indexes[i]];
+        if (variant->equivalence != EQUIVALENCE_FAILED)
+            continue;
+        judgement->kind = JUDGED_INVALID;
+        judgement->sentence =
+            arena_printf(arena, "%s: %s is NOT EQUIVALENT: %s.", metric_infos[metric].title,
+                         pair->title[i], variant->equivalence_reason);
+        return true;
+    }
+    return false;
+}
+
 static enum status pair_judge(struct judgement *judgement, struct sides *sides,
                               const struct sides_pair *pair, enum metric metric, double limit,
                               struct error *err)
 {
     enum status status = STATUS_OK;
     *judgement = (struct judgement){.baseline = pair->title[0], .candidate = pair->title[1]};
+    if (not_equivalent(judgement, sides, pair, metric, &sides->arena))
+        return judgement->sentence ? STATUS_OK : error_no_memory(err, 0);
     if (sides->one_run)
         judge_within(judgement, &sides->summary[0], pair, metric, limit, &sides->arena);
     else
@@ -236,7 +258,8 @@ const struct command command_gate = {
         "BASELINE and CANDIDATE are variants of one run (native-f16), versions of an engine in it "
         "(pytorch@2.14.0), runs (7) or variants of runs (7:native-f16). The status is 0 when every "
         "candidate is shown to be no worse than the limit, 3 when one is shown to be worse, 5 when "
-        "one was not measured, 4 when the blocks cannot tell. Runs must have done the same work on "
+        "one was not measured or is not equivalent, 4 when the blocks cannot tell. Runs must have "
+        "done the same work on "
         "the same machine.\n"
         "\n"
         "  prony gate native-f32 native-f16\n"

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -252,36 +253,47 @@ enum status worker_stream(struct worker *worker, const int32_t *prompt, size_t p
     return status;
 }
 
-/* Reads a matrix that the worker wrote. */
-static enum status matrix_read(const char *path, size_t elements, float **logits, struct error *err)
+/* Whether a matrix that the worker wrote has the size that it should have. */
+static enum status matrix_check(const char *path, size_t bytes, struct error *err)
 {
-    char *bytes;
-    size_t got;
-    enum status status = file_read(path, elements * sizeof(float), &bytes, &got, err);
-    if (status)
-        return status;
-    if (got != elements * sizeof(float)) {
-        free(bytes);
-        return error_set(err, STATUS_PROTOCOL, "it wrote %zu bytes of logits where %zu belong", got,
-                         elements * sizeof(float));
-    }
-    *logits = (float *)(void *)bytes;
+    struct stat file;
+    if (stat(path, &file) != 0)
+        return error_errno(err, "read the logits");
+    if ((size_t)file.st_size != bytes)
+        return error_set(err, STATUS_PROTOCOL, "it wrote %zu bytes of logits where %zu belong",
+                         (size_t)file.st_size, bytes);
     return STATUS_OK;
 }
 
-enum status worker_logits(struct worker *worker, const int32_t *ids, size_t count, float **logits,
-                          struct error *err)
+enum status worker_logits_write(struct worker *worker, const int32_t *ids, size_t count,
+                                const char *path, struct error *err)
 {
     struct link_call call = {.doing = "compute logits"};
     json_t *reply;
     size_t elements;
-    *logits = NULL;
     enum status status = counts_check(worker, count, 0, err);
     if (status)
         return status;
     if (__builtin_mul_overflow(count, (size_t)worker->vocabulary, &elements) ||
         elements > SIZE_MAX / 8)
         return error_no_memory(err, SIZE_MAX);
+    json_t *request = ids_request("logits", "ids", ids, count);
+    json_object_set_new(request, "path", json_string(path));
+    status = ask(worker, &call, request, &reply, err);
+    if (status)
+        return status;
+    status = protocol_logits(reply, count, worker->vocabulary, err);
+    if (!status)
+        status = matrix_check(path, elements * sizeof(float), err);
+    return judge(worker, status, reply, err);
+}
+
+enum status worker_logits(struct worker *worker, const int32_t *ids, size_t count, float **logits,
+                          struct error *err)
+{
+    char *bytes = NULL;
+    size_t got;
+    *logits = NULL;
     const char *folder = getenv("TMPDIR");
     char path[PATH_MAX];
     int length = snprintf(path, sizeof path, "%s/prony-logits-XXXXXX",
@@ -290,15 +302,11 @@ enum status worker_logits(struct worker *worker, const int32_t *ids, size_t coun
     if (fd < 0)
         return error_errno(err, "create a temporary file for logits");
     close(fd);
-    json_t *request = ids_request("logits", "ids", ids, count);
-    json_object_set_new(request, "path", json_string(path));
-    status = ask(worker, &call, request, &reply, err);
-    if (!status) {
-        status = protocol_logits(reply, count, worker->vocabulary, err);
-        if (!status)
-            status = matrix_read(path, elements, logits, err);
-        status = judge(worker, status, reply, err);
-    }
+    enum status status = worker_logits_write(worker, ids, count, path, err);
+    if (!status)
+        status = file_read(path, count * worker->vocabulary * sizeof(float), &bytes, &got, err);
+    if (!status)
+        *logits = (float *)(void *)bytes;
     unlink(path);
     return status;
 }

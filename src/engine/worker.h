@@ -106,7 +106,11 @@ enum status worker_stream(struct worker *worker, const int32_t *prompt, size_t p
                           bool (*on_token)(void *context, int32_t id), void *context,
                           struct worker_generated *generated, struct error *err);
 
-/* Asks for the logits of ids; *logits is malloc'd [count, vocabulary], the caller frees. */
+/* Asks for the logits of ids, which the worker writes to a file that is there: [count, vocabulary]
+ * float32. */
+enum status worker_logits_write(struct worker *worker, const int32_t *ids, size_t count,
+                                const char *path, struct error *err);
+/* The same in memory; *logits is malloc'd [count, vocabulary], the caller frees. */
 enum status worker_logits(struct worker *worker, const int32_t *ids, size_t count, float **logits,
                           struct error *err);
 enum status worker_memory(struct worker *worker, struct worker_memory *memory, struct error *err);

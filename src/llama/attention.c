@@ -21,9 +21,11 @@ static void rotate_heads(const struct forward *f, float *data, size_t heads, str
     const struct scratch *s = &f->scratch;
     size_t size = f->config.head_size, half = size / 2;
     for (size_t t = 0; t < count; t++) {
-        for (size_t h = share.begin; h < share.end; h++)
+        for (size_t h = share.begin; h < share.end; h++) {
             rotate(data + (t * heads + h) * size, half, s->cosine + t * half, s->sine + t * half,
                    f->rope_interleaved);
+            forward_round(f, data + (t * heads + h) * size, size);
+        }
     }
 }
 
@@ -57,10 +59,14 @@ static void mix_group(const struct forward *f, float *scores, size_t layer, size
     float scale = 1 / sqrtf((float)size);
     f->kernels->matmul[type](scores, context, cache_key(f->cache, layer, kv, 0), positions, size, q,
                              heads);
-    for (size_t h = 0; h < heads; h++)
+    for (size_t h = 0; h < heads; h++) {
+        forward_round(f, scores + h * context, positions);
         f->kernels->softmax(scores + h * context, positions, scale);
+        forward_round(f, scores + h * context, positions);
+    }
     f->kernels->mix[type](f->scratch.mixed + first * size, scores, context, heads,
                           cache_value(f->cache, layer, kv, 0), positions, size);
+    forward_round(f, f->scratch.mixed + first * size, heads * size);
 }
 
 void attention_mix(struct forward *f, uint32_t thread, size_t layer, size_t count, size_t position)

@@ -80,6 +80,8 @@ static struct share product(const struct forward *f, uint32_t thread, const stru
     f->kernels->matmul[type](out + share.begin, matrix->rows,
                              (const unsigned char *)matrix->data + share.begin * row_bytes,
                              share.end - share.begin, matrix->columns, x, count);
+    for (size_t t = 0; f->rounded && t < count; t++)
+        forward_round(f, out + t * matrix->rows + share.begin, share.end - share.begin);
     return share;
 }
 
@@ -92,6 +94,7 @@ static void product_add(const struct forward *f, uint32_t thread, const struct m
     for (size_t t = 0; t < count; t++) {
         size_t at = t * matrix->rows + share.begin;
         f->kernels->add(s->x + at, s->delta + at, share.end - share.begin);
+        forward_round(f, s->x + at, share.end - share.begin);
     }
 }
 
@@ -101,9 +104,11 @@ static void norm(const struct forward *f, uint32_t thread, const float *weight, 
     const struct scratch *s = &f->scratch;
     size_t hidden = f->config.hidden_size;
     struct share share = pool_share(f->pool, thread, count, 1);
-    for (size_t t = first + share.begin; t < first + share.end; t++)
+    for (size_t t = first + share.begin; t < first + share.end; t++) {
         f->kernels->rmsnorm(s->normed + t * hidden, s->x + t * hidden, weight, hidden,
                             f->config.norm_eps);
+        forward_round(f, s->normed + t * hidden, hidden);
+    }
 }
 
 /* The end of an operation, where all threads meet before the next one. */
@@ -124,6 +129,7 @@ static void feed_forward(const struct forward *f, uint32_t thread, int32_t index
     for (size_t t = 0; t < count; t++) {
         size_t at = t * f->config.ffn_size + share.begin;
         f->kernels->silu_mul(s->gate + at, s->up + at, share.end - share.begin);
+        forward_round(f, s->gate + at, share.end - share.begin);
     }
     meet(f, thread, OPERATION_GATE_UP, index);
     product_add(f, thread, &layer->w_down, s->gate, count);

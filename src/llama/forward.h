@@ -35,6 +35,7 @@ struct scratch {
 struct forward {
     struct model_config config;
     bool rope_interleaved;
+    bool rounded;     /* the output of every operation, to the precision of the weights */
     float *frequency; /* [head_size / 2] */
     const struct kernels *kernels;
     struct pool *pool;
@@ -47,6 +48,13 @@ struct forward {
 /* The rest of the struct is set by the caller. */
 enum status forward_init(struct forward *forward, const struct model *model, struct error *err);
 void forward_free(struct forward *forward);
+
+/* Rounds what an operation made, where the model is to compute as rounded engines do. */
+static inline void forward_round(const struct forward *forward, float *data, size_t count)
+{
+    if (forward->rounded)
+        kernels_round(forward->kernels, forward->weights->precision, data, count);
+}
 
 /* Computes count (1 to BLOCK_TOKENS) ids at positions position, position + 1, ... and puts their
  * keys and values in the cache. logits is NULL, or room for those of the last logit_rows ids,

@@ -58,6 +58,7 @@ static enum status cpu_load(struct llama *llama, const struct model *model,
     llama->forward = (struct forward){.kernels = llama->kernels,
                                       .pool = llama->pool,
                                       .weights = &llama->weights,
+                                      .rounded = options->rounded,
                                       .cache = &llama->cache};
     return forward_init(&llama->forward, model, err);
 }

@@ -5,6 +5,7 @@
 #ifndef PRONY_LLAMA_LLAMA_H
 #define PRONY_LLAMA_LLAMA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -20,6 +21,9 @@ struct llama_options {
     uint32_t threads;               /* 0: the cores that this process may run on */
     const char *kernels;            /* "c", "avx2", "avx512", "neon"; NULL: the machine's best */
     const char *device;             /* "cpu", "cuda", "cuda:N"; NULL is the CPU */
+    /* Round the output of every operation to the precision, as engines that compute in 16 bits do:
+     * what rounding alone does to a model's logits. */
+    bool rounded;
 };
 
 struct llama; /* weights, KV cache, thread pool and scratch */

@@ -43,7 +43,7 @@ static void csv_head(FILE *stream)
     for (size_t i = 0; i < CLASSIC_FIGURES; i++)
         fprintf(stream, ",%s", classic_figures[i].key);
     fputs(",engine,engine_version,precision,threads,blocks,processes,failed_processes,failure,"
-          "fair_comparison",
+          "fair_comparison,equivalence",
           stream);
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
         const char *key = metric_infos[metric].key;
@@ -74,6 +74,8 @@ static void csv_row(FILE *stream, struct arena *arena, const struct summary *sum
             row->failures);
     csv_text(stream, arena, row->why);
     fputs(facts->fair ? ",yes" : ",no", stream);
+    fputc(',', stream);
+    csv_text(stream, arena, equivalence_names[row->equivalence]);
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
         const struct estimate *estimate = &row->metrics[metric];
         double scale = metric_infos[metric].scale;

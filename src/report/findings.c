@@ -79,7 +79,8 @@ static size_t ranking(struct findings *findings, enum metric metric, size_t **ra
     for (size_t i = 0; *ranked && i < findings->summary->variant_count; i++) {
         size_t variant = findings->order[i], place = count;
         const struct estimate *own = estimate_of(findings, variant, metric);
-        if (!estimate_usable(own) || findings->summary->variants[variant].control)
+        if (!estimate_usable(own) || findings->summary->variants[variant].control ||
+            findings->summary->variants[variant].equivalence == EQUIVALENCE_FAILED)
             continue;
         for (; place > 0; place--) {
             size_t before = (*ranked)[place - 1];
@@ -228,18 +229,15 @@ const char *finding_limit(struct findings *findings)
                                    : ""));
 }
 
-/* The engine's own float32 variant; variant_count when there is none but the variant itself. */
-static size_t float32_of(const struct summary *summary, size_t variant)
+/* The variant that a ratio is to; variant_count when it is none but itself. */
+static size_t base_of(const struct summary *summary, size_t variant, enum metric metric)
 {
-    const struct record_variant *own = summary->variants[variant].variant;
-    for (size_t i = 0; i < summary->variant_count; i++) {
-        const struct record_variant *other = summary->variants[i].variant;
-        if (i != variant && !summary->variants[i].control && other->engine && own->engine &&
-            strcmp(other->engine, own->engine) == 0 && other->precision &&
-            strcmp(other->precision, "float32") == 0)
-            return i;
-    }
-    return summary->variant_count;
+    const char *against = summary->variants[variant].metrics[metric].against;
+    size_t i = 0;
+    while (against && i < summary->variant_count &&
+           (i == variant || strcmp(summary->variants[i].variant->name, against) != 0))
+        i++;
+    return against ? i : summary->variant_count;
 }
 
 /* "running 1.90x faster (1.84–1.96), loading …, … less memory": a variant against another. */
@@ -268,10 +266,10 @@ const char *finding_precision(struct findings *findings)
     const struct summary *summary = findings->summary;
     const char *text = "";
     for (size_t i = 0; i < summary->variant_count; i++) {
-        size_t variant = findings->order[i], base = float32_of(summary, variant);
+        size_t variant = findings->order[i];
+        size_t base = base_of(summary, variant, METRIC_PRECISION_IMPACT);
         const char *precision = summary->variants[variant].precision;
-        if (base == summary->variant_count || summary->variants[variant].control || !precision ||
-            strcmp(precision, "float32") == 0)
+        if (base == summary->variant_count || summary->variants[variant].control || !precision)
             continue;
         const char *list = changes(findings, variant, base);
         precision = kept(findings, text_clean(findings->arena, precision));
@@ -282,6 +280,51 @@ const char *finding_precision(struct findings *findings)
                                                findings->titles[base], list)));
     }
     return text;
+}
+
+const char *finding_compiling(struct findings *findings)
+{
+    const struct summary *summary = findings->summary;
+    const char *text = "";
+    for (size_t i = 0; i < summary->variant_count; i++) {
+        size_t variant = findings->order[i];
+        size_t base = base_of(summary, variant, METRIC_COMPILE_BENEFIT);
+        const char *list = base < summary->variant_count && !summary->variants[variant].control
+                               ? changes(findings, variant, base)
+                               : "";
+        if (*list)
+            append(findings, &text, " ",
+                   kept(findings,
+                        arena_printf(findings->arena, "%s (compiled) against %s (not): %s.",
+                                     findings->titles[variant], findings->titles[base], list)));
+    }
+    return text;
+}
+
+const char *finding_equivalence(struct findings *findings)
+{
+    const struct summary *summary = findings->summary;
+    const char *list = "";
+    uint32_t positions = 0;
+    for (size_t i = 0; i < summary->variant_count; i++) {
+        size_t variant = findings->order[i];
+        if (summary->variants[variant].equivalence != EQUIVALENCE_GIVEN ||
+            summary->variants[variant].control)
+            continue;
+        const struct record_equivalence *record = &summary->run->equivalence[variant];
+        positions = record->positions;
+        append(
+            findings, &list, ", ",
+            kept(findings,
+                 arena_printf(findings->arena, "%s (mean KL %.2g" TEXT_NBSP "nat, of %.2g allowed)",
+                              findings->titles[variant], record->kl_mean, record->kl_bound)));
+    }
+    return *list ? kept(findings,
+                        arena_printf(findings->arena,
+                                     "Within what rounding explains, these compute what the "
+                                     "float32 reference does, at %u positions: %s.",
+                                     positions, list))
+                 : "";
 }
 
 /* The topics in which a pair is undecided: "speed, load time". */

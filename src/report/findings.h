@@ -29,6 +29,10 @@ const char *finding_memory(struct findings *findings);
 const char *finding_warmup(struct findings *findings);
 /* What the variants of an engine gain over its float32 one. */
 const char *finding_precision(struct findings *findings);
+/* What compiling changes. */
+const char *finding_compiling(struct findings *findings);
+/* What the equivalence gate showed. */
+const char *finding_equivalence(struct findings *findings);
 /* The share of what memory can deliver. */
 const char *finding_limit(struct findings *findings);
 /* Pairs that no verdict could be reached on though there were blocks enough. */

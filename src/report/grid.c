@@ -53,7 +53,7 @@ static bool metric_shown(const struct summary *summary, enum metric metric, bool
     const struct metric_info *info = &metric_infos[metric];
     bool telling = wide || metric == METRIC_START_TO_FIRST_TOKEN || metric == METRIC_ENERGY ||
                    metric == METRIC_IDLE_POWER || metric == METRIC_DEVICE_MEMORY ||
-                   metric == METRIC_PRECISION_IMPACT;
+                   metric == METRIC_PRECISION_IMPACT || metric == METRIC_COMPILE_BENEFIT;
     if (info->classic)
         return true;
     for (size_t i = 0; telling && i < summary->variant_count; i++) {
@@ -72,6 +72,14 @@ static const struct estimate *estimate_at(const struct grid_source *source, size
                  : &column_variant(source, column)->metrics[metric];
 }
 
+/* Whether a figure may be the best of its row: not that of a variant that computes something else.
+ */
+static bool is_ranked(const struct grid_row *row, const struct grid_source *source, size_t column)
+{
+    return !row->cells[column].word &&
+           column_variant(source, column)->equivalence != EQUIVALENCE_FAILED;
+}
+
 /* Marks what is best in a row, and everything that shows the same figure; nothing when all do. */
 static void row_mark_best(struct grid_row *row, const struct grid_source *source,
                           enum metric metric, const struct summary_point *point)
@@ -80,7 +88,7 @@ static void row_mark_best(struct grid_row *row, const struct grid_source *source
     size_t columns = source->summary->variant_count, best = columns, same = 0, known = 0;
     double best_value = 0;
     for (size_t i = 0; better && i < columns; i++) {
-        if (row->cells[i].word)
+        if (!is_ranked(row, source, i))
             continue;
         double value = better * estimate_at(source, i, metric, point)->value;
         known++;
@@ -90,10 +98,10 @@ static void row_mark_best(struct grid_row *row, const struct grid_source *source
         }
     }
     for (size_t i = 0; best < columns && i < columns; i++)
-        if (!row->cells[i].word)
+        if (is_ranked(row, source, i))
             same += strcmp(row->cells[i].value.text, row->cells[best].value.text) == 0;
     for (size_t i = 0; same < known && i < columns; i++)
-        row->cells[i].best = !row->cells[i].word &&
+        row->cells[i].best = is_ranked(row, source, i) &&
                              strcmp(row->cells[i].value.text, row->cells[best].value.text) == 0;
 }
 
@@ -187,6 +195,24 @@ static bool row_precision(struct grid_row *row, const struct grid_source *source
     return row->cells;
 }
 
+/* What the gate said. */
+static bool row_equivalence(struct grid_row *row, const struct grid_source *source)
+{
+    static const char *const words[] = {[EQUIVALENCE_UNKNOWN] = "not checked",
+                                        [EQUIVALENCE_GIVEN] = "yes",
+                                        [EQUIVALENCE_FAILED] = "NOT EQUIVALENT",
+                                        [EQUIVALENCE_UNGATED] = "not gated"};
+    size_t columns = source->summary->variant_count;
+    row->title = "Equivalence";
+    row->group = GROUP_TRUST;
+    row->cells = arena_array(source->arena, columns + 1, sizeof *row->cells);
+    for (size_t i = 0; row->cells && i < columns; i++) {
+        row->cells[i].word = words[column_variant(source, i)->equivalence];
+        row->cells[i].failed = column_variant(source, i)->equivalence == EQUIVALENCE_FAILED;
+    }
+    return row->cells;
+}
+
 /* How many processes of each variant went well. */
 static bool row_processes(struct grid_row *row, const struct grid_source *source)
 {
@@ -230,7 +256,7 @@ static bool rows_make(struct grid *grid, const struct grid_source *source, bool 
     bool failures = false;
     for (size_t i = 0; i < grid->columns; i++)
         failures |= source->summary->variants[i].failures > 0;
-    grid->rows = arena_array(source->arena, METRIC_COUNT + 3 + 2 * source->summary->point_count,
+    grid->rows = arena_array(source->arena, METRIC_COUNT + 4 + 2 * source->summary->point_count,
                              sizeof *grid->rows);
     if (!grid->rows)
         return false;
@@ -242,6 +268,8 @@ static bool rows_make(struct grid *grid, const struct grid_source *source, bool 
                 metric_shown(source->summary, metric, wide) &&
                 !row_metric(&grid->rows[grid->row_count++], source, metric, NULL))
                 return false;
+        if (group == GROUP_TRUST && !row_equivalence(&grid->rows[grid->row_count++], source))
+            return false;
         if (group == GROUP_TRUST && (wide || failures) &&
             !row_processes(&grid->rows[grid->row_count++], source))
             return false;
@@ -302,11 +330,14 @@ static bool titles_make(struct grid *grid, const struct grid_source *source)
         if (!fitted)
             return false;
         grid->titles[i] = fitted;
-        if (variant->failures == 0 && variant->processes > 0)
+        bool other = variant->equivalence == EQUIVALENCE_FAILED;
+        if (variant->failures == 0 && variant->processes > 0 && !other)
             continue;
         struct grid_note *note = &grid->notes[grid->note_count++];
         note->mark = arena_printf(source->arena, "[%zu]", grid->note_count);
-        note->text = variant_note(source, i, title);
+        note->text = other ? arena_printf(source->arena, "%s is NOT EQUIVALENT, and not ranked: %s",
+                                          title, variant->equivalence_reason)
+                           : variant_note(source, i, title);
         note->log = log_lines(source->arena, variant->log_tail);
         if (!note->mark || !note->text || !note->log)
             return false;

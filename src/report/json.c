@@ -77,6 +77,8 @@ static json_t *json_metrics(const struct summary_variant *variant, struct output
             value = json_pack("{s:n, s:n, s:n, s:i}", "value", "low", "high", "blocks", 0);
             put(out, value, "why", json_text(estimate->why ? estimate->why : variant->why, out));
         }
+        if (estimate->against)
+            put(out, value, "against", json_text(estimate->against, out));
         put(out, value, "unit", json_string(info->unit));
         put(out, metrics, info->key, value);
     }
@@ -113,6 +115,42 @@ static void put_tokens(struct output *out, json_t *object, const struct record_p
     }
     put(out, object, "arrivals_ns", stamps);
     put(out, object, "ids", ids);
+}
+
+/* What the gate found: its verdict, and what that follows from. */
+static json_t *json_equivalence(const struct summary *summary, size_t index, struct output *out)
+{
+    const struct summary_variant *variant = &summary->variants[index];
+    const struct record_equivalence *found =
+        variant->equivalence == EQUIVALENCE_UNKNOWN ? NULL : &summary->run->equivalence[index];
+    json_t *object = json_object();
+    put(out, object, "verdict", json_string(equivalence_names[variant->equivalence]));
+    put(out, object, "reason", json_text(variant->equivalence_reason, out));
+    if (!found || found->why)
+        return object;
+    const struct {
+        const char *key;
+        double value;
+    } figures[] = {{"kl_mean", found->kl_mean},         {"kl_most", found->kl_most},
+                   {"kl_bound", found->kl_bound},       {"error_most", found->error_most},
+                   {"error_bound", found->error_bound}, {"greedy_margin", found->greedy_margin}};
+    for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++)
+        put(out, object, figures[i].key, json_finite(figures[i].value));
+    const struct {
+        const char *key;
+        int64_t value;
+    } counts[] = {{"positions", found->positions},
+                  {"not_finite", found->broken},
+                  {"agreeing", found->agreeing},
+                  {"greedy_ids", found->greedy_ids}};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        put(out, object, counts[i].key, json_integer(counts[i].value));
+    put(out, object, "bounds_of", json_text(found->precision, out));
+    put(out, object, "first_divergence",
+        found->first < 0 ? json_null() : json_integer(found->first));
+    put(out, object, "first_divergence_margin",
+        found->first < 0 ? json_null() : json_finite(found->first_margin));
+    return object;
 }
 
 /* One process as it was recorded; times count from when it was started. */
@@ -203,6 +241,7 @@ static json_t *json_result(const struct summary *summary, size_t index, const ch
     put(out, result, "disturbed_processes", json_integer((json_int_t)row->disturbed));
     put(out, result, "steady",
         row->metrics[METRIC_TREND].known ? json_boolean(!row->falling) : json_null());
+    put(out, result, "equivalence", json_equivalence(summary, index, out));
     put(out, result, "metrics", json_metrics(row, out));
     put(out, result, "samples", json_processes(summary, index, out));
     return result;

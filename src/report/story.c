@@ -38,7 +38,7 @@ static void say_scope(struct story *story, struct findings *findings)
 enum status story_make(struct story *story, struct findings *findings, struct error *err)
 {
     const struct summary *summary = findings->summary;
-    size_t paragraphs = 2 * TOPICS + 2, items = summary->note_count + 2;
+    size_t paragraphs = 2 * TOPICS + 4, items = summary->note_count + 2;
     *story = (struct story){
         .paragraphs = arena_array(findings->arena, paragraphs, sizeof *story->paragraphs),
         .unproven = arena_array(findings->arena, items, sizeof *story->unproven),
@@ -55,7 +55,9 @@ enum status story_make(struct story *story, struct findings *findings, struct er
         add(story, *text ? "" : topics[i].label, more);
     }
     add(story, "Precision", finding_precision(findings));
+    add(story, "Compiling", finding_compiling(findings));
     add(story, "Limit", finding_limit(findings));
+    add(story, "Equivalence", finding_equivalence(findings));
     add_unproven(story, finding_failed(findings));
     add_unproven(story, finding_undecided(findings));
     for (size_t i = 0; i < summary->note_count; i++)

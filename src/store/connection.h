@@ -18,4 +18,9 @@ struct store {
     " memory_before, memory_loaded, memory_peak, device_before, device_loaded, device_peak,"       \
     " memory_method, bandwidth, load_average, attempt, point"
 
+/* And of `equivalence`, after its key. */
+#define EQUIVALENCE_COLUMNS                                                                        \
+    " precision, why, positions, broken, agreeing, kl_mean, kl_most, kl_bound, error_most,"        \
+    " error_bound, first, first_margin, greedy_ids, greedy_worst, greedy_margin"
+
 #endif

@@ -42,6 +42,27 @@ const struct member variant_members[] = {
     {.key = NULL},
 };
 
+#define EQUIVALENCE_COUNT(name) NUMBER(record_equivalence, name, MEMBER_U32, 0, UINT32_MAX)
+
+const struct member equivalence_members[] = {
+    TEXT(record_equivalence, precision),
+    TEXT_OR_NULL(record_equivalence, why),
+    EQUIVALENCE_COUNT(positions),
+    EQUIVALENCE_COUNT(broken),
+    EQUIVALENCE_COUNT(agreeing),
+    REAL(record_equivalence, kl_mean),
+    REAL(record_equivalence, kl_most),
+    REAL(record_equivalence, kl_bound),
+    REAL(record_equivalence, error_most),
+    REAL(record_equivalence, error_bound),
+    NUMBER(record_equivalence, first, MEMBER_I64, -1, UINT32_MAX),
+    REAL(record_equivalence, first_margin),
+    EQUIVALENCE_COUNT(greedy_ids),
+    EQUIVALENCE_COUNT(greedy_worst),
+    REAL(record_equivalence, greedy_margin),
+    {.key = NULL},
+};
+
 const struct member phase_members[] = {TEXT(record_phase, name),
                                        STAMP(record_phase, start_ns),
                                        STAMP(record_phase, end_ns),

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 enum {
-    DOCUMENT_VERSION = 2,
+    DOCUMENT_VERSION = 3,
     DOCUMENT_MAX_BYTES = 1 << 28, /* of a file */
     DOCUMENT_MAX_VARIANTS = 256,
     DOCUMENT_MAX_BLOCKS = 10000
@@ -33,8 +33,9 @@ struct member {
     bool later;        /* documents of version 1 lack it: it is 0 there */
 };
 
-/* Of struct record_run, record_variant, record_process and record_phase. What they hold besides
- * (lists, plan, manifest) is read and written by name. */
-extern const struct member run_members[], variant_members[], process_members[], phase_members[];
+/* Of struct record_run, record_variant, record_equivalence, record_process and record_phase. What
+ * they hold besides (lists, plan, manifest) is read and written by name. */
+extern const struct member run_members[], variant_members[], equivalence_members[],
+    process_members[], phase_members[];
 
 #endif

@@ -97,11 +97,26 @@ static json_t *process_json(const struct record_process *process)
     return object;
 }
 
+/* A column with what the gate found of it, null where it found nothing. */
+static json_t *variant_json(const struct record_run *run, size_t index)
+{
+    const struct record_equivalence *found = run->equivalence ? &run->equivalence[index] : NULL;
+    json_t *object = members_json(variant_members, &run->variants[index]);
+    if (object &&
+        json_object_set_new(object, "equivalence",
+                            found && found->precision ? members_json(equivalence_members, found)
+                                                      : json_null())) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
 static json_t *variants_json(const struct record_run *run)
 {
     json_t *list = json_array();
     for (size_t i = 0; list && i < run->variant_count; i++)
-        if (json_array_append_new(list, members_json(variant_members, &run->variants[i]))) {
+        if (json_array_append_new(list, variant_json(run, i))) {
             json_decref(list);
             list = NULL;
         }

@@ -204,10 +204,30 @@ static enum status process_read(struct record_process *process, const struct rec
     return status ? status : tokens_read(process, object, arena, err);
 }
 
+/* What the gate found of a variant: null, or absent from documents of version 1. */
+static enum status equivalence_read(struct record_run *run, size_t index, const json_t *variant,
+                                    struct arena *arena, struct error *err)
+{
+    static const char *const none[] = {NULL};
+    const json_t *object = json_object_get(variant, "equivalence");
+    if (!object || json_is_null(object))
+        return STATUS_OK;
+    if (!run->equivalence)
+        run->equivalence = arena_array(arena, run->variant_count + 1, sizeof *run->equivalence);
+    if (!run->equivalence)
+        return error_no_memory(err, run->variant_count);
+    struct record_equivalence *record = &run->equivalence[index];
+    enum status status = members_read(equivalence_members, none, object, record, arena, err);
+    if (!status && ((uint64_t)record->broken + record->agreeing > record->positions ||
+                    record->first >= (int64_t)record->positions))
+        status = error_set(err, STATUS_FORMAT, "\"equivalence\" counts more than its positions");
+    return status;
+}
+
 static enum status variants_read(struct record_run *run, const json_t *object, struct arena *arena,
                                  struct error *err)
 {
-    static const char *const none[] = {NULL};
+    static const char *const others[] = {"equivalence", NULL};
     const json_t *list;
     if (list_get(object, "variants", &list, err))
         return err->status;
@@ -220,8 +240,10 @@ static enum status variants_read(struct record_run *run, const json_t *object, s
         return error_no_memory(err, run->variant_count);
     enum status status = STATUS_OK;
     for (size_t i = 0; i < run->variant_count && !status; i++) {
-        status = members_read(variant_members, none, json_array_get(list, i), &run->variants[i],
+        status = members_read(variant_members, others, json_array_get(list, i), &run->variants[i],
                               arena, err);
+        if (!status)
+            status = equivalence_read(run, i, json_array_get(list, i), arena, err);
         if (status)
             error_where(err, "variant %zu", i + 1);
     }

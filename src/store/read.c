@@ -220,6 +220,55 @@ static enum status processes_load(sqlite3 *db, struct record_run *record, struct
     return status;
 }
 
+/* Rows say themselves which variant they are of. */
+struct equivalence_rows {
+    struct record_equivalence *records;
+    size_t count;
+};
+
+static void equivalence_row(void *array, struct reader *reader, size_t row)
+{
+    const struct equivalence_rows *rows = array;
+    uint32_t variant = read_u32(reader);
+    (void)row;
+    if (variant >= rows->count)
+        return;
+    struct record_equivalence *record = &rows->records[variant];
+    record->precision = read_text(reader);
+    record->why = read_text(reader);
+    record->positions = read_u32(reader);
+    record->broken = read_u32(reader);
+    record->agreeing = read_u32(reader);
+    record->kl_mean = read_real(reader);
+    record->kl_most = read_real(reader);
+    record->kl_bound = read_real(reader);
+    record->error_most = read_real(reader);
+    record->error_bound = read_real(reader);
+    record->first = read_integer(reader);
+    record->first_margin = read_real(reader);
+    record->greedy_ids = read_u32(reader);
+    record->greedy_worst = read_u32(reader);
+    record->greedy_margin = read_real(reader);
+}
+
+static enum status equivalence_load(sqlite3 *db, struct record_run *record, struct arena *arena,
+                                    struct error *err)
+{
+    size_t rows;
+    enum status status =
+        count_rows(db, "SELECT count(*) FROM equivalence WHERE run = ?", record->id, &rows, err);
+    if (status || !rows)
+        return status;
+    struct equivalence_rows all = {
+        arena_array(arena, record->variant_count + 1, sizeof *record->equivalence),
+        record->variant_count};
+    record->equivalence = all.records;
+    if (!all.records)
+        return error_no_memory(err, record->variant_count * sizeof *record->equivalence);
+    return each_row(db, "SELECT variant," EQUIVALENCE_COLUMNS " FROM equivalence WHERE run = ?",
+                    record->id, rows, arena, equivalence_row, &all, err);
+}
+
 static void run_row(void *array, struct reader *reader, size_t row)
 {
     struct record_run *record = (struct record_run *)array + row;
@@ -268,6 +317,8 @@ static enum status run_load(struct store *store, int64_t run, struct record_run 
                       "SELECT name, title, engine, precision, about, unavailable, engine_version,"
                       " stands_on, detail FROM variant WHERE run = ? ORDER BY position",
                       record->id, record->variant_count, arena, variant_row, record->variants, err);
+    if (!status)
+        status = equivalence_load(store->db, record, arena, err);
     return status ? status : processes_load(store->db, record, arena, err);
 }
 

@@ -67,6 +67,23 @@ struct record_process {
     size_t reading_count;
 };
 
+/* What the equivalence gate found of one variant (bench/equivalence.h); shares are of the range of
+ * the reference's logits at that position. */
+struct record_equivalence {
+    const char *precision; /* whose bounds these are; NULL: there is no record of the variant */
+    const char *why;       /* why it could not be gated; NULL: it was */
+    uint32_t positions;    /* of text that both were given */
+    uint32_t broken;       /* of them, those at which a logit was no finite number */
+    uint32_t agreeing;     /* of them, those at which both would choose the same id */
+    double kl_mean, kl_most, kl_bound; /* nats; the bound is that of the mean */
+    double error_most, error_bound;    /* of a logit, as a share */
+    int64_t first;                     /* position of the first other choice; -1: none */
+    double first_margin;               /* by how much the reference preferred its own there */
+    uint32_t greedy_ids;   /* generated ids that were held against the reference, over all blocks */
+    uint32_t greedy_worst; /* place of the one that the reference likes least, */
+    double greedy_margin;  /* and how far it puts it below its best */
+};
+
 struct record_run {
     int64_t id;
     const char *created;  /* UTC, ISO 8601 */
@@ -77,7 +94,8 @@ struct record_run {
     const char *manifest; /* JSON: machine, versions, model hash, command */
     struct record_variant *variants;
     size_t variant_count;
-    struct record_process *processes; /* in order of execution */
+    struct record_equivalence *equivalence; /* [variant_count]; NULL: none was recorded */
+    struct record_process *processes;       /* in order of execution */
     size_t process_count;
 };
 

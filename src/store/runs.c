@@ -130,6 +130,9 @@ static enum status run_import(struct store *store, struct record_run *run, struc
     for (size_t i = 0; i < run->variant_count && !status; i++)
         status = store_variant_versions(store, run->id, i, run->variants[i].engine_version,
                                         run->variants[i].stands_on, run->variants[i].detail, err);
+    for (size_t i = 0; run->equivalence && i < run->variant_count && !status; i++)
+        if (run->equivalence[i].precision)
+            status = equivalence_write(store->db, run->id, i, &run->equivalence[i], err);
     for (size_t i = 0; i < run->process_count && !status; i++)
         status = process_write(store->db, run->id, &run->processes[i], err);
     return status;

@@ -58,8 +58,20 @@ static const char version_3[] =
     " process INTEGER NOT NULL REFERENCES process(id) ON DELETE CASCADE,"
     " name TEXT NOT NULL, value REAL NOT NULL, PRIMARY KEY(process, name)) WITHOUT ROWID;";
 
+/* What the equivalence gate found; runs of earlier versions had none. */
+static const char version_4[] =
+    "CREATE TABLE equivalence("
+    " run INTEGER NOT NULL, variant INTEGER NOT NULL, precision TEXT NOT NULL, why TEXT,"
+    " positions INTEGER NOT NULL, broken INTEGER NOT NULL, agreeing INTEGER NOT NULL,"
+    " kl_mean REAL NOT NULL, kl_most REAL NOT NULL, kl_bound REAL NOT NULL,"
+    " error_most REAL NOT NULL, error_bound REAL NOT NULL, first INTEGER NOT NULL,"
+    " first_margin REAL NOT NULL, greedy_ids INTEGER NOT NULL, greedy_worst INTEGER NOT NULL,"
+    " greedy_margin REAL NOT NULL, PRIMARY KEY(run, variant),"
+    " FOREIGN KEY(run, variant) REFERENCES variant(run, position) ON DELETE CASCADE)"
+    " WITHOUT ROWID;";
+
 /* scripts[n] leads from version n to n + 1. */
-static const char *const scripts[] = {version_1, version_2, version_3};
+static const char *const scripts[] = {version_1, version_2, version_3, version_4};
 enum { VERSION = sizeof scripts / sizeof scripts[0] };
 
 static enum status version_read(sqlite3 *db, int64_t *version, bool *empty, struct error *err)

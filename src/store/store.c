@@ -261,6 +261,12 @@ enum status store_variant_versions(struct store *store, int64_t run, size_t vari
     return status;
 }
 
+enum status store_equivalence_put(struct store *store, int64_t run, size_t variant,
+                                  const struct record_equivalence *record, struct error *err)
+{
+    return equivalence_write(store->db, run, variant, record, err);
+}
+
 enum status store_process_add(struct store *store, int64_t run,
                               const struct record_process *process, struct error *err)
 {

@@ -34,6 +34,9 @@ enum status store_run_lock(struct store *store, int64_t run, struct error *err);
 enum status store_variant_versions(struct store *store, int64_t run, size_t variant,
                                    const char *engine_version, const char *stands_on,
                                    const char *detail, struct error *err);
+/* What the equivalence gate found of a variant; takes the place of an earlier record. */
+enum status store_equivalence_put(struct store *store, int64_t run, size_t variant,
+                                  const struct record_equivalence *record, struct error *err);
 enum status store_process_add(struct store *store, int64_t run,
                               const struct record_process *process, struct error *err);
 /* "complete", "interrupted", or "running" again when it goes on; a run whose host dies stays

@@ -151,3 +151,37 @@ enum status process_write(sqlite3 *db, int64_t run, const struct record_process 
         status = readings_insert(db, id, process, err);
     return status;
 }
+
+enum status equivalence_write(sqlite3 *db, int64_t run, size_t variant,
+                              const struct record_equivalence *record, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status =
+        sql_prepare(db, &statement,
+                    "INSERT OR REPLACE INTO equivalence(run, variant," EQUIVALENCE_COLUMNS
+                    ") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    err);
+    if (status)
+        return status;
+    int at = 0;
+    sql_bind_integer(statement, &at, run);
+    sql_bind_integer(statement, &at, (int64_t)variant);
+    sql_bind_text(statement, &at, record->precision);
+    sql_bind_text(statement, &at, record->why);
+    sql_bind_integer(statement, &at, record->positions);
+    sql_bind_integer(statement, &at, record->broken);
+    sql_bind_integer(statement, &at, record->agreeing);
+    sql_bind_real(statement, &at, record->kl_mean);
+    sql_bind_real(statement, &at, record->kl_most);
+    sql_bind_real(statement, &at, record->kl_bound);
+    sql_bind_real(statement, &at, record->error_most);
+    sql_bind_real(statement, &at, record->error_bound);
+    sql_bind_integer(statement, &at, record->first);
+    sql_bind_real(statement, &at, record->first_margin);
+    sql_bind_integer(statement, &at, record->greedy_ids);
+    sql_bind_integer(statement, &at, record->greedy_worst);
+    sql_bind_real(statement, &at, record->greedy_margin);
+    status = sql_execute(statement, err);
+    sqlite3_finalize(statement);
+    return status;
+}

@@ -15,4 +15,8 @@ enum status variants_write(sqlite3 *db, int64_t run, const struct record_variant
 enum status process_write(sqlite3 *db, int64_t run, const struct record_process *process,
                           struct error *err);
 
+/* What the gate found of a variant, in place of what is there. */
+enum status equivalence_write(sqlite3 *db, int64_t run, size_t variant,
+                              const struct record_equivalence *record, struct error *err);
+
 #endif

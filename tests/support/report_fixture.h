@@ -86,7 +86,8 @@ static inline void fixture_compare(struct fixture *fixture, size_t blocks)
                                            ratio > 0.97 && ratio < 1.03
                                        ? 9
                                        : 0,
-                    .ratio = {true, ratio, ratio * (1 - half), ratio * (1 + half), blocks, NULL},
+                    .ratio = {true, ratio, ratio * (1 - half), ratio * (1 + half), blocks, NULL,
+                              NULL},
                     .verdict = blocks < 6                       ? VERDICT_NONE
                                : ratio > 0.995 && ratio < 1.005 ? VERDICT_SAME
                                : ratio > 0.97 && ratio < 1.03   ? VERDICT_UNDECIDED
@@ -199,6 +200,12 @@ static inline void fixture_make(struct fixture *fixture, const struct fixture_va
         fixture->processes[i].token_count = 0;
         fixture->processes[i].cold_prompt_ns = fixture->processes[i].prompt_ns = 0;
     }
+    /* What a precision changed is said against the engine's first float32 variant. */
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = count; j-- > 0;)
+            if (strcmp(variants[j].engine, variants[i].engine) == 0 &&
+                strcmp(variants[j].precision, "float32") == 0)
+                fixture->rows[i].metrics[METRIC_PRECISION_IMPACT].against = variants[j].name;
     fixture_compare(fixture, blocks);
     fixture->notes[fixture->summary.note_count++] =
         "The machine was not idle: its load average was 3.1 on 2 cores as the run began.";

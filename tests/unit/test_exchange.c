@@ -67,6 +67,18 @@ static int64_t fill(struct store *store)
     struct error err;
     assert_int_equal(
         store_run_begin(store, "{\"blocks\": 2, \"x\": 0.1}", "{}", variants, 2, &run, &err), 0);
+    const struct record_equivalence found = {.precision = "float16",
+                                             .positions = 128,
+                                             .agreeing = 126,
+                                             .kl_mean = 1.0 / 3e5,
+                                             .kl_bound = 6.4e-5,
+                                             .error_most = 0.002,
+                                             .error_bound = 0.005,
+                                             .first = 17,
+                                             .first_margin = 1e-4,
+                                             .greedy_ids = 29,
+                                             .greedy_margin = 1e-5};
+    assert_int_equal(store_equivalence_put(store, run, 0, &found, &err), 0);
     assert_int_equal(store_process_add(store, run, &good, &err), 0);
     assert_int_equal(store_process_add(store, run, &bad, &err), 0);
     assert_int_equal(store_variant_versions(store, run, 0, "1.2", "libc", "avx2", &err), 0);
@@ -161,7 +173,7 @@ static void wrong_members_are_named(void **state)
         const char *path, *json, *named;
     } cases[] = {
         {"schema", "\"prony-results\"", "no export"},
-        {"version", "3", "version 3"},
+        {"version", "4", "version 4"},
         {"version", "0", "version"},
         {"runs", "{}", "runs"},
         {"more", "1", "more"},
@@ -212,7 +224,7 @@ static void wrong_members_are_named(void **state)
     store_close(store);
 }
 
-/* Documents of version 1 know neither attempts nor readings. */
+/* Documents of version 1 know neither attempts nor readings, nor anything of the gate. */
 static void version_1_is_read(void **state)
 {
     (void)state;
@@ -230,7 +242,10 @@ static void version_1_is_read(void **state)
         json_object_del(process, "point");
         json_object_del(process, "readings");
     }
+    json_array_foreach(json_object_get(run_of(document), "variants"), index, process)
+        json_object_del(process, "equivalence");
     assert_int_equal(import_document(document, "test", &runs, &count, &arena, &err), 0);
+    assert_null(runs[0].equivalence);
     assert_int_equal(runs[0].processes[0].attempt, 0);
     assert_int_equal(runs[0].processes[0].reading_count, 0);
     assert_int_equal(runs[0].processes[0].token_count, 2);

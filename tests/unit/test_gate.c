@@ -9,7 +9,7 @@
 
 static struct gate judge(double value, double low, double high, size_t blocks)
 {
-    struct estimate ratio = {true, value, low, high, blocks, NULL};
+    struct estimate ratio = {true, value, low, high, blocks, NULL, NULL};
     return gate_judge(&ratio, 0.03);
 }
 

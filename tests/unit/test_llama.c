@@ -1,4 +1,5 @@
 /* The native engine on a tiny model: what must hold whatever the numbers are. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -109,6 +110,53 @@ static void test_bits_do_not_depend_on_threads_or_steps(void **state)
     }
 }
 
+/* The equivalence gate's reference runs the machine's best kernels: over all layers, too, they are
+ * the plain ones but for the order of sums. */
+static void test_kernels_agree_with_plain_c(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct llama *plain = load(fixture, LLAMA_F32, 1, "c"),
+                 *best = load(fixture, LLAMA_F32, 1, NULL);
+    float *own = logits_of(fixture, plain, IDS), *other = logits_of(fixture, best, IDS);
+    float low = 0, high = 0, error = 0;
+    for (size_t i = 0; i < (size_t)IDS * fixture->vocabulary; i++) {
+        low = fminf(low, own[i]);
+        high = fmaxf(high, own[i]);
+        error = fmaxf(error, fabsf(own[i] - other[i]));
+    }
+    if (!(high > low && error < 1e-5F * (high - low)))
+        fail_msg("off by %g of %g", (double)error, (double)(high - low));
+    free(own);
+    free(other);
+    llama_free(plain);
+    llama_free(best);
+}
+
+/* What is rounded is what bfloat16 can hold: the lower half of every logit's bits is empty. */
+static void test_every_output_is_rounded(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct error err;
+    struct llama *llama = NULL, *wide = load(fixture, LLAMA_BF16, 1, NULL);
+    const struct llama_options options = {
+        .precision = LLAMA_BF16, .context = CONTEXT, .threads = 1, .rounded = true};
+    assert_int_equal(llama_load(&llama, &fixture->model, &options, &err), STATUS_OK);
+    float *rounded = logits_of(fixture, llama, IDS), *own = logits_of(fixture, wide, IDS);
+    size_t count = (size_t)IDS * fixture->vocabulary, others = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &rounded[i], sizeof bits);
+        assert_int_equal(bits & 0xffff, 0);
+        /* Not the logits alone: most differ from what their own rounding would make of them. */
+        others += fabsf(rounded[i] - own[i]) > fabsf(own[i]) / 256;
+    }
+    assert_true(others > count / 4);
+    free(rounded);
+    free(own);
+    llama_free(llama);
+    llama_free(wide);
+}
+
 static void test_reset_starts_over(void **state)
 {
     const struct fixture *fixture = *state;
@@ -193,6 +241,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bits_do_not_depend_on_threads_or_steps),
+        cmocka_unit_test(test_kernels_agree_with_plain_c),
+        cmocka_unit_test(test_every_output_is_rounded),
         cmocka_unit_test(test_reset_starts_over),
         cmocka_unit_test(test_next_is_the_largest_logit),
         cmocka_unit_test(test_refusals),

@@ -151,7 +151,8 @@ static void test_partly_failed(void **state)
             };
     fixture->comparisons[0].verdict = VERDICT_NONE;
     fixture->comparisons[0].ratio.blocks = 4;
-    fixture->rows[2].metrics[METRIC_LIMIT_SHARE] = (struct estimate){true, 1.3, 1.2, 1.4, 8, NULL};
+    fixture->rows[2].metrics[METRIC_LIMIT_SHARE] =
+        (struct estimate){true, 1.3, 1.2, 1.4, 8, NULL, NULL};
     fixture->run.state = "interrupted";
     check_golden(report_print, &fixture->summary, &columns_80, "partly-failed.txt");
 }

@@ -144,6 +144,55 @@ static void round_trip(void **state)
     store_close(store);
 }
 
+static const struct record_equivalence gated = {.precision = "float16",
+                                                .positions = 128,
+                                                .agreeing = 126,
+                                                .kl_mean = 1.0 / 3e5,
+                                                .kl_most = 2e-5,
+                                                .kl_bound = 6.4e-5,
+                                                .error_most = 0.002,
+                                                .error_bound = 0.005,
+                                                .first = 17,
+                                                .first_margin = 1e-4,
+                                                .greedy_ids = 29,
+                                                .greedy_worst = 3,
+                                                .greedy_margin = 1e-5};
+
+/* A later record takes the place of an earlier one; variants without one are told apart. */
+static void equivalence_is_kept(void **state)
+{
+    (void)state;
+    struct error err;
+    struct store *store;
+    struct arena arena = {0};
+    struct record_run run;
+    const struct record_equivalence ungated = {
+        .precision = "mixed", .why = "its engine gives no logits", .first = -1};
+    assert_int_equal(store_open(&store, path_in("equivalence.db"), &err), 0);
+    int64_t id = begin(store);
+    assert_int_equal(store_run_load(store, id, &run, &arena, &err), 0);
+    assert_null(run.equivalence);
+    assert_int_equal(store_equivalence_put(store, id, 0, &ungated, &err), 0);
+    assert_int_equal(store_equivalence_put(store, id, 0, &gated, &err), 0);
+    assert_int_equal(store_run_load(store, id, &run, &arena, &err), 0);
+    const struct record_equivalence *got = &run.equivalence[0];
+    assert_string_equal(got->precision, "float16");
+    assert_null(got->why);
+    assert_true(got->positions == 128 && got->agreeing == 126 && got->broken == 0);
+    assert_true(got->kl_mean == gated.kl_mean && got->kl_most == gated.kl_most);
+    assert_true(got->kl_bound == gated.kl_bound && got->error_most == gated.error_most);
+    assert_true(got->error_bound == gated.error_bound && got->first == 17);
+    assert_true(got->first_margin == gated.first_margin && got->greedy_ids == 29);
+    assert_true(got->greedy_worst == 3 && got->greedy_margin == gated.greedy_margin);
+    assert_null(run.equivalence[1].precision);
+    assert_int_equal(store_equivalence_put(store, id, 1, &ungated, &err), 0);
+    assert_int_equal(store_run_load(store, id, &run, &arena, &err), 0);
+    assert_string_equal(run.equivalence[1].why, ungated.why);
+    assert_int_equal(run.equivalence[1].first, -1);
+    arena_free(&arena);
+    store_close(store);
+}
+
 static void states(void **state)
 {
     (void)state;
@@ -304,6 +353,7 @@ static void migrates(const char *name, const char *sql_path)
     assert_true(first.processes[0].load_average == 0.25);
     assert_int_equal(first.processes[0].attempt + first.processes[0].point, 0);
     assert_int_equal(first.processes[0].reading_count, 0);
+    assert_null(first.equivalence);
     assert_false(first.imported);
     assert_int_equal(strlen(first.uid), 32);
     assert_string_not_equal(first.uid, second.uid);
@@ -331,6 +381,12 @@ static void migrates_version_2(void **state)
     migrates("version2.db", TEST_DATA "/support/store_version_2.sql");
 }
 
+static void migrates_version_3(void **state)
+{
+    (void)state;
+    migrates("version3.db", TEST_DATA "/support/store_version_3.sql");
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -349,12 +405,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),
+        cmocka_unit_test(equivalence_is_kept),
         cmocka_unit_test(states),
         cmocka_unit_test(survives_kill),
         cmocka_unit_test(refuses_other_files),
         cmocka_unit_test(reads_without_writing),
         cmocka_unit_test(migrates_version_1),
         cmocka_unit_test(migrates_version_2),
+        cmocka_unit_test(migrates_version_3),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

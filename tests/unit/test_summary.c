@@ -186,6 +186,104 @@ static void drift_cancels(void **state)
     free(fixture);
 }
 
+/* A record within its bounds; worse: one that is not. */
+static struct record_equivalence gated(bool good)
+{
+    return (struct record_equivalence){.precision = "float16",
+                                       .positions = 128,
+                                       .agreeing = 120,
+                                       .kl_mean = good ? 1e-5 : 1e-2,
+                                       .kl_bound = 1e-4,
+                                       .error_most = 1e-3,
+                                       .error_bound = 2e-3,
+                                       .first = -1,
+                                       .greedy_ids = 29};
+}
+
+static void other_things_are_not_compared(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_new(3);
+    struct summary summary;
+    struct error err;
+    for (uint32_t block = 0; block < 6; block++) {
+        add(fixture, block, 0, 20 * MS);
+        add(fixture, block, 1, 10 * MS);
+        add(fixture, block, 2, 5 * MS);
+    }
+    struct record_equivalence found[3] = {
+        gated(true), gated(false), {.precision = "mixed", .why = "its engine gives no logits"}};
+    fixture->run.equivalence = found;
+    assert_int_equal(summary_make(&summary, &fixture->run, &err), 0);
+    assert_int_equal(summary.variants[0].equivalence, EQUIVALENCE_GIVEN);
+    assert_int_equal(summary.variants[1].equivalence, EQUIVALENCE_FAILED);
+    assert_int_equal(summary.variants[2].equivalence, EQUIVALENCE_UNGATED);
+    close_to(summary.variants[0].metrics[METRIC_TOP1].value, 120.0 / 128);
+    close_to(summary.variants[1].metrics[METRIC_KL_MEAN].value, 1e-2);
+    assert_false(summary.variants[2].metrics[METRIC_KL_MEAN].known);
+    assert_true(summary.variants[1].metrics[METRIC_TPOT].known);
+    assert_false(summary.variants[1].metrics[METRIC_PRECISION_IMPACT].known);
+    assert_non_null(find(&summary, 0, 2, METRIC_TPOT));
+    assert_null(find(&summary, 0, 1, METRIC_TPOT));
+    assert_null(find(&summary, 1, 2, METRIC_TPOT));
+    assert_true(has_note(&summary, "e-f16 is NOT EQUIVALENT"));
+    assert_true(has_note(&summary, "other was not gated: its engine gives no logits"));
+    assert_false(has_note(&summary, "not checked"));
+    found[0].greedy_ids = 0;
+    summary_free(&summary);
+    assert_int_equal(summary_make(&summary, &fixture->run, &err), 0);
+    assert_true(has_note(&summary, "ids that e-f32 generated were not held against"));
+    summary_free(&summary);
+    free(fixture);
+}
+
+/* Four corners of one engine: each change is measured alone, and its ratio says what it is to. */
+static void changes_are_measured_alone(void **state)
+{
+    (void)state;
+    static const char plan[] =
+        "{\"blocks\": 6, \"variants\": [{\"name\": \"a\"}, {\"name\": \"b\"},"
+        " {\"name\": \"c\", \"compiled\": true}, {\"name\": \"d\", \"compiled\": true}]}";
+    static const char *const names[] = {"a", "b", "c", "d"}, *const precisions[] = {
+                                                                 "float32", "float16", "float32",
+                                                                 "float16"};
+    static const int64_t steps[] = {40, 30, 20, 10};
+    struct fixture *fixture = fixture_new(4);
+    struct summary summary;
+    struct error err;
+    fixture->run.plan = plan;
+    for (uint32_t i = 0; i < 4; i++) {
+        fixture->variants[i] = (struct record_variant){.name = names[i],
+                                                       .title = names[i],
+                                                       .engine = "e",
+                                                       .precision = precisions[i],
+                                                       .about = ""};
+        for (uint32_t block = 0; block < 6; block++)
+            add(fixture, block, i, steps[i] * MS);
+    }
+    assert_int_equal(summary_make(&summary, &fixture->run, &err), 0);
+    const struct estimate *precision = &summary.variants[3].metrics[METRIC_PRECISION_IMPACT];
+    const struct estimate *compiling = &summary.variants[3].metrics[METRIC_COMPILE_BENEFIT];
+    close_to(precision->value, 2);
+    assert_string_equal(precision->against, "c");
+    close_to(compiling->value, 3);
+    assert_string_equal(compiling->against, "b");
+    close_to(summary.variants[1].metrics[METRIC_PRECISION_IMPACT].value, 4.0 / 3);
+    close_to(summary.variants[2].metrics[METRIC_COMPILE_BENEFIT].value, 2);
+    assert_false(summary.variants[0].metrics[METRIC_COMPILE_BENEFIT].known);
+    assert_null(summary.variants[0].metrics[METRIC_COMPILE_BENEFIT].why);
+    summary_free(&summary);
+    /* Without its corner, a change is not measured, and says what that takes. */
+    fixture->variants[1].engine = "other";
+    assert_int_equal(summary_make(&summary, &fixture->run, &err), 0);
+    assert_string_equal(summary.variants[3].metrics[METRIC_COMPILE_BENEFIT].why,
+                        "needs an uncompiled float16 variant of its engine");
+    assert_string_equal(summary.variants[1].metrics[METRIC_PRECISION_IMPACT].why,
+                        "needs an uncompiled float32 variant of its engine");
+    summary_free(&summary);
+    free(fixture);
+}
+
 static enum verdict verdict_for(const double *factors, size_t blocks)
 {
     struct fixture *fixture = fixture_new(3);
@@ -441,6 +539,8 @@ int main(void)
         cmocka_unit_test(nonsense),
         cmocka_unit_test(table_is_complete),
         cmocka_unit_test(control_widens_the_zone),
+        cmocka_unit_test(other_things_are_not_compared),
+        cmocka_unit_test(changes_are_measured_alone),
         cmocka_unit_test(control_is_never_narrower),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

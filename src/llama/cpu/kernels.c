@@ -55,6 +55,18 @@ const struct kernels *kernels_at(size_t i)
     return NULL;
 }
 
+void kernels_round(const struct kernels *kernels, enum llama_precision precision, float *data,
+                   size_t count)
+{
+    uint16_t narrow[256];
+    enum { PIECE = sizeof narrow / sizeof narrow[0] };
+    for (size_t done = 0; precision != LLAMA_F32 && done < count; done += PIECE) {
+        size_t piece = count - done < PIECE ? count - done : PIECE;
+        kernels->narrow[precision](narrow, data + done, piece);
+        kernels->widen[precision](data + done, narrow, piece);
+    }
+}
+
 enum status kernels_find(const struct kernels **kernels, const char *name, struct error *err)
 {
     for (size_t t = TABLES; t-- > 0;) {

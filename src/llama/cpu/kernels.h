@@ -53,6 +53,10 @@ static inline size_t llama_precision_bytes(enum llama_precision precision)
  * STATUS_UNSUPPORTED: this processor lacks its instructions. */
 enum status kernels_find(const struct kernels **kernels, const char *name, struct error *err);
 
+/* Rounds float32 to what a precision can hold. */
+void kernels_round(const struct kernels *kernels, enum llama_precision precision, float *data,
+                   size_t count);
+
 /* The i-th table that this processor can run, plain C first; NULL beyond the last. */
 const struct kernels *kernels_at(size_t i);
 

@@ -1,0 +1,50 @@
+/* Whether two engines compute the same thing: how far a variant's logits may lie from the float32
+ * reference's. docs/equivalence.md derives the bounds. */
+#ifndef PRONY_BENCH_EQUIVALENCE_H
+#define PRONY_BENCH_EQUIVALENCE_H
+
+#include <stdbool.h>
+
+#include "stats/divergence.h"
+#include "store/record.h"
+
+enum equivalence {
+    EQUIVALENCE_UNKNOWN, /* the run had no gate, or it did not get that far */
+    EQUIVALENCE_GIVEN,
+    EQUIVALENCE_FAILED, /* shown, and left out of every ranking and verdict */
+    EQUIVALENCE_UNGATED /* it could not be held against the reference */
+};
+
+extern const char *const equivalence_names[]; /* "equivalent", …: for files */
+
+enum {
+    EQUIVALENCE_POSITIONS = 128, /* of text, unless more are asked for */
+    EQUIVALENCE_GREEDY = 256     /* generated ids that are held against the reference, at most */
+};
+
+/* What rounding to bfloat16 alone does to the logits of the model at hand, on the text at hand:
+ * measured, in every run, by the native engine. Every bound is a multiple of it. */
+struct equivalence_scale {
+    double kl_mean, error_most;
+};
+
+/* Fills the bounds of a precision: "float32", "float16", "bfloat16", "mixed". False when there is
+ * none for it. */
+bool equivalence_bounds(const char *precision, const struct equivalence_scale *scale,
+                        double *kl_bound, double *error_bound);
+
+/* What was measured of a stream, as it is recorded. */
+void equivalence_record(struct record_equivalence *record, const struct divergence *divergence);
+
+/* The verdict on a record. Never depends on anything else: a stored run keeps its verdicts. */
+enum equivalence equivalence_judge(const struct record_equivalence *record);
+
+/* A chosen id may fall short of the reference's maximum by so much of its range: the maximum may
+ * be off by the bound, and so may the id that took its place. */
+double equivalence_margin_bound(const struct record_equivalence *record);
+
+/* Why it failed, or was not gated, as the end of a sentence; in the arena. NULL: no memory. */
+struct arena;
+const char *equivalence_reason(const struct record_equivalence *record, struct arena *arena);
+
+#endif

@@ -1,0 +1,192 @@
+#include "bench/gating.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/gating_parts.h"
+#include "bench/logits_file.h"
+#include "bench/process.h"
+
+/* The variant of the native engine whose every operation is rounded; docs/equivalence.md. */
+static const char *const ROUNDED = "native-rounded";
+
+/* The logits of the plan's stream, by one worker that lives for this alone. */
+static enum status stream_write(struct seat *seat, const struct gating *gating,
+                                const struct logits_file *file, struct error *err)
+{
+    const struct plan *plan = gating->plan;
+    if (seat->loaded.vocabulary != plan->model.config.vocabulary)
+        return error_set(err, STATUS_UNSUPPORTED, "it has %u logits, and the model has %u ids",
+                         seat->loaded.vocabulary, plan->model.config.vocabulary);
+    return worker_logits_write(seat->worker, plan->stream, plan->stream_tokens, file->path, err);
+}
+
+/* The files that matrices are exchanged in, and the scale of this model. */
+struct streams {
+    const struct gating *gating;
+    struct logits_file reference, other;
+    struct equivalence_scale scale;
+    struct arena arena;
+    const char *obstacle; /* why no variant can be gated; NULL: nothing */
+};
+
+static enum status measure(struct streams *streams, struct divergence *divergence,
+                           struct error *err)
+{
+    return logits_files_compare(&streams->reference, &streams->other,
+                                streams->gating->plan->stream_tokens, divergence, err);
+}
+
+static enum status native_write(struct streams *streams, const char *variant,
+                                const struct logits_file *file, struct error *err)
+{
+    const struct gating *gating = streams->gating;
+    struct seat seat;
+    progress_phase(gating->progress, variant, "equivalence: reference");
+    enum status status = seat_native(&seat, gating, variant, gating->plan->stream_tokens, err);
+    if (!status)
+        status = stream_write(&seat, gating, file, err);
+    worker_stop(seat.worker);
+    return status;
+}
+
+/* The reference, and what rounding alone does to it. */
+static enum status scale_take(struct streams *streams, struct error *err)
+{
+    struct divergence divergence;
+    enum status status = native_write(streams, GATING_REFERENCE, &streams->reference, err);
+    if (!status)
+        status = native_write(streams, ROUNDED, &streams->other, err);
+    if (!status)
+        status = measure(streams, &divergence, err);
+    if (!status && divergence.broken)
+        status = error_set(err, STATUS_FORMAT, "its logits are no finite numbers at %zu positions",
+                           divergence.broken);
+    if (!status)
+        streams->scale = (struct equivalence_scale){divergence.kl_sum / (double)divergence.rows,
+                                                    divergence.error_most};
+    if (!status || status == STATUS_INTERRUPTED)
+        return status;
+    streams->obstacle = arena_printf(&streams->arena, "the float32 reference did not run: %s",
+                                     failure_line(err, &streams->arena));
+    return streams->obstacle ? STATUS_OK : error_no_memory(err, 0);
+}
+
+/* The precision that a row shows is the one whose bounds count. */
+static const char *precision_of(const struct plan_variant *variant, const struct seat *seat)
+{
+    return *seat->loaded.precision ? seat->loaded.precision : variant->variant->precision;
+}
+
+static enum status variant_measure(struct streams *streams, const struct plan_variant *variant,
+                                   struct record_equivalence *record, struct error *err)
+{
+    const struct gating *gating = streams->gating;
+    struct divergence divergence;
+    struct seat seat;
+    progress_phase(gating->progress, variant->name, "equivalence");
+    enum status status = seat_take(&seat, gating, variant->engine, variant->variant->name,
+                                   gating->plan->device, gating->plan->stream_tokens, err);
+    if (!status)
+        status = stream_write(&seat, gating, &streams->other, err);
+    if (!status)
+        status = measure(streams, &divergence, err);
+    if (!status) {
+        record->precision = arena_strdup(&streams->arena, precision_of(variant, &seat));
+        if (!record->precision)
+            status = error_no_memory(err, 0);
+        else if (!equivalence_bounds(record->precision, &streams->scale, &record->kl_bound,
+                                     &record->error_bound))
+            status =
+                error_set(err, STATUS_UNSUPPORTED, "there are no bounds for %s", record->precision);
+        else
+            equivalence_record(record, &divergence);
+    }
+    worker_stop(seat.worker);
+    return status;
+}
+
+static enum status variant_gate(struct streams *streams, size_t index,
+                                struct record_equivalence *record, struct error *err)
+{
+    const struct plan_variant *variant = &streams->gating->plan->variants[index];
+    enum status status = STATUS_OK;
+    *record = (struct record_equivalence){.precision = variant->variant->precision, .first = -1};
+    if (streams->obstacle)
+        record->why = streams->obstacle;
+    else if (!variant->variant->logits)
+        record->why = "its engine gives no logits";
+    else
+        status = variant_measure(streams, variant, record, err);
+    if (status && status != STATUS_INTERRUPTED) {
+        *record = (struct record_equivalence){.precision = variant->variant->precision,
+                                              .why = failure_line(err, &streams->arena),
+                                              .first = -1};
+        status = STATUS_OK;
+    }
+    return status;
+}
+
+/* Whether anything is to be held against the reference at all. */
+static bool any_logits(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->variant_count; i++)
+        if (!plan->variants[i].unavailable && plan->variants[i].variant->logits)
+            return true;
+    return false;
+}
+
+/* The control is the variant that it repeats. */
+static size_t repeated(const struct plan *plan, size_t index)
+{
+    const char *of = plan->variants[index].control_of;
+    for (size_t i = 0; of && i < index; i++)
+        if (strcmp(plan->variants[i].name, of) == 0)
+            return i;
+    return index;
+}
+
+static enum status gate_all(struct streams *streams, struct record_equivalence *records,
+                            struct error *err)
+{
+    const struct gating *gating = streams->gating;
+    enum status status = any_logits(gating->plan) ? scale_take(streams, err) : STATUS_OK;
+    for (size_t i = 0; i < gating->plan->variant_count && !status; i++) {
+        size_t origin = repeated(gating->plan, i);
+        if (records[i].precision || gating->plan->variants[i].unavailable)
+            continue;
+        if (origin != i)
+            records[i] = records[origin];
+        else
+            status = variant_gate(streams, i, &records[i], err);
+        if (!status)
+            status = store_equivalence_put(gating->store, gating->run, i, &records[i], err);
+        if (!status && origin == i)
+            gating_tell(gating, gating->plan->variants[i].name, &records[i]);
+    }
+    return status;
+}
+
+enum status gating_streams(const struct gating *gating, struct error *err)
+{
+    struct streams streams = {.gating = gating};
+    struct record_run run;
+    bool due = false;
+    if (!gating->plan->stream_tokens)
+        return STATUS_OK;
+    size_t vocabulary = gating->plan->model.config.vocabulary;
+    enum status status = gating_records(gating, &run, &streams.arena, err);
+    for (size_t i = 0; i < gating->plan->variant_count && !status; i++)
+        due = due || (!run.equivalence[i].precision && !gating->plan->variants[i].unavailable);
+    if (due) {
+        status = logits_file_make(&streams.reference, vocabulary, err);
+        if (!status)
+            status = logits_file_make(&streams.other, vocabulary, err);
+        if (!status)
+            status = gate_all(&streams, run.equivalence, err);
+        logits_file_remove(&streams.reference);
+        logits_file_remove(&streams.other);
+    }
+    arena_free(&streams.arena);
+    return status;
+}

@@ -1,0 +1,53 @@
+#include "bench/gating_parts.h"
+
+enum status seat_take(struct seat *seat, const struct gating *gating, const struct engine *engine,
+                      const char *variant, const char *device, uint32_t context, struct error *err)
+{
+    struct worker_options options = {.cancel_fd = gating->cancel_fd};
+    struct worker_hello hello;
+    struct worker_load request = {.model = gating->plan->model_path,
+                                  .variant = variant,
+                                  .device = device,
+                                  .threads = gating->plan->threads,
+                                  .context = context};
+    *seat = (struct seat){0};
+    enum status status = worker_start(&seat->worker, engine, &options, &hello, err);
+    return status ? status : worker_load(seat->worker, &request, &seat->loaded, err);
+}
+
+enum status seat_native(struct seat *seat, const struct gating *gating, const char *variant,
+                        uint32_t context, struct error *err)
+{
+    const struct engine *engine;
+    *seat = (struct seat){0};
+    if (!engine_variant_find(&gating->plan->catalogue, variant, &engine))
+        return error_set(err, STATUS_NOT_FOUND, "there is no variant %s", variant);
+    return seat_take(seat, gating, engine, variant, "cpu", context, err);
+}
+
+void gating_tell(const struct gating *gating, const char *name,
+                 const struct record_equivalence *record)
+{
+    struct arena arena = {0};
+    const char *reason = equivalence_reason(record, &arena), *outcome = NULL;
+    enum equivalence verdict = equivalence_judge(record);
+    if (verdict == EQUIVALENCE_GIVEN)
+        outcome = arena_printf(
+            &arena, "equivalent: mean KL %.2g nat (%s: up to %.2g), top-1 %.1f %%", record->kl_mean,
+            record->precision, record->kl_bound, 100.0 * record->agreeing / record->positions);
+    else if (reason)
+        outcome =
+            arena_printf(&arena, "%s: %s",
+                         verdict == EQUIVALENCE_FAILED ? "NOT EQUIVALENT" : "not gated", reason);
+    progress_note(gating->progress, "equivalence", name, outcome ? outcome : "");
+    arena_free(&arena);
+}
+
+enum status gating_records(const struct gating *gating, struct record_run *run, struct arena *arena,
+                           struct error *err)
+{
+    enum status status = store_run_load(gating->store, gating->run, run, arena, err);
+    if (!status && !run->equivalence)
+        run->equivalence = arena_array(arena, run->variant_count + 1, sizeof *run->equivalence);
+    return status || run->equivalence ? status : error_no_memory(err, run->variant_count);
+}

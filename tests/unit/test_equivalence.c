@@ -1,0 +1,201 @@
+/* src/stats/divergence.c and src/bench/equivalence.c: on rows made by hand, whose answers are
+ * known. tests/oracle/test_equivalence.py holds them against scipy. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "bench/equivalence.h"
+#include "bench/logits_file.h"
+
+static void close_to(double value, double expected)
+{
+    if (!(fabs(value - expected) <= 1e-9 + 1e-6 * fabs(expected)))
+        fail_msg("%.12g is not %.12g", value, expected);
+}
+
+static void rows_are_compared(void **state)
+{
+    (void)state;
+    struct divergence_row row;
+    /* p = (1/2, 1/4, 1/4), q = (1/4, 1/2, 1/4): KL = log(2) / 4. */
+    const float log2 = 0.69314718F;
+    const float p[] = {log2, 0, 0}, q[] = {0, log2, 0}, shifted[] = {log2 + 5, 5, 5};
+    divergence_of_row(p, q, 3, &row);
+    assert_true(row.finite);
+    close_to(row.kl, (double)log2 / 4);
+    close_to(row.error, 1);
+    assert_int_equal(row.best, 0);
+    assert_int_equal(row.other_best, 1);
+    close_to(row.margin, 1);
+    divergence_of_row(p, p, 3, &row);
+    assert_true(row.kl == 0 && row.error == 0 && row.margin == 0);
+    /* A shift changes no probability, and is an error of the logits all the same. */
+    divergence_of_row(p, shifted, 3, &row);
+    assert_true(row.kl < 1e-6);
+    close_to(row.error, 5 / (double)log2);
+}
+
+static void broken_rows_are_told(void **state)
+{
+    (void)state;
+    struct divergence_row row;
+    struct divergence all;
+    const float good[] = {1, 2, 3}, nan[] = {1, NAN, 3}, infinite[] = {1, 2, INFINITY};
+    const float flat[] = {1, 1, 1};
+    divergence_start(&all);
+    divergence_of_row(good, nan, 3, &row);
+    assert_false(row.finite);
+    divergence_add(&all, &row);
+    divergence_of_row(good, infinite, 3, &row);
+    assert_false(row.finite);
+    divergence_add(&all, &row);
+    divergence_of_row(good, good, 3, &row);
+    divergence_add(&all, &row);
+    assert_int_equal(all.rows, 3);
+    assert_int_equal(all.broken, 2);
+    assert_int_equal(all.agreeing, 1);
+    /* Huge logits do not overflow. */
+    const float huge[] = {1e38F, -1e38F, 3e38F};
+    divergence_of_row(huge, huge, 3, &row);
+    assert_true(row.finite && row.kl == 0);
+    /* No range: equal rows have no error, others an infinite one. */
+    divergence_of_row(flat, flat, 3, &row);
+    assert_true(row.error == 0);
+    divergence_of_row(flat, good, 3, &row);
+    assert_true(isinf(row.error));
+    assert_true(isinf(divergence_margin(good, 3, 7)));
+    close_to(divergence_margin(good, 3, 1), 0.5);
+}
+
+static void first_divergence_is_kept(void **state)
+{
+    (void)state;
+    struct divergence_row row;
+    struct divergence all;
+    const float reference[][2] = {{0, 1}, {0, 1}, {0, 2}}, other[][2] = {{0, 1}, {1, 0}, {2, 1}};
+    divergence_start(&all);
+    assert_int_equal(all.first, -1);
+    for (int i = 0; i < 3; i++) {
+        divergence_of_row(reference[i], other[i], 2, &row);
+        divergence_add(&all, &row);
+    }
+    assert_int_equal(all.first, 1);
+    close_to(all.first_margin, 1);
+    assert_int_equal(all.agreeing, 1);
+}
+
+/* A record that is within all of its bounds. */
+static struct record_equivalence sound(void)
+{
+    struct record_equivalence record = {.precision = "float16",
+                                        .positions = 128,
+                                        .agreeing = 127,
+                                        .kl_mean = 1e-5,
+                                        .error_most = 1e-3,
+                                        .first = 5,
+                                        .greedy_ids = 29,
+                                        .greedy_margin = 1e-3};
+    const struct equivalence_scale scale = {.kl_mean = 1e-3, .error_most = 0.02};
+    assert_true(equivalence_bounds("float16", &scale, &record.kl_bound, &record.error_bound));
+    return record;
+}
+
+static void expect(const struct record_equivalence *record, enum equivalence verdict,
+                   const char *reason)
+{
+    struct arena arena = {0};
+    assert_int_equal(equivalence_judge(record), verdict);
+    const char *text = reason ? equivalence_reason(record, &arena) : "";
+    if (reason && !strstr(text, reason))
+        fail_msg("\"%s\" lacks \"%s\"", text, reason);
+    arena_free(&arena);
+}
+
+static void verdicts(void **state)
+{
+    (void)state;
+    struct record_equivalence record = sound();
+    expect(&record, EQUIVALENCE_GIVEN, NULL);
+    record.kl_mean = record.kl_bound * 1.01;
+    expect(&record, EQUIVALENCE_FAILED, "mean KL divergence");
+    record = sound();
+    record.error_most = record.error_bound * 1.01;
+    expect(&record, EQUIVALENCE_FAILED, "a logit is off");
+    record = sound();
+    record.broken = 1;
+    expect(&record, EQUIVALENCE_FAILED, "1 of 128 positions are not finite");
+    record = sound();
+    record.greedy_margin = 2.01 * record.error_bound;
+    expect(&record, EQUIVALENCE_FAILED, "though its logits are right");
+    record = (struct record_equivalence){.precision = "mixed", .why = "it gives none"};
+    expect(&record, EQUIVALENCE_UNGATED, "it gives none");
+    record = (struct record_equivalence){0};
+    expect(&record, EQUIVALENCE_UNKNOWN, NULL);
+    expect(NULL, EQUIVALENCE_UNKNOWN, NULL);
+}
+
+static void bounds_follow_the_precision(void **state)
+{
+    (void)state;
+    const struct equivalence_scale scale = {.kl_mean = 1e-3, .error_most = 0.02};
+    double kl[3], error[3];
+    assert_true(equivalence_bounds("float32", &scale, &kl[0], &error[0]));
+    assert_true(equivalence_bounds("float16", &scale, &kl[1], &error[1]));
+    assert_true(equivalence_bounds("bfloat16", &scale, &kl[2], &error[2]));
+    assert_true(kl[0] < kl[1] / 100 && error[0] < error[1] / 10);
+    close_to(kl[2], kl[1] * 64);
+    close_to(error[2], error[1] * 8);
+    assert_true(kl[2] > scale.kl_mean && error[2] > scale.error_most);
+    assert_false(equivalence_bounds("int3", &scale, &kl[0], &error[0]));
+}
+
+static void file_write(const struct logits_file *file, const float *values, size_t count)
+{
+    FILE *stream = fopen(file->path, "wb");
+    assert_int_equal(fwrite(values, sizeof *values, count, stream), count);
+    fclose(stream);
+}
+
+static void files_are_read_row_by_row(void **state)
+{
+    (void)state;
+    struct error err;
+    struct logits_file one, other;
+    struct divergence found;
+    double margin;
+    size_t worst;
+    const float a[] = {0, 1, 4, 0, 0, 2}, b[] = {0, 1, 4, 0, 1, 2};
+    const int32_t ids[] = {2, 1};
+    assert_int_equal(logits_file_make(&one, 3, &err), 0);
+    assert_int_equal(logits_file_make(&other, 3, &err), 0);
+    file_write(&one, a, 6);
+    file_write(&other, b, 6);
+    assert_int_equal(logits_files_compare(&one, &other, 2, &found, &err), 0);
+    assert_int_equal(found.rows, 2);
+    close_to(found.error_most, 0.5);
+    assert_int_equal(logits_file_margins(&one, 0, ids, 2, &margin, &worst, &err), 0);
+    close_to(margin, 1);
+    assert_int_equal(worst, 1);
+    assert_int_equal(logits_files_compare(&one, &other, 3, &found, &err), STATUS_IO);
+    char path[sizeof one.path];
+    memcpy(path, one.path, sizeof path);
+    logits_file_remove(&one);
+    logits_file_remove(&other);
+    assert_null(fopen(path, "rb"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_compared),           cmocka_unit_test(broken_rows_are_told),
+        cmocka_unit_test(first_divergence_is_kept),    cmocka_unit_test(verdicts),
+        cmocka_unit_test(bounds_follow_the_precision), cmocka_unit_test(files_are_read_row_by_row),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
