@@ -19,7 +19,8 @@ struct progress {
 void progress_start(struct progress *progress, FILE *stream, size_t total, size_t blocks);
 /* A phase of a process begins. On a terminal only. */
 void progress_phase(const struct progress *progress, const char *variant, const char *phase);
-/* A process has ended; outcome is "14.21 ms/token" or its failure. */
+/* A process has ended; outcome is "14.21 ms/token, so far 14.30 (14.10–14.51)"
+ * or its failure. */
 void progress_process(struct progress *progress, const char *variant, const char *outcome);
 /* A line of its own, about something that belongs to no block. */
 void progress_note(const struct progress *progress, const char *subject, const char *name,

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "bench/cells.h"
 #include "bench/coldness.h"
 #include "bench/gating.h"
 #include "bench/metrics.h"
@@ -21,6 +22,7 @@ enum { PROBE_MS = 300, IDLE_MS = 500 };
 /* One variant's turn at one point in one block. */
 struct turn {
     bool done, failed;
+    double told; /* seconds that progress tells; 0 when not measured */
 };
 
 struct execution {
@@ -72,6 +74,14 @@ static void attempt_begin(struct execution *execution, size_t block, uint32_t at
     execution->blocks[block].disturbed = false;
 }
 
+/* What progress tells of a process: of one that only starts, its start. */
+static enum metric outcome_metric(const struct execution *execution,
+                                  const struct record_process *process)
+{
+    return execution->plan->points[process->point].start_only ? METRIC_START_TO_FIRST_TOKEN
+                                                              : METRIC_TPOT;
+}
+
 /* What a process that has ended means for the rest of the run. Returns what disturbed it. */
 static const char *process_note(struct execution *execution, const struct record_process *process,
                                 struct arena *arena)
@@ -81,8 +91,13 @@ static const char *process_note(struct execution *execution, const struct record
     *fastest_hz = fmax(*fastest_hz, reading_of(process, READING_CLOCK_HZ));
     if (process->attempt > execution->blocks[process->block].attempt)
         attempt_begin(execution, process->block, process->attempt);
+    double values[METRIC_COUNT];
+    process_metrics(process, values);
+    double told = values[outcome_metric(execution, process)];
     turns_of(execution, process->block, process->point)[process->variant] =
-        (struct turn){.done = true, .failed = process->failure != NULL};
+        (struct turn){.done = true,
+                      .failed = process->failure != NULL,
+                      .told = process->failure || isnan(told) ? 0 : told};
     if (disturbance)
         execution->blocks[process->block].disturbed = true;
     return disturbance;
@@ -140,20 +155,39 @@ static enum status cancelled(const struct execution *execution, struct error *er
     return STATUS_OK;
 }
 
-static void outcome_tell(struct execution *execution, const struct record_process *record,
-                         const char *disturbance)
+/* What a variant's blocks come to by now: ", so far 14.30 (14.10–14.51)"; "" of one block. */
+static void so_far_text(struct execution *execution, const struct record_process *record,
+                        char *text, size_t size, struct arena *arena)
 {
-    char outcome[512];
+    size_t blocks = 0;
+    double *values = arena_array(arena, execution->plan->blocks, sizeof *values);
+    *text = '\0';
+    for (size_t block = 0; values && block < execution->plan->blocks; block++) {
+        double told = turns_of(execution, block, record->point)[record->variant].told;
+        if (told > 0)
+            values[blocks++] = told * 1e3;
+    }
+    if (blocks < 2)
+        return;
+    struct estimate estimate = estimate_make(values, blocks, true);
+    snprintf(text, size, ", so far %.2f (%.2f–%.2f)", estimate.value, estimate.low, estimate.high);
+}
+
+static void outcome_tell(struct execution *execution, const struct record_process *record,
+                         const char *disturbance, struct arena *arena)
+{
+    char outcome[512], so_far[96];
     double values[METRIC_COUNT];
     bool start_only = execution->plan->points[record->point].start_only;
     process_metrics(record, values);
+    so_far_text(execution, record, so_far, sizeof so_far, arena);
     if (record->failure)
         snprintf(outcome, sizeof outcome, "FAILED: %.200s", record->failure);
     else
-        snprintf(outcome, sizeof outcome, "%.2f ms%s%s%.200s",
-                 values[start_only ? METRIC_START_TO_FIRST_TOKEN : METRIC_TPOT] * 1e3,
-                 start_only ? " to the first token" : "/token", disturbance ? ", disturbed: " : "",
-                 disturbance ? disturbance : "");
+        snprintf(outcome, sizeof outcome, "%.2f ms%s%s%s%.200s",
+                 values[outcome_metric(execution, record)] * 1e3,
+                 start_only ? " to the first token" : "/token", so_far,
+                 disturbance ? ", disturbed: " : "", disturbance ? disturbance : "");
     progress_process(&execution->progress, execution->plan->variants[record->variant].name,
                      outcome);
 }
@@ -184,7 +218,7 @@ static enum status measure(struct execution *execution, struct record_process *r
         execution->described[record->variant] = true;
     }
     if (!status)
-        outcome_tell(execution, record, process_note(execution, record, &arena));
+        outcome_tell(execution, record, process_note(execution, record, &arena), &arena);
     arena_free(&arena);
     return status;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/cells.h"
+#include "bench/readings.h"
 #include "stats/stats.h"
 
 /* Parts of a start, summed over processes as they are met. */
@@ -141,6 +142,44 @@ static enum status tokens_make(struct series_variant *own, const struct cells *c
     return STATUS_OK;
 }
 
+static bool counts(const struct summary *summary, const struct record_process *process)
+{
+    for (size_t i = 0; i < summary->run->process_count; i++) {
+        const struct record_process *other = &summary->run->processes[i];
+        if (other->block == process->block && other->variant == process->variant)
+            return other->attempt == process->attempt;
+    }
+    return false;
+}
+
+/* Of all that was recorded, attempts that were done again included. */
+static enum status disturbances_make(struct series *series, const struct summary *summary,
+                                     struct arena *arena, struct error *err)
+{
+    const struct record_run *record = summary->record;
+    size_t most = record ? record->process_count : 0;
+    double *fastest_hz = arena_array(arena, summary->variant_count + 1, sizeof *fastest_hz);
+    series->disturbances = arena_array(arena, most + 1, sizeof *series->disturbances);
+    if (!fastest_hz || !series->disturbances)
+        return error_no_memory(err, most * sizeof *series->disturbances);
+    for (size_t i = 0; i < most; i++) {
+        const struct record_process *process = &record->processes[i];
+        if (process->point)
+            continue;
+        const char *what = disturbance_of(process, fastest_hz[process->variant], arena);
+        fastest_hz[process->variant] =
+            fmax(fastest_hz[process->variant], reading_of(process, READING_CLOCK_HZ));
+        if (what)
+            series->disturbances[series->disturbance_count++] =
+                (struct series_disturbance){.variant = process->variant,
+                                            .block = process->block,
+                                            .attempt = process->attempt,
+                                            .counts = counts(summary, process),
+                                            .what = what};
+    }
+    return STATUS_OK;
+}
+
 enum status series_make(struct series *series, const struct summary *summary, struct arena *arena,
                         struct error *err)
 {
@@ -162,5 +201,5 @@ enum status series_make(struct series *series, const struct summary *summary, st
         if (!status)
             status = parts_make(own, &cells, i, arena, err);
     }
-    return status;
+    return status ? status : disturbances_make(series, summary, arena, err);
 }

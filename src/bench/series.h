@@ -41,9 +41,18 @@ struct series_variant {
     double limit_rate; /* tokens/s if the memory's bandwidth were all that counts; 0: not known */
 };
 
+/* A process during which something else disturbed the machine. */
+struct series_disturbance {
+    size_t variant, block, attempt; /* 0-based */
+    bool counts;                    /* its attempt is the block's last */
+    const char *what;               /* "other programs used 0.98 cores" */
+};
+
 struct series {
     struct series_variant *variants; /* as in the summary */
     size_t variant_count;
+    struct series_disturbance *disturbances; /* in the order of execution */
+    size_t disturbance_count;
 };
 
 /* Everything lives in the arena. */

@@ -296,7 +296,7 @@ static enum status fill(struct summary *summary, const struct record_run *record
 
 enum status summary_make(struct summary *summary, const struct record_run *run, struct error *err)
 {
-    *summary = (struct summary){.variant_count = run->variant_count};
+    *summary = (struct summary){.record = run, .variant_count = run->variant_count};
     struct selection *selection = arena_array(&summary->arena, 1, sizeof *selection);
     summary->variants =
         arena_array(&summary->arena, run->variant_count + 1, sizeof(struct summary_variant));

@@ -65,10 +65,11 @@ struct comparison {
 };
 
 struct summary {
-    const struct record_run *run; /* with the processes that count, in the arena */
-    size_t redone;                /* attempts at blocks that were disturbed and do not count */
-    size_t disturbed;             /* blocks that count and were disturbed all the same */
-    size_t control, control_of;   /* variants; both 0: the run has no control */
+    const struct record_run *run;    /* with the processes that count, in the arena */
+    const struct record_run *record; /* all that was recorded, as the caller gave it */
+    size_t redone;                   /* attempts at blocks that were disturbed and do not count */
+    size_t disturbed;                /* blocks that count and were disturbed all the same */
+    size_t control, control_of;      /* variants; both 0: the run has no control */
     struct control controls[METRIC_COUNT]; /* of the metrics that are compared */
     struct summary_variant *variants;
     size_t variant_count;

@@ -148,6 +148,13 @@ class Report(unittest.TestCase):
         store.write_text("not a database, but longer than the header of one\n" * 100)
         self.assert_error(self.prony("report", "--store", store), str(store))
 
+    def test_progress_tells_the_estimate_so_far(self):
+        lines = self.bench[0].stderr.splitlines()
+        first, *_, last = [line for line in lines if line.startswith("block ")]
+        self.assertNotIn("so far", first)
+        self.assertRegex(last, r"ms/token, so far \d+\.\d\d \(\d+\.\d\d–\d+\.\d\d\)")
+        self.assertNotIn("\033", self.bench[0].stderr)
+
     def test_a_reader_that_leaves_needs_no_message(self):
         for command in (["report", "--wide"], ["results", "show", "1", "--json"]):
             reading, writing = os.pipe()

@@ -134,13 +134,38 @@ static void limits_and_failures(void **state)
     summary_free(&fixture.summary);
 }
 
+/* Block 0 was disturbed and done again, and the second time counts though it was disturbed too. */
+static void disturbances(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct error err;
+    struct record_reading readings[] = {{"foreign_cores", 1.5}, {"foreign_s", 0.5}};
+    make(&fixture);
+    summary_free(&fixture.summary);
+    fixture.processes[BLOCKS] = fixture.processes[0];
+    fixture.processes[BLOCKS].attempt = 1;
+    fixture.processes[0].readings = fixture.processes[BLOCKS].readings = readings;
+    fixture.processes[0].reading_count = fixture.processes[BLOCKS].reading_count = 2;
+    assert_int_equal(summary_make(&fixture.summary, &fixture.run, &err), STATUS_OK);
+    assert_int_equal(series_make(&fixture.series, &fixture.summary, &fixture.summary.arena, &err),
+                     STATUS_OK);
+    assert_int_equal(fixture.summary.redone, 1);
+    assert_int_equal(fixture.series.disturbance_count, 2);
+    assert_false(fixture.series.disturbances[0].counts);
+    assert_true(fixture.series.disturbances[1].counts);
+    assert_int_equal(fixture.series.disturbances[1].attempt, 1);
+    assert_non_null(strstr(fixture.series.disturbances[0].what, "1.50 cores"));
+    assert_int_equal(fixture.series.variants[0].block_count, BLOCKS);
+    summary_free(&fixture.summary);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blocks_and_boxes),
-        cmocka_unit_test(tokens_in_order),
-        cmocka_unit_test(parts_of_a_start),
-        cmocka_unit_test(limits_and_failures),
+        cmocka_unit_test(blocks_and_boxes), cmocka_unit_test(tokens_in_order),
+        cmocka_unit_test(parts_of_a_start), cmocka_unit_test(limits_and_failures),
+        cmocka_unit_test(disturbances),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
