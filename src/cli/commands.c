@@ -12,6 +12,7 @@ extern const struct command command_engines;
 extern const struct command command_engines_check;
 extern const struct command command_engines_doctor;
 extern const struct command command_engines_install;
+extern const struct command command_engines_run;
 extern const struct command command_engines_uninstall;
 extern const struct command command_gate;
 extern const struct command command_model_convert;
@@ -46,6 +47,7 @@ const struct command *const commands[] = {
     &command_engines_uninstall,
     &command_engines_doctor,
     &command_engines_check,
+    &command_engines_run,
     &command_model_get,
     &command_model_list,
     &command_model_rm,
