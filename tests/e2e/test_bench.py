@@ -549,7 +549,8 @@ class Bench(unittest.TestCase):
                 "--iterations",
                 "150",
             )
-            process.stderr.readline()
+            while not process.stderr.readline().startswith("block "):
+                pass
             with open(small / "filler", "wb", buffering=0) as filler:
                 try:
                     while filler.write(b"x" * 4096):
