@@ -150,18 +150,19 @@ static enum status model_choose(const struct run_options *o, char *path, size_t 
     return status || !*size ? status : size_check(path, size, err);
 }
 
-static enum status run_followed(struct solo_request *request, struct error *err)
+static enum status run_followed(const struct solo_request *asked, struct error *err)
 {
+    struct solo_request request = *asked;
     char log[] = "/tmp/prony-run-XXXXXX";
     struct follower follower = {.fd = mkostemp(log, O_CLOEXEC)};
     if (follower.fd < 0)
         return error_errno(err, "create a temporary log for a worker");
-    request->log_path = log;
+    request.log_path = log;
     enum status status = STATUS_OK;
     if (pthread_create(&follower.thread, NULL, follow, &follower) != 0) {
         status = error_no_memory(err, sizeof follower);
     } else {
-        status = solo_run(request, stdout, err);
+        status = solo_run(&request, stdout, err);
         __atomic_store_n(&follower.stop, true, __ATOMIC_RELEASE);
         pthread_join(follower.thread, NULL);
     }
