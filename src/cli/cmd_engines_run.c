@@ -223,7 +223,7 @@ const struct command command_engines_run = {
                "figure is for comparing: that is what 'prony bench' does.\n\n"
                "Examples:\n\n"
                "  prony engines run mine --size tiny\n"
-               "  prony engines run pytorch-opt --benchmark --model model.gguf --trace trace.json",
+               "  prony engines run pytorch-opt --benchmark --model model.gguf --trace t.json",
     .exits = 1u << EXIT_PASS,
     .run = run,
 };
