@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -14,14 +15,15 @@ WORKER = BUILD / "engines/null/worker"
 KERNELS = (BUILD / "src/stream.fatbin").exists()
 
 
-def engine_write(folder, name, devices):
-    """An engine that waits, and says that it does so on these devices."""
+def engine_write(folder, name, devices, logits=False):
+    """An engine that waits, and says that it does so on these devices. Its logits are of no model:
+    with them the gate would find it out."""
     variant = {
         "name": name,
         "title": name.title(),
         "precision": "float32",
         "about": "For a test.",
-        "supports": {"formats": ["gguf"], "devices": devices, "sampling": True, "logits": True},
+        "supports": {"formats": ["gguf"], "devices": devices, "sampling": True, "logits": logits},
         "options": {"token_us": 100, "vocabulary": 512, "memory_mb": 1},
     }
     manifest = {
@@ -119,7 +121,9 @@ class Devices(Gpu):
         self.prony(*talk, "both", "--device", "cuda")
         error = self.prony(*talk, "old", "--device", "cuda", status=1).stderr
         self.assertIn("old does not run on device cuda", error)
-        self.prony("engines", "check", "both", "--device", "cuda")
+        engine_write(self.root / "engines", "checked", ["cuda"], logits=True)
+        self.addCleanup(shutil.rmtree, self.root / "engines" / "checked")
+        self.prony("engines", "check", "checked", "--device", "cuda")
         error = self.prony("engines", "check", "old", "--device", "cuda:0", status=1).stderr
         self.assertIn("Error: old does not run on device cuda:0. 'prony engines'", error)
 
