@@ -119,9 +119,11 @@ static enum status greedy(const struct gating *gating, struct record_run *run, s
         run->equivalence[i].greedy_ids = 0;
     for (size_t i = 0; i < run->process_count; i++) {
         const struct record_process *process = &run->processes[i];
-        if (is_checked(gating, run, i) && continuation_find(known, count, process) == count)
-            known[count++] =
+        if (is_checked(gating, run, i) && continuation_find(known, count, process) == count) {
+            known[count] =
                 (struct continuation){.ids = process->ids, .count = checked_ids(process)};
+            count++;
+        }
     }
     enum status status = count ? continuations_check(gating, known, count, err) : STATUS_OK;
     if (status && status != STATUS_INTERRUPTED) {

@@ -113,7 +113,9 @@ static void points_parse(struct plan_request *request, const json_t *stored)
         request->cold = request->cold || json_object_get(point, "pages");
     }
     json_array_foreach(json_object_get(stored, "contexts_asked"), i, context)
+    {
         length_add(&request->context, context);
+    }
 }
 
 static enum status frameworks(struct plan_request *request, const json_t *stored,

@@ -24,7 +24,7 @@ static bool extent_of(const float *row, size_t count, struct extent *extent)
     double sum = 0;
     for (size_t i = 0; i < count; i++)
         sum += exp((double)row[i] - extent->high);
-    extent->log_sum = log(sum);
+    extent->log_sum = log(fmax(sum, 1)); /* the largest alone adds 1 */
     return true;
 }
 

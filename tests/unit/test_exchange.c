@@ -243,7 +243,9 @@ static void version_1_is_read(void **state)
         json_object_del(process, "readings");
     }
     json_array_foreach(json_object_get(run_of(document), "variants"), index, process)
+    {
         json_object_del(process, "equivalence");
+    }
     assert_int_equal(import_document(document, "test", &runs, &count, &arena, &err), 0);
     assert_null(runs[0].equivalence);
     assert_int_equal(runs[0].processes[0].attempt, 0);
