@@ -285,11 +285,20 @@ static int native_trace(void *state, const char *path, struct prony_traced *ende
     return status ? fail(error, &err) : 0;
 }
 
+/* Whether there is a card is seen from its device file: waking the driver takes time and memory,
+ * and this is a part of every process's start. load asks the driver. */
+static const char *const *native_devices(void)
+{
+    static const char *const cpu[] = {"cpu", NULL}, *const both[] = {"cpu", "cuda", NULL};
+    return access("/dev/nvidiactl", F_OK) == 0 ? both : cpu;
+}
+
 int main(void)
 {
     static const struct prony_engine engine = {
         .name = "native",
         .version = PRONY_VERSION,
+        .devices = native_devices,
         .load = native_load,
         .generate = native_generate,
         .logits = native_logits,
