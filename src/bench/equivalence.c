@@ -23,9 +23,9 @@ static const struct {
     double unit, kl_factor, error_factor;
 } bounds[] = {
     {"float32", 0x1p-16, 16384, 128},
-    {"float16", 0x1p-3, 4, 2.4},
-    {"bfloat16", 1, 4, 2.4},
-    {"mixed", 0x1p-3, 4, 2.4},
+    {"float16", 0x1p-3, 4, 5.5},
+    {"bfloat16", 1, 4, 5.5},
+    {"mixed", 0x1p-3, 4, 5.5},
 };
 
 bool equivalence_bounds(const char *precision, const struct equivalence_scale *scale,
