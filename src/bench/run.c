@@ -192,6 +192,17 @@ static void outcome_tell(struct execution *execution, const struct record_proces
                      outcome);
 }
 
+static enum status process_keep(struct execution *execution, const struct record_process *record,
+                                const struct process_versions *said, struct error *err)
+{
+    const struct record_versions versions = {said->engine_version, said->stands_on, said->detail};
+    bool *described = &execution->described[record->variant];
+    bool describes = !record->failure && !*described;
+    *described |= describes;
+    return store_process_add(execution->options->store, execution->options->run, record,
+                             describes ? &versions : NULL, err);
+}
+
 static enum status measure(struct execution *execution, struct record_process *record,
                            struct error *err)
 {
@@ -210,13 +221,7 @@ static enum status measure(struct execution *execution, struct record_process *r
         status = process_measure(&task, record, &versions, &arena, err);
     coldness_tidy(&execution->coldness);
     if (!status)
-        status = store_process_add(options->store, options->run, record, err);
-    if (!status && !record->failure && !execution->described[record->variant]) {
-        status = store_variant_versions(options->store, options->run, record->variant,
-                                        versions.engine_version, versions.stands_on,
-                                        versions.detail, err);
-        execution->described[record->variant] = true;
-    }
+        status = process_keep(execution, record, &versions, err);
     if (!status)
         outcome_tell(execution, record, process_note(execution, record, &arena), &arena);
     arena_free(&arena);

@@ -15,6 +15,11 @@ struct record_variant {
     const char *unavailable;
 };
 
+/* What a variant's first good process said of itself. */
+struct record_versions {
+    const char *engine_version, *stands_on, *detail;
+};
+
 struct record_phase {
     const char *name;
     int64_t start_ns, end_ns;

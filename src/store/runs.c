@@ -127,9 +127,12 @@ static enum status run_import(struct store *store, struct record_run *run, struc
         status = run_insert(store->db, run, err);
     if (!status)
         status = variants_write(store->db, run->id, run->variants, run->variant_count, err);
-    for (size_t i = 0; i < run->variant_count && !status; i++)
-        status = store_variant_versions(store, run->id, i, run->variants[i].engine_version,
-                                        run->variants[i].stands_on, run->variants[i].detail, err);
+    for (size_t i = 0; i < run->variant_count && !status; i++) {
+        const struct record_variant *variant = &run->variants[i];
+        const struct record_versions versions = {variant->engine_version, variant->stands_on,
+                                                 variant->detail};
+        status = versions_write(store->db, run->id, i, &versions, err);
+    }
     for (size_t i = 0; run->equivalence && i < run->variant_count && !status; i++)
         if (run->equivalence[i].precision)
             status = equivalence_write(store->db, run->id, i, &run->equivalence[i], err);

@@ -239,28 +239,6 @@ enum status store_run_begin(struct store *store, const char *plan, const char *m
     return transaction_end(store->db, status, err);
 }
 
-enum status store_variant_versions(struct store *store, int64_t run, size_t variant,
-                                   const char *engine_version, const char *stands_on,
-                                   const char *detail, struct error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    enum status status = sql_prepare(store->db, &statement,
-                                     "UPDATE variant SET engine_version = ?, stands_on = ?,"
-                                     " detail = ? WHERE run = ? AND position = ?",
-                                     err);
-    if (!status) {
-        int at = 0;
-        sql_bind_text(statement, &at, engine_version);
-        sql_bind_text(statement, &at, stands_on);
-        sql_bind_text(statement, &at, detail);
-        sql_bind_integer(statement, &at, run);
-        sql_bind_integer(statement, &at, (int64_t)variant);
-        status = sql_execute(statement, err);
-    }
-    sqlite3_finalize(statement);
-    return status;
-}
-
 enum status store_equivalence_put(struct store *store, int64_t run, size_t variant,
                                   const struct record_equivalence *record, struct error *err)
 {
@@ -268,12 +246,15 @@ enum status store_equivalence_put(struct store *store, int64_t run, size_t varia
 }
 
 enum status store_process_add(struct store *store, int64_t run,
-                              const struct record_process *process, struct error *err)
+                              const struct record_process *process,
+                              const struct record_versions *versions, struct error *err)
 {
     enum status status = sql_run(store->db, "BEGIN IMMEDIATE", err);
     if (status)
         return status;
     status = process_write(store->db, run, process, err);
+    if (!status && versions)
+        status = versions_write(store->db, run, process->variant, versions, err);
     return transaction_end(store->db, status, err);
 }
 

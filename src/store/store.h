@@ -30,15 +30,14 @@ enum status store_run_begin(struct store *store, const char *plan, const char *m
 /* Keeps a run to this process until the store is closed or the process ends, however it ends.
  * store_run_begin does it for the new run. STATUS_USAGE when another process measures it. */
 enum status store_run_lock(struct store *store, int64_t run, struct error *err);
-/* What a variant's first good process said of its versions. */
-enum status store_variant_versions(struct store *store, int64_t run, size_t variant,
-                                   const char *engine_version, const char *stands_on,
-                                   const char *detail, struct error *err);
 /* What the equivalence gate found of a variant; takes the place of an earlier record. */
 enum status store_equivalence_put(struct store *store, int64_t run, size_t variant,
                                   const struct record_equivalence *record, struct error *err);
+/* A process, and in the same transaction what it says of its variant; versions is NULL when that is
+ * stored already, or unknown. */
 enum status store_process_add(struct store *store, int64_t run,
-                              const struct record_process *process, struct error *err);
+                              const struct record_process *process,
+                              const struct record_versions *versions, struct error *err);
 /* "complete", "interrupted", or "running" again when it goes on; a run whose host dies stays
  * "running". */
 enum status store_run_state(struct store *store, int64_t run, const char *state, struct error *err);

@@ -37,6 +37,27 @@ enum status variants_write(sqlite3 *db, int64_t run, const struct record_variant
     return status;
 }
 
+enum status versions_write(sqlite3 *db, int64_t run, size_t variant,
+                           const struct record_versions *versions, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = sql_prepare(db, &statement,
+                                     "UPDATE variant SET engine_version = ?, stands_on = ?,"
+                                     " detail = ? WHERE run = ? AND position = ?",
+                                     err);
+    if (!status) {
+        int at = 0;
+        sql_bind_text(statement, &at, versions->engine_version);
+        sql_bind_text(statement, &at, versions->stands_on);
+        sql_bind_text(statement, &at, versions->detail);
+        sql_bind_integer(statement, &at, run);
+        sql_bind_integer(statement, &at, (int64_t)variant);
+        status = sql_execute(statement, err);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
 static enum status process_insert(sqlite3 *db, int64_t run, const struct record_process *process,
                                   struct error *err)
 {

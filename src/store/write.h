@@ -11,6 +11,8 @@ enum status transaction_end(sqlite3 *db, enum status status, struct error *err);
 /* The variants of a new run, without what processes say of them later. */
 enum status variants_write(sqlite3 *db, int64_t run, const struct record_variant *variants,
                            size_t count, struct error *err);
+enum status versions_write(sqlite3 *db, int64_t run, size_t variant,
+                           const struct record_versions *versions, struct error *err);
 /* A process with its phases and tokens. */
 enum status process_write(sqlite3 *db, int64_t run, const struct record_process *process,
                           struct error *err);

@@ -79,9 +79,9 @@ static int64_t fill(struct store *store)
                                              .greedy_ids = 29,
                                              .greedy_margin = 1e-5};
     assert_int_equal(store_equivalence_put(store, run, 0, &found, &err), 0);
-    assert_int_equal(store_process_add(store, run, &good, &err), 0);
-    assert_int_equal(store_process_add(store, run, &bad, &err), 0);
-    assert_int_equal(store_variant_versions(store, run, 0, "1.2", "libc", "avx2", &err), 0);
+    const struct record_versions versions = {"1.2", "libc", "avx2"};
+    assert_int_equal(store_process_add(store, run, &good, &versions, &err), 0);
+    assert_int_equal(store_process_add(store, run, &bad, NULL, &err), 0);
     assert_int_equal(store_run_state(store, run, "interrupted", &err), 0);
     return run;
 }

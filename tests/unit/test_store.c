@@ -102,9 +102,9 @@ static void round_trip(void **state)
                                                    .failure = "it hung",
                                                    .log_tail = "last words\n",
                                                    .device_peak = -1};
-    assert_int_equal(store_process_add(store, id, &good, &err), 0);
-    assert_int_equal(store_process_add(store, id, &bad, &err), 0);
-    assert_int_equal(store_variant_versions(store, id, 0, "1.2", "libc", "avx2", &err), 0);
+    const struct record_versions versions = {"1.2", "libc", "avx2"};
+    assert_int_equal(store_process_add(store, id, &good, &versions, &err), 0);
+    assert_int_equal(store_process_add(store, id, &bad, NULL, &err), 0);
     assert_int_equal(store_run_load(store, 0, &run, &arena, &err), 0);
     assert_int_equal(run.id, id);
     assert_string_equal(run.state, "running");
@@ -210,7 +210,7 @@ static void states(void **state)
     assert_int_not_equal(store_run_state(store, first, "nonsense", &err), 0);
     struct record_process orphan = sample(0);
     orphan.variant = 9;
-    assert_int_equal(store_process_add(store, first, &orphan, &err), STATUS_IO);
+    assert_int_equal(store_process_add(store, first, &orphan, NULL, &err), STATUS_IO);
     /* A run belongs to who measures it, until they are gone. */
     struct store *other;
     assert_int_equal(store_open(&other, path_in("states.db"), &err), 0);
@@ -237,7 +237,7 @@ static void survives_kill(void **state)
         int64_t run = begin(store);
         for (uint32_t block = 0;; block++) {
             struct record_process process = sample(block);
-            if (store_process_add(store, run, &process, &err) || write(pipes[1], "x", 1) != 1)
+            if (store_process_add(store, run, &process, NULL, &err) || write(pipes[1], "x", 1) != 1)
                 _exit(1);
         }
     }
