@@ -35,10 +35,29 @@ static void place_print(const struct engine *engine)
 {
     char folder[PATH_MAX];
     struct error ignored;
-    if (!engine->own_python)
+    if (engine->own)
+        printf("      stands on %s\n", engine->own);
+    else if (engine->python && !engine->own_python)
         printf("      uses %s\n", engine->python);
     else if (!installation_folder(engine->base, engine->version, folder, sizeof folder, &ignored))
         printf("      %.2f GB in %s\n", (double)folder_bytes(folder) / 1e9, folder);
+}
+
+/* What building this version would take. */
+static void build_print(const struct engine *engine, const char *name)
+{
+    const struct engine_install *install = engine->install;
+    const struct engine_version *version = install->build ? install->versions : NULL;
+    while (version && strcmp(version->name, name) != 0)
+        if (++version == install->versions + install->version_count)
+            version = NULL;
+    if (version)
+        printf(
+            "      it is built: %.0f MB to download, %.0f MB on disk meanwhile, about %u minutes "
+            "of one processor\n",
+            (double)version->full.download_bytes / 1e6,
+            (double)(version->build_bytes + version->full.disk_bytes) / 1e6,
+            version->build_minutes);
 }
 
 /* One version; false when it is there and does not work. */
@@ -47,11 +66,12 @@ static bool version_examine(const struct engine *engine, struct arena *arena)
     char folder[PATH_MAX];
     struct error err;
     const char *label = strchr(engine->name, '@');
-    if (!engine->python) {
+    if (!engine_is_installed(engine)) {
         bool begun = !installation_folder(engine->base, label + 1, folder, sizeof folder, &err) &&
                      folder_bytes(folder) > 0;
         printf("  %-10s %s. Run: prony engines install %s\n", label + 1,
                begun ? "was begun and not finished" : "not installed", engine->name);
+        build_print(engine, label + 1);
         return !begun;
     }
     printf("  %-10s ", label + 1);
@@ -63,17 +83,20 @@ static bool version_examine(const struct engine *engine, struct arena *arena)
     } else if (!works) {
         printf("does not work: %s%s%s%s. Run: prony engines install %s%s\n", err.what,
                *err.where ? " (" : "", err.where, *err.where ? ")" : "", engine->name,
-               engine->own_python ? "" : " --python INTERPRETER");
+               engine->own                             ? " --own PATH"
+               : engine->python && !engine->own_python ? " --python INTERPRETER"
+                                                       : "");
     }
     place_print(engine);
     return works;
 }
 
-static bool programs_examine(const struct engine *engine)
+/* The programs that are missing for its worker, or for its build. */
+static bool programs_examine(const struct engine *engine, bool build)
 {
     const struct engine_program *program;
     bool whole = true;
-    for (size_t i = 0; (program = engine_missing_program(engine, &i)); whole = false)
+    for (size_t i = 0; (program = engine_missing_program(engine, build, &i)); whole = false)
         printf("  %s is missing: %s. Run: apt-get install %s\n", program->name, program->reason,
                program->package);
     return whole;
@@ -97,8 +120,10 @@ static bool engine_examine(const struct engine_catalogue *catalogue, const struc
     for (size_t i = 0; i < catalogue->version_count; i++)
         if (strcmp(catalogue->versions[i].base, engine->base) == 0)
             good = version_examine(&catalogue->versions[i], arena) && good;
-    bool whole = !engine_is_installed(engine) || programs_examine(engine);
-    return good && whole;
+    if (engine_is_installed(engine))
+        return programs_examine(engine, false) && good;
+    programs_examine(engine, true);
+    return good;
 }
 
 static void card_print(const json_t *card)

@@ -1,5 +1,6 @@
 /* prony engines install and uninstall: what engines stand on, in environments of their own. */
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,7 +14,8 @@
 #include "machine/gpu.h"
 
 struct install_options {
-    const char *python;
+    const char *python, *own;
+    int64_t threads;
 };
 
 static const struct option install_options[] = {
@@ -22,6 +24,19 @@ static const struct option install_options[] = {
      .metavar = "INTERPRETER",
      .help = "Use this interpreter, with what is installed for it; nothing is put into it.",
      .offset = offsetof(struct install_options, python)},
+    {.name = "own",
+     .kind = OPTION_STRING,
+     .metavar = "PATH",
+     .help = "Use this build of yours; the engine's page says what PATH names.",
+     .offset = offsetof(struct install_options, own)},
+    {.name = "threads",
+     .kind = OPTION_INT,
+     .metavar = "N",
+     .low = 1,
+     .high = 1024,
+     .unit = "compilers",
+     .help = "How many compilers run at a time; otherwise as many as there are processors.",
+     .offset = offsetof(struct install_options, threads)},
     {0},
 };
 
@@ -30,6 +45,7 @@ struct show {
     const char *name;
     bool terminal, painted;
     char doing[160];
+    int tens; /* of percent that were told */
 };
 
 static void paint_end(struct show *show)
@@ -46,17 +62,20 @@ static void say(void *context, const char *line)
     fprintf(stderr, "%s: %s\n", show->name, line);
 }
 
-static void progress(void *context, const char *doing, uint64_t done_bytes, uint64_t total_bytes)
+static void progress(void *context, const char *doing, int percent, const char *how_far)
 {
     struct show *show = context;
+    char share[16] = "";
+    if (percent >= 0)
+        snprintf(share, sizeof share, ", %d %%", percent);
     if (show->terminal) {
-        fprintf(stderr, "\r\033[K%s: %s; %.0f of about %.0f MB", show->name, doing,
-                (double)done_bytes / 1e6, (double)total_bytes / 1e6);
+        fprintf(stderr, "\r\033[K%s: %s%s; %s", show->name, doing, share, how_far);
         fflush(stderr);
         show->painted = true;
-    } else if (strcmp(show->doing, doing) != 0) {
+    } else if (strcmp(show->doing, doing) != 0 || percent / 10 > show->tens) {
         snprintf(show->doing, sizeof show->doing, "%s", doing);
-        fprintf(stderr, "%s: %s\n", show->name, doing);
+        show->tens = percent / 10;
+        fprintf(stderr, "%s: %s%s\n", show->name, doing, share);
     }
 }
 
@@ -64,7 +83,7 @@ static void progress(void *context, const char *doing, uint64_t done_bytes, uint
 static void programs_tell(const struct engine *engine, const char *name)
 {
     const struct engine_program *program;
-    for (size_t i = 0; (program = engine_missing_program(engine, &i));)
+    for (size_t i = 0; (program = engine_missing_program(engine, false, &i));)
         fprintf(stderr, "%s: %s is missing: %s. Run: apt-get install %s\n", name, program->name,
                 program->reason, program->package);
 }
@@ -82,6 +101,8 @@ static enum status install(struct task *task, const struct engine *engine, const
 {
     struct install_request request = {.version = version,
                                       .python = task->options->python,
+                                      .own = task->options->own,
+                                      .threads = (unsigned)task->options->threads,
                                       .gpu = task->gpu,
                                       .cancel_fd = task->cancel_fd,
                                       .say = say,
@@ -145,8 +166,9 @@ static int install_run(const void *given, const struct option_list *args)
     struct task task = {.options = given};
     struct error err;
     struct gpu gpu;
-    if (task.options->python && args->count > 1) {
-        error_set(&err, STATUS_USAGE, "--python is for one engine at a time");
+    if ((task.options->python || task.options->own) && args->count > 1) {
+        error_set(&err, STATUS_USAGE, "%s is for one engine at a time",
+                  task.options->python ? "--python" : "--own");
         error_print(&err, stderr);
         return EXIT_ERROR;
     }
@@ -169,9 +191,13 @@ const struct command command_engines_install = {
         "does not work any more is made anew.\n\n"
         "With --python nothing is installed: that interpreter is used as it is, for NAME, or for "
         "NAME@WORD with a word of yours.\n\n"
+        "An engine that is not a Python library is built, for this processor; what that takes is "
+        "told first. A build of yours that is found is taken instead, unless a version is named; "
+        "--own names one.\n\n"
         "Examples:\n\n"
         "  prony engines install pytorch\n"
         "  prony engines install tinygrad@0.13.0 tinygrad@0.14.0\n"
+        "  prony engines install llamacpp --own /usr/local\n"
         "  prony engines install pytorch@nightly --python ~/nightly/bin/python",
     .exits = 1u << EXIT_PASS,
     .run = install_run,

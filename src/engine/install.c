@@ -11,30 +11,13 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "engine/install_lock.h"
-#include "engine/installation.h"
+#include "engine/install_work.h"
 #include "engine/interpreter.h"
 #include "engine/packages.h"
-#include "engine/worker.h"
 
 enum { ROOM = PATH_MAX + 64, LINE = 700, MAX_REQUIREMENTS = 1 << 20 };
 
-/* One installation in the making. */
-struct work {
-    const struct engine *engine;
-    const struct install_request *request;
-    const struct engine_version *version; /* NULL: an interpreter of the user's */
-    const char *name;                     /* of the version */
-    char folder[PATH_MAX];                /* engines/NAME/VERSION */
-    char environment[ROOM], downloads[ROOM], python[ROOM], log_path[ROOM];
-    char empty[ROOM]; /* there while nothing was put into the environment */
-    int lock_fd;
-    struct arena arena;
-};
-
-static void say(const struct work *work, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void say(const struct work *work, const char *format, ...)
+void work_say(const struct work *work, const char *format, ...)
 {
     char line[LINE];
     va_list list;
@@ -47,31 +30,46 @@ static void say(const struct work *work, const char *format, ...)
 static void say_wait(void *context)
 {
     const struct work *work = context;
-    say(work, "Another process is installing %s; waiting for it.", work->engine->base);
+    work_say(work, "Another process is installing %s; waiting for it.", work->engine->base);
 }
 
-/* A name for an interpreter cannot be taken for a version, and makes a folder. */
-static enum status name_check(const char *name, struct error *err)
+enum status work_name_check(const char *name, struct error *err)
 {
     if (name[0] >= 'a' && name[0] <= 'z' && strlen(name) < 32 &&
         strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") == strlen(name))
         return STATUS_OK;
-    error_set(err, STATUS_USAGE, "'%s' cannot name an interpreter of yours", name);
+    error_set(err, STATUS_USAGE, "'%s' cannot name what is yours", name);
     return error_remedy(err, "Begin with a small letter; small letters, digits, . and - may "
                              "follow: NAME@nightly.");
+}
+
+/* Whether what the user brings is of the kind that the engine stands on. */
+static enum status kind_check(const struct work *work, struct error *err)
+{
+    const struct engine_install *install = work->engine->install;
+    const struct install_request *request = work->request;
+    if (!install) {
+        error_set(err, STATUS_USAGE, "%s needs no installation", work->engine->base);
+        return error_remedy(err, "It comes with its folder: %s.", work->engine->folder);
+    }
+    if (request->python && install->build) {
+        error_set(err, STATUS_USAGE, "%s is not a Python library", work->engine->base);
+        return error_remedy(err, "Name a build of yours with --own.");
+    }
+    if (request->own && !install->build) {
+        error_set(err, STATUS_USAGE, "%s is not built", work->engine->base);
+        return error_remedy(err, "Name an interpreter of yours with --python.");
+    }
+    return STATUS_OK;
 }
 
 static enum status version_find(struct work *work, struct error *err)
 {
     const struct engine_install *install = work->engine->install;
     const char *name = work->request->version, *known = "";
-    if (!install) {
-        error_set(err, STATUS_USAGE, "%s needs no installation", work->engine->base);
-        return error_remedy(err, "It comes with its folder: %s.", work->engine->folder);
-    }
-    if (work->request->python) {
+    if (work->request->python || *work->own) {
         work->name = name ? name : "user";
-        return name_check(work->name, err);
+        return work_name_check(work->name, err);
     }
     for (size_t i = 0; i < install->version_count; i++) {
         const struct engine_version *version = &install->versions[i];
@@ -101,9 +99,8 @@ static enum status places_make(struct work *work, struct error *err)
     return status;
 }
 
-/* Starts the worker as it would be, and ends it: its imports are what was installed. */
-static enum status greet(struct work *work, const struct installation *installation,
-                         struct worker_hello *hello, struct error *err)
+enum status work_greet(struct work *work, const struct installation *installation,
+                       struct worker_hello *hello, struct error *err)
 {
     struct engine engine = *work->engine;
     struct worker_options options = {.cancel_fd = work->request->cancel_fd};
@@ -114,13 +111,6 @@ static enum status greet(struct work *work, const struct installation *installat
     if (!status)
         worker_stop(worker);
     return status;
-}
-
-static enum status unstamp(const struct work *work, struct error *err)
-{
-    char path[ROOM];
-    snprintf(path, sizeof path, "%s/ready.json", work->folder);
-    return unlink(path) == 0 || errno == ENOENT ? STATUS_OK : error_errno(err, "remove %s", path);
 }
 
 /* An interpreter of the user's: nothing is put into it. */
@@ -142,7 +132,7 @@ static enum status user_install(struct work *work, struct error *err)
                                         .requirements = ""};
     if (!installation.python)
         return error_no_memory(err, strlen(absolute));
-    enum status status = greet(work, &installation, &hello, err);
+    enum status status = work_greet(work, &installation, &hello, err);
     if (status) {
         if (status != STATUS_INTERRUPTED)
             error_remedy(err, "Install what is missing into that interpreter's environment, or "
@@ -150,9 +140,9 @@ static enum status user_install(struct work *work, struct error *err)
         rmdir(work->folder);
         return status;
     }
-    say(work, "%s has %s %s %s.", installation.python, hello.engine, hello.version,
-        hello.stands_on);
-    return installation_write(work->engine->base, &installation, err);
+    work_say(work, "%s has %s %s %s.", installation.python, hello.engine, hello.version,
+             hello.stands_on);
+    return installation_write(work->folder, work->engine->base, &installation, err);
 }
 
 static const char *requirements_text(struct work *work, const struct engine_build *build,
@@ -181,27 +171,25 @@ static bool is_ready(struct work *work)
     bool cpu = strcmp(there.build, "cpu") == 0;
     const struct engine_build *build = cpu ? &work->version->cpu : &work->version->full;
     if ((cpu && work->request->gpu) || !build->requirements) {
-        say(work, "What is installed has no support for this machine's GPU; making it anew.");
+        work_say(work, "What is installed has no support for this machine's GPU; making it anew.");
         return false;
     }
     if (strcmp(there.requirements, requirements_text(work, build, path, sizeof path)) != 0) {
-        say(work, "It was made from other requirements; making it anew.");
+        work_say(work, "It was made from other requirements; making it anew.");
         return false;
     }
-    if (greet(work, &there, &hello, &err)) {
-        say(work, "What is installed does not work, and is made anew: %s (%s)", err.what,
-            err.where);
+    if (work_greet(work, &there, &hello, &err)) {
+        work_say(work, "What is installed does not work, and is made anew: %s (%s)", err.what,
+                 err.where);
         return false;
     }
-    say(work, "%s %s is there already, and works.", work->engine->base, work->name);
+    work_say(work, "%s %s is there already, and works.", work->engine->base, work->name);
     return true;
 }
 
-static enum status space_check(const struct work *work, const struct engine_build *build,
-                               struct error *err)
+enum status work_space_check(const struct work *work, uint64_t need, struct error *err)
 {
     uint64_t there, have = folder_bytes(work->downloads);
-    uint64_t need = build->download_bytes + build->disk_bytes;
     need -= have < need ? have : need;
     enum status status = disk_free_bytes(work->folder, &there, err);
     if (status || there >= need)
@@ -212,6 +200,23 @@ static enum status space_check(const struct work *work, const struct engine_buil
               work->engine->base, work->name, (double)need / 1e9, (double)there / 1e9);
     error_where(err, "%s", work->folder);
     return error_remedy(err, "Free some space, or set PRONY_CACHE to a folder on another disk.");
+}
+
+static enum status space_check(const struct work *work, const struct engine_build *build,
+                               struct error *err)
+{
+    return work_space_check(work, build->download_bytes + build->disk_bytes, err);
+}
+
+enum status work_flush(const struct work *work, struct error *err)
+{
+    enum status status = STATUS_OK;
+    int fd = open(work->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || syncfs(fd) != 0)
+        status = error_errno(err, "write %s", work->folder);
+    if (fd >= 0)
+        close(fd);
+    return status;
 }
 
 /* An environment that is there and empty, from an installation that was cut, serves again. */
@@ -234,7 +239,7 @@ static enum status environment_make(struct work *work, struct error *err)
         status = folder_remove(work->environment, err);
     if (status)
         return status;
-    say(work, "Making an environment with %s.", base);
+    work_say(work, "Making an environment with %s.", base);
     const char *const argv[] = {base, "-I", "-m", "venv", work->environment, NULL};
     status = tool_run(&tool, argv, NULL, err);
     if (!status && (!(mark = fopen(work->empty, "we")) || fclose(mark) != 0))
@@ -280,24 +285,20 @@ static enum status build_install(struct work *work, const struct engine_build *b
     if (!status)
         status = packages_install(&packages, err);
     if (!status)
-        status = greet(work, &installation, &hello, err);
+        status = work_greet(work, &installation, &hello, err);
     if (status)
         return status;
-    say(work, "It works: %s %s %s.", hello.engine, hello.version, hello.stands_on);
-    int fd = open(work->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 ||
-        syncfs(fd) != 0) /* the stamp must not outlive a power cut that the files do not */
-        status = error_errno(err, "write %s", work->folder);
-    if (fd >= 0)
-        close(fd);
-    return status ? status : installation_write(work->engine->base, &installation, err);
+    work_say(work, "It works: %s %s %s.", hello.engine, hello.version, hello.stands_on);
+    status = work_flush(work, err);
+    return status ? status
+                  : installation_write(work->folder, work->engine->base, &installation, err);
 }
 
 static void sizes_say(const struct work *work, const struct engine_build *build, const char *title)
 {
-    say(work, "%s %s%s: %.0f MB to download, %.0f MB on disk, in %s", work->engine->base,
-        work->name, title, (double)build->download_bytes / 1e6, (double)build->disk_bytes / 1e6,
-        work->folder);
+    work_say(work, "%s %s%s: %.0f MB to download, %.0f MB on disk, in %s", work->engine->base,
+             work->name, title, (double)build->download_bytes / 1e6,
+             (double)build->disk_bytes / 1e6, work->folder);
 }
 
 static enum status version_install(struct work *work, struct error *err)
@@ -307,7 +308,7 @@ static enum status version_install(struct work *work, struct error *err)
     struct error ignored;
     if (is_ready(work))
         return STATUS_OK;
-    enum status status = unstamp(work, err);
+    enum status status = installation_forget(work->engine->base, work->name, err);
     if (small)
         sizes_say(work, cpu, " for a machine without a GPU");
     sizes_say(work, full, small ? ", where pip's indexes do not have that" : "");
@@ -319,10 +320,10 @@ static enum status version_install(struct work *work, struct error *err)
         status = build_install(work, cpu, "cpu", err);
         small = status != STATUS_NOT_FOUND;
         if (!small) {
-            say(work,
-                "The build for a machine without a GPU is not to be had (%s); taking the "
-                "full one.",
-                err->where);
+            work_say(work,
+                     "The build for a machine without a GPU is not to be had (%s); taking the "
+                     "full one.",
+                     err->where);
             status = STATUS_OK;
         }
     }
@@ -333,18 +334,46 @@ static enum status version_install(struct work *work, struct error *err)
     return status;
 }
 
+/* What of the user's an engine is to stand on that can be built: what was named, or, where no
+ * version was, what its script finds. */
+static enum status own_find(struct work *work, struct error *err)
+{
+    const struct install_request *request = work->request;
+    if (request->own)
+        snprintf(work->own, sizeof work->own, "%s", request->own);
+    if (request->own || request->version || !work->engine->install->build)
+        return STATUS_OK;
+    enum status status = install_built_find(work, err);
+    if (!status && *work->own)
+        work_say(work, "Taking the build of yours in %s; %s@%s is built by Prony.", work->own,
+                 work->engine->base, work->engine->install->versions[0].name);
+    return status;
+}
+
+static enum status any_install(struct work *work, struct error *err)
+{
+    enum status status = own_find(work, err);
+    if (!status)
+        status = version_find(work, err);
+    if (!status)
+        status = places_make(work, err);
+    if (status)
+        return status;
+    if (work->engine->install->build)
+        return install_built(work, err);
+    return work->request->python ? user_install(work, err) : version_install(work, err);
+}
+
 enum status engine_install(const struct engine *engine, const struct install_request *request,
                            struct error *err)
 {
     struct work work = {.engine = engine, .request = request, .lock_fd = -1};
-    enum status status = version_find(&work, err);
+    enum status status = kind_check(&work, err);
     if (!status)
         status =
             install_lock(engine->base, request->cancel_fd, say_wait, &work, &work.lock_fd, err);
     if (!status)
-        status = places_make(&work, err);
-    if (!status)
-        status = request->python ? user_install(&work, err) : version_install(&work, err);
+        status = any_install(&work, err);
     if (work.lock_fd >= 0)
         close(work.lock_fd);
     arena_free(&work.arena);

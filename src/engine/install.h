@@ -1,4 +1,5 @@
-/* Installs what an engine stands on, into an environment of its own in Prony's cache folder.
+/* Installs what an engine stands on, into a folder of its own in Prony's cache folder: Python
+ * packages into an environment, or what the script in the engine's folder builds.
  * engine/installation.h says where things are, engine/uninstall.h takes them away.
  *
  * Only what works counts as installed: at the end the engine's worker is started and says hello. An
@@ -8,18 +9,21 @@
 #define PRONY_ENGINE_INSTALL_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "engine/manifest.h"
 
 struct install_request {
-    const char *version; /* NULL: the default one; with python a name of the user's choice */
-    const char *python;  /* an interpreter of the user's, taken as it is; NULL: make one */
-    bool gpu;            /* the machine has one: no smaller build will do */
-    int cancel_fd;       /* readable: stop; -1: none */
+    /* NULL: the default one, or a build of the user's that is found; with python or own a name of
+     * the user's choice. */
+    const char *version;
+    const char *python; /* an interpreter of the user's, taken as it is; NULL: make one */
+    const char *own;    /* a build of the user's to stand on; NULL: see version */
+    unsigned threads;   /* compilers at a time; 0: as many as there are processors */
+    bool gpu;           /* the machine has one: no smaller build will do */
+    int cancel_fd;      /* readable: stop; -1: none */
     void (*say)(void *context, const char *line);
-    /* Called a few times a second; total is about. */
-    void (*progress)(void *context, const char *doing, uint64_t done_bytes, uint64_t total_bytes);
+    /* Called a few times a second; percent is -1 when it is not known. */
+    void (*progress)(void *context, const char *doing, int percent, const char *how_far);
     void *context;
 };
 

@@ -1,12 +1,15 @@
 #include "engine/installation.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "engine/processor.h"
 
 enum { MAX_STAMP = 1 << 20 };
 
@@ -28,14 +31,22 @@ enum status installation_cache(const char *name, const char *version, char *path
     return cache_path(path, size, below, err);
 }
 
-static enum status stamp_path(const char *name, const char *version, char *path, size_t size,
-                              struct error *err)
+static enum status path_extend(char *path, size_t size, const char *more, struct error *err)
 {
-    enum status status = installation_folder(name, version, path, size, err);
     size_t used = strlen(path);
-    if (!status && (size_t)snprintf(path + used, size - used, "/ready.json") >= size - used)
-        return error_set(err, STATUS_IO, "the path of the cache folder is too long");
-    return status;
+    if ((size_t)snprintf(path + used, size - used, "/%s", more) < size - used)
+        return STATUS_OK;
+    return error_set(err, STATUS_IO, "the path of the cache folder is too long");
+}
+
+enum status installation_built(const char *name, const char *version, char *path, size_t size,
+                               struct error *err)
+{
+    char tag[PROCESSOR_TAG], below[PROCESSOR_TAG + 8];
+    enum status status = installation_folder(name, version, path, size, err);
+    processor_tag(tag);
+    snprintf(below, sizeof below, "built-%s", tag);
+    return status ? status : path_extend(path, size, below, err);
 }
 
 /* An environment of ours is found again when the cache folder was moved. */
@@ -48,45 +59,85 @@ static const char *own_python(const char *name, const char *version, struct aren
     return arena_printf(arena, "%s/environment/bin/python3", folder);
 }
 
-bool installation_read(const char *name, const char *version, struct arena *arena,
-                       struct installation *installation)
+/* The stamp in the folder of a version, or in the folder of what was built. */
+static bool stamp_read(const char *folder, const char *name, const char *version,
+                       struct arena *arena, struct installation *installation)
 {
-    char path[PATH_MAX] = "";
-    const char *build, *python, *requirements;
+    char path[PATH_MAX + 16];
+    const char *build, *python, *requirements, *own;
     struct error ignored;
-    if (stamp_path(name, version, path, sizeof path, &ignored) || !path_is_file(path))
-        return false;
-    json_t *stamp = json_read(path, MAX_STAMP, &ignored);
+    snprintf(path, sizeof path, "%s/ready.json", folder);
+    json_t *stamp = path_is_file(path) ? json_read(path, MAX_STAMP, &ignored) : NULL;
     bool good = stamp && !json_get_string(stamp, "build", &build, &ignored) &&
-                !json_get_string(stamp, "python", &python, &ignored) &&
+                !json_get_string_or(stamp, "python", "", &python, &ignored) &&
+                !json_get_string_or(stamp, "own", "", &own, &ignored) &&
                 !json_get_string(stamp, "requirements", &requirements, &ignored);
     if (good) {
-        bool user = strcmp(build, "user") == 0;
+        bool user = strcmp(build, "user") == 0, built = strcmp(build, "built") == 0;
         *installation = (struct installation){.version = arena_strdup(arena, version),
                                               .build = arena_strdup(arena, build),
-                                              .python = user ? arena_strdup(arena, python)
-                                                             : own_python(name, version, arena),
                                               .requirements = arena_strdup(arena, requirements)};
-        good = installation->version && installation->build && installation->python &&
-               installation->requirements;
+        if (built)
+            installation->built = arena_strdup(arena, folder);
+        else
+            installation->python =
+                user ? arena_strdup(arena, python) : own_python(name, version, arena);
+        installation->own = *own ? arena_strdup(arena, own) : NULL;
+        good = installation->version && installation->build && installation->requirements &&
+               (installation->python || installation->built);
     }
     json_decref(stamp);
     return good;
 }
 
-enum status installation_write(const char *name, const struct installation *installation,
-                               struct error *err)
+bool installation_read(const char *name, const char *version, struct arena *arena,
+                       struct installation *installation)
 {
-    char path[PATH_MAX] = "";
-    struct file_writer writer = {0};
-    enum status status = stamp_path(name, installation->version, path, sizeof path, err);
+    char folder[PATH_MAX], built[PATH_MAX];
+    struct error ignored;
+    return !installation_folder(name, version, folder, sizeof folder, &ignored) &&
+           !installation_built(name, version, built, sizeof built, &ignored) &&
+           (stamp_read(folder, name, version, arena, installation) ||
+            stamp_read(built, name, version, arena, installation));
+}
+
+static enum status stamp_remove(const char *folder, const char *below, struct error *err)
+{
+    char path[PATH_MAX * 2];
+    snprintf(path, sizeof path, "%s/%s/ready.json", folder, below);
+    return unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR
+               ? STATUS_OK
+               : error_errno(err, "remove %.300s", path);
+}
+
+enum status installation_forget(const char *name, const char *version, struct error *err)
+{
+    char folder[PATH_MAX];
+    enum status status = installation_folder(name, version, folder, sizeof folder, err);
     if (!status)
-        status = file_writer_open(&writer, path, err);
+        status = stamp_remove(folder, ".", err);
+    DIR *entries = status ? NULL : opendir(folder);
+    for (struct dirent *entry; !status && entries && (entry = readdir(entries));)
+        if (strncmp(entry->d_name, "built-", strlen("built-")) == 0)
+            status = stamp_remove(folder, entry->d_name, err);
+    if (entries)
+        closedir(entries);
+    return status;
+}
+
+enum status installation_write(const char *folder, const char *name,
+                               const struct installation *installation, struct error *err)
+{
+    char path[PATH_MAX + 16];
+    struct file_writer writer = {0};
+    snprintf(path, sizeof path, "%s/ready.json", folder);
+    enum status status = file_writer_open(&writer, path, err);
     if (status)
         return status;
-    json_t *stamp = json_pack("{s:s, s:s, s:s, s:s, s:s}", "engine", name, "version",
+    json_t *stamp = json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:s}", "engine", name, "version",
                               installation->version, "build", installation->build, "python",
-                              installation->python, "requirements", installation->requirements);
+                              installation->python, "own", installation->own, "requirements",
+                              installation->requirements);
     status = stamp ? STATUS_OK : error_no_memory(err, sizeof *stamp);
     if (!status && json_dumpf(stamp, writer.stream, JSON_INDENT(2)))
         status = error_errno(err, "write %.300s", path);
@@ -139,7 +190,9 @@ enum status installation_use(struct engine *engine, const struct installation *i
 {
     engine->version = installation->version;
     engine->python = installation->python;
-    engine->own_python = strcmp(installation->build, "user") != 0;
+    engine->own_python = installation->python && strcmp(installation->build, "user") != 0;
+    engine->built = installation->built;
+    engine->own = installation->own;
     return cache_fill(engine, installation->version, arena, err);
 }
 
@@ -168,7 +221,7 @@ enum status installation_version(const struct engine *engine, const char *versio
     struct installation found;
     size_t count = engine->variant_count;
     *made = *engine;
-    made->version = made->python = made->cache = NULL;
+    made->version = made->python = made->cache = made->built = made->own = NULL;
     made->name = arena_printf(arena, "%s@%s", engine->base, version);
     made->variants = arena_array(arena, count, sizeof *made->variants);
     bool good = made->name && made->variants;

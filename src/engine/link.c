@@ -41,7 +41,7 @@ enum status link_open(struct link *link, const struct engine *engine, const char
 {
     struct surroundings around = {0};
     *link = (struct link){.engine = engine, .cancel_fd = cancel_fd};
-    if (engine->install && !engine->python) {
+    if (engine->install && !engine->python && !engine->built) {
         error_set(err, STATUS_NOT_FOUND, "%s is not installed", engine->name);
         return error_remedy(err, "Run: prony engines install %s", engine->name);
     }

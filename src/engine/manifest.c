@@ -133,13 +133,19 @@ static enum status engine_parse(struct engine *engine, const json_t *object, str
         return err->status;
     engine->base = engine->name;
     const json_t *install = json_object_get(object, "install");
-    if (install)
-        return manifest_install_parse(install, arena, &engine->install, err);
-    for (const char *const *word = engine->command; *word; word++)
-        if (strcmp(*word, "{python}") == 0) {
-            error_set(err, STATUS_FORMAT, "\"command\" has {python}, and there is no \"install\"");
-            return error_remedy(err, "Say what is to be installed, or name an interpreter.");
+    if (install && manifest_install_parse(install, arena, &engine->install, err))
+        return err->status;
+    bool built = engine->install && engine->install->build;
+    for (const char *const *word = engine->command; *word; word++) {
+        if (strcmp(*word, "{python}") == 0 && (!install || built)) {
+            error_set(err, STATUS_FORMAT, "\"command\" has {python}, and no packages are named");
+            return error_remedy(err, "Say in \"install\" what it needs, or name an interpreter.");
         }
+        if (strstr(*word, "{built}") && !built) {
+            error_set(err, STATUS_FORMAT, "\"command\" has {built}, and nothing is built");
+            return error_remedy(err, "Name in \"install\" the \"build\" script.");
+        }
+    }
     return STATUS_OK;
 }
 

@@ -42,8 +42,10 @@ struct engine {
     const char *version; /* of what is installed, "2.15.0", "user"; NULL: nothing, or no need */
     const char *python;  /* the interpreter, {python} in the command; NULL: none */
     bool own_python;     /* it belongs to an environment that Prony made */
-    const char *cache;   /* folder for compile caches, which need not exist; NULL: nowhere */
-    bool hidden;         /* for tests: only when named (null) */
+    const char *built;   /* folder of what was built, {built} in the command; NULL: none */
+    const char *own;   /* what of the user's that stands on, a path; NULL: Prony built all of it */
+    const char *cache; /* folder for compile caches, which need not exist; NULL: nowhere */
+    bool hidden;       /* for tests: only when named (null) */
     struct engine_variant *variants;
     size_t variant_count;
 };

@@ -10,6 +10,14 @@ enum { MAX_VERSIONS = 32, MAX_PROGRAMS = 16 };
 
 static const char *const device_names[] = {"cpu", "cuda", NULL};
 
+static enum status own_file_check(const char *key, const char *name, struct error *err)
+{
+    if (!strchr(name, '/') && name[0] != '.')
+        return STATUS_OK;
+    error_set(err, STATUS_FORMAT, "\"%s\" is \"%s\"", key, name);
+    return error_remedy(err, "It is the name of a file in the engine's folder.");
+}
+
 static enum status megabytes(const json_t *object, const char *key, uint64_t *bytes,
                              struct error *err)
 {
@@ -27,10 +35,7 @@ static enum status build_parse(struct engine_build *build, const json_t *object,
         megabytes(object, "download_mb", &build->download_bytes, err) ||
         megabytes(object, "disk_mb", &build->disk_bytes, err))
         return err->status;
-    if (!strchr(build->requirements, '/') && build->requirements[0] != '.')
-        return STATUS_OK;
-    error_set(err, STATUS_FORMAT, "\"requirements\" is \"%s\"", build->requirements);
-    return error_remedy(err, "It is the name of a file in the engine's folder.");
+    return own_file_check("requirements", build->requirements, err);
 }
 
 /* What follows the @ of NAME@VERSION, and the name of a folder. */
@@ -44,7 +49,23 @@ static enum status version_name_check(const char *name, struct error *err)
                              "follow.");
 }
 
-static enum status version_parse(struct engine_version *version, const json_t *object,
+static enum status built_version_parse(struct engine_version *version, const json_t *object,
+                                       struct arena *arena, struct error *err)
+{
+    static const char *const known[] = {"version",  "download_mb",   "disk_mb",
+                                        "build_mb", "build_minutes", NULL};
+    int64_t minutes;
+    if (manifest_keys(object, known, arena, err) ||
+        megabytes(object, "download_mb", &version->full.download_bytes, err) ||
+        megabytes(object, "disk_mb", &version->full.disk_bytes, err) ||
+        megabytes(object, "build_mb", &version->build_bytes, err) ||
+        json_get_int(object, "build_minutes", 0, 10000, &minutes, err))
+        return err->status;
+    version->build_minutes = (unsigned)minutes;
+    return STATUS_OK;
+}
+
+static enum status version_parse(struct engine_version *version, const json_t *object, bool built,
                                  struct arena *arena, struct error *err)
 {
     static const char *const known[] = {"version", "requirements", "download_mb",
@@ -53,9 +74,12 @@ static enum status version_parse(struct engine_version *version, const json_t *o
     const json_t *cpu = json_object_get(object, "cpu");
     if (!json_is_object(object))
         return error_set(err, STATUS_FORMAT, "it is not an object");
-    if (manifest_keys(object, known, arena, err) ||
-        manifest_text(object, "version", MANIFEST_NAME, arena, &version->name, err) ||
-        version_name_check(version->name, err) || build_parse(&version->full, object, arena, err))
+    if (manifest_text(object, "version", MANIFEST_NAME, arena, &version->name, err) ||
+        version_name_check(version->name, err))
+        return err->status;
+    if (built)
+        return built_version_parse(version, object, arena, err);
+    if (manifest_keys(object, known, arena, err) || build_parse(&version->full, object, arena, err))
         return err->status;
     if (!cpu)
         return STATUS_OK;
@@ -78,7 +102,8 @@ static enum status versions_parse(struct engine_install *install, const json_t *
         return error_no_memory(err, count * sizeof *install->versions);
     for (size_t i = 0; i < count; i++) {
         struct engine_version *version = &install->versions[i];
-        enum status status = version_parse(version, json_array_get(array, i), arena, err);
+        enum status status =
+            version_parse(version, json_array_get(array, i), install->build, arena, err);
         for (size_t j = 0; j < i && !status; j++)
             if (strcmp(install->versions[j].name, version->name) == 0)
                 status = error_set(err, STATUS_FORMAT, "\"%s\" is there twice", version->name);
@@ -92,8 +117,8 @@ static enum status versions_parse(struct engine_install *install, const json_t *
 static enum status program_parse(struct engine_program *program, const json_t *object,
                                  struct arena *arena, struct error *err)
 {
-    static const char *const known[] = {"program",  "package", "reason",
-                                        "variants", "devices", NULL};
+    static const char *const known[] = {"program", "package", "reason", "variants",
+                                        "devices", "build",   NULL};
     if (!json_is_object(object))
         return error_set(err, STATUS_FORMAT, "it is not an object");
     if (manifest_keys(object, known, arena, err) ||
@@ -101,7 +126,8 @@ static enum status program_parse(struct engine_program *program, const json_t *o
         manifest_text(object, "package", MANIFEST_NAME, arena, &program->package, err) ||
         manifest_text(object, "reason", MANIFEST_TEXT, arena, &program->reason, err) ||
         manifest_list(object, "variants", NULL, 0, arena, &program->variants, err) ||
-        manifest_list(object, "devices", device_names, 0, arena, &program->devices, err))
+        manifest_list(object, "devices", device_names, 0, arena, &program->devices, err) ||
+        json_get_bool_or(object, "build", false, &program->build, err))
         return err->status;
     return STATUS_OK;
 }
@@ -143,17 +169,34 @@ static enum status python_parse(struct engine_install *install, const json_t *ob
     return STATUS_OK;
 }
 
+/* An engine is built, or stands on packages for a range of Pythons. */
+static enum status kind_parse(struct engine_install *install, const json_t *object,
+                              struct arena *arena, struct error *err)
+{
+    static const char *const known[] = {"python", "build", "versions", "programs", NULL};
+    enum status status = manifest_keys(object, known, arena, err);
+    if (status)
+        return status;
+    if (!json_object_get(object, "build"))
+        return python_parse(install, object, arena, err);
+    if (json_object_get(object, "python"))
+        return error_set(err, STATUS_FORMAT, "\"install\" has both \"build\" and \"python\"");
+    status = manifest_list(object, "build", NULL, 1, arena, &install->build, err);
+    for (size_t i = 0; !status && install->build[i]; i++)
+        status = own_file_check("build", install->build[i], err);
+    return status;
+}
+
 enum status manifest_install_parse(const json_t *object, struct arena *arena,
                                    const struct engine_install **install, struct error *err)
 {
-    static const char *const known[] = {"python", "versions", "programs", NULL};
     struct engine_install *made = arena_alloc(arena, sizeof *made);
     if (!made)
         return error_no_memory(err, sizeof *made);
     if (!json_is_object(object))
         return error_set(err, STATUS_FORMAT, "\"install\" should be an object");
-    if (manifest_keys(object, known, arena, err) || python_parse(made, object, arena, err) ||
-        versions_parse(made, object, arena, err) || programs_parse(made, object, arena, err))
+    if (kind_parse(made, object, arena, err) || versions_parse(made, object, arena, err) ||
+        programs_parse(made, object, arena, err))
         return err->status;
     *install = made;
     return STATUS_OK;

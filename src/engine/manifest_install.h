@@ -1,8 +1,10 @@
-/* The "install" of an engine.json: what an engine that stands on Python packages needs. */
+/* The "install" of an engine.json: the Python packages that an engine stands on, or how what it
+ * stands on is built. */
 #ifndef PRONY_ENGINE_MANIFEST_INSTALL_H
 #define PRONY_ENGINE_MANIFEST_INSTALL_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,17 +21,24 @@ struct engine_version {
     const char *name; /* "2.15.0" */
     struct engine_build full;
     struct engine_build cpu; /* smaller, for machines without a GPU, where an index has it */
+    /* Of an engine that is built; full has its download and what stays, without requirements. */
+    uint64_t build_bytes;   /* what the build takes besides, while it goes on */
+    unsigned build_minutes; /* of one processor */
 };
 
-/* A program of the system that the worker calls, such as a compiler. */
+/* A program of the system that the worker or the build calls, such as a compiler. */
 struct engine_program {
     const char *name, *package, *reason; /* "clang", its Debian package, what it is needed for */
     const char *const *variants;         /* those that need it; empty: all */
     const char *const *devices;          /* those where it is needed; empty: all */
+    bool build;                          /* the build needs it; the worker does not */
 };
 
 struct engine_install {
     const char *python[2]; /* oldest and newest Python that the packages are for, "3.10" */
+    /* Files in the engine's folder that an engine is built with, of which the first is the script
+     * that builds it; NULL: it stands on packages. */
+    const char *const *build;
     struct engine_version *versions; /* the first is the default */
     size_t version_count;
     struct engine_program *programs;

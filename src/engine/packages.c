@@ -7,64 +7,10 @@
 
 #include "base/file.h"
 #include "base/folder.h"
-#include "engine/protocol.h"
+#include "engine/cause.h"
 #include "engine/tool.h"
 
-enum { MAX_LOG = 64 << 20, ROOM = PATH_MAX + 128 };
-
-/* What pip's log shows of why it failed. The first that is found counts. */
-static const struct {
-    const char *sign;
-    enum status status;
-    const char *what, *remedy;
-} causes[] = {
-    {"No space left on device", STATUS_IO, "the disk is full",
-     "Free some space, or set PRONY_CACHE to a folder on another disk; what is complete is kept."},
-    {"Disk quota exceeded", STATUS_IO, "the disk quota is used up",
-     "Free some space, or set PRONY_CACHE to a folder on another disk; what is complete is kept."},
-    {"File too large", STATUS_IO, "files may not become that large here",
-     "Raise the limit (ulimit -f), or set PRONY_CACHE to a folder on another disk."},
-    {"DO NOT MATCH THE HASHES", STATUS_FORMAT,
-     "what arrived was cut on the way, or is not the file that Prony expects",
-     "Try again; when it stays so, the index has other files than Prony's authors checked."},
-    {"Retrying (", STATUS_IO, "the network failed",
-     "Check the network and pip's index settings; what is complete is kept for the next try."},
-    {"Connection", STATUS_IO, "the network failed",
-     "Check the network and pip's index settings; what is complete is kept for the next try."},
-    {"IncompleteRead", STATUS_IO, "the network failed",
-     "Check the network and pip's index settings; what is complete is kept for the next try."},
-    {"timed out", STATUS_IO, "the network failed",
-     "Check the network and pip's index settings; what is complete is kept for the next try."},
-    {"No matching distribution found", STATUS_NOT_FOUND, "pip's indexes do not have it",
-     "Check pip's index settings (pip config list); this Python and machine may be too new or "
-     "old."},
-};
-
-/* Turns "pip exited with status 1" into why. */
-static enum status explain(const struct packages *packages, const char *doing, struct error *err)
-{
-    char *log, first[200] = "";
-    size_t bytes;
-    struct error ignored;
-    if (err->status != STATUS_WORKER ||
-        file_read(packages->log_path, MAX_LOG, &log, &bytes, &ignored))
-        return err->status;
-    const char *line = strstr(log, "ERROR: ");
-    if (line) {
-        line += strlen("ERROR: ");
-        protocol_clean(first, sizeof first, line, strcspn(line, "\n"));
-    }
-    error_set(err, STATUS_WORKER, "cannot %s: pip failed", doing);
-    for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++)
-        if (strstr(log, causes[i].sign)) {
-            error_set(err, causes[i].status, "cannot %s: %s", doing, causes[i].what);
-            error_remedy(err, "%s", causes[i].remedy);
-            break;
-        }
-    error_where(err, "%s%slog: %s", first, *first ? "; " : "", packages->log_path);
-    free(log);
-    return err->status;
-}
+enum { MAX_MARK = 1 << 20, ROOM = PATH_MAX + 128 };
 
 struct watch {
     const struct packages *packages;
@@ -72,11 +18,19 @@ struct watch {
     uint64_t total_bytes;
 };
 
+static void progress_tell(const struct packages *packages, const char *doing, const char *folder,
+                          uint64_t total_bytes)
+{
+    char how_far[80];
+    snprintf(how_far, sizeof how_far, "%.0f of about %.0f MB", (double)folder_bytes(folder) / 1e6,
+             (double)total_bytes / 1e6);
+    packages->progress(packages->context, doing, -1, how_far);
+}
+
 static void watch_progress(void *context)
 {
     const struct watch *watch = context;
-    watch->packages->progress(watch->packages->context, watch->doing, folder_bytes(watch->folder),
-                              watch->total_bytes);
+    progress_tell(watch->packages, watch->doing, watch->folder, watch->total_bytes);
 }
 
 static enum status text_write(const char *path, const char *text, struct error *err)
@@ -97,7 +51,7 @@ static bool is_kept(const char *mark, const struct requirement *requirement)
     char *text;
     size_t bytes;
     struct error ignored;
-    if (file_read(mark, MAX_LOG, &text, &bytes, &ignored))
+    if (file_read(mark, MAX_MARK, &text, &bytes, &ignored))
         return false;
     bool same = strcmp(text, requirement->text) == 0;
     free(text);
@@ -144,7 +98,8 @@ static enum status download(const struct packages *packages, const struct requir
         return status;
     status = tool_run(&tool, argv, environment, err);
     snprintf(what, sizeof what, "download %.100s", requirement->name);
-    return status ? explain(packages, what, err) : text_write(mark, requirement->text, err);
+    return status ? cause_find(packages->log_path, what, "pip", err)
+                  : text_write(mark, requirement->text, err);
 }
 
 enum status packages_download(const struct packages *packages, struct error *err)
@@ -154,8 +109,7 @@ enum status packages_download(const struct packages *packages, struct error *err
         char doing[160];
         snprintf(doing, sizeof doing, "Downloading %zu of %zu, %.100s", i + 1, packages->count,
                  packages->list[i].name);
-        packages->progress(packages->context, doing, folder_bytes(packages->downloads),
-                           packages->download_bytes);
+        progress_tell(packages, doing, packages->downloads, packages->download_bytes);
         status = download(packages, &packages->list[i], doing, err);
     }
     return status;
@@ -215,7 +169,7 @@ static enum status install_chosen(const struct packages *packages, bool hashed, 
     if (status || !some)
         return status;
     status = tool_run(&tool, argv, clean, err);
-    return status ? explain(packages, "install the packages", err) : STATUS_OK;
+    return status ? cause_find(packages->log_path, "install the packages", "pip", err) : STATUS_OK;
 }
 
 enum status packages_install(const struct packages *packages, struct error *err)

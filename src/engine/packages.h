@@ -17,8 +17,8 @@ struct packages {
     size_t count;
     uint64_t download_bytes, disk_bytes; /* about, for the progress */
     int cancel_fd;
-    /* Called a few times a second. */
-    void (*progress)(void *context, const char *doing, uint64_t done_bytes, uint64_t total_bytes);
+    /* Called a few times a second; as in engine/install.h. */
+    void (*progress)(void *context, const char *doing, int percent, const char *how_far);
     void *context;
 };
 

@@ -31,7 +31,9 @@ static bool is_there(const struct engine *engine, const char *program)
 
 bool engine_is_installed(const struct engine *engine)
 {
-    return engine->install ? engine->python != NULL : is_there(engine, engine->command[0]);
+    if (engine->install)
+        return engine->python || engine->built;
+    return is_there(engine, engine->command[0]);
 }
 
 static bool concerns(const char *const *list, const char *word, size_t length)
@@ -51,7 +53,7 @@ static const struct engine_program *needed_program(const struct engine *engine,
     const char *name = variant ? variant->own_name : NULL;
     for (size_t i = 0; engine->install && i < engine->install->program_count; i++) {
         const struct engine_program *program = &engine->install->programs[i];
-        if (concerns(program->variants, name, name ? strlen(name) : 0) &&
+        if (!program->build && concerns(program->variants, name, name ? strlen(name) : 0) &&
             concerns(program->devices, device, device ? strcspn(device, ":") : 0) &&
             !found_in_path(program->name))
             return program;
@@ -62,13 +64,13 @@ static const struct engine_program *needed_program(const struct engine *engine,
 const char *engine_obstacle(const struct engine *engine, const struct engine_variant *variant,
                             const char *device, struct arena *arena)
 {
-    if (engine->install && !engine->python)
+    if (engine->install && !engine_is_installed(engine))
         return arena_printf(arena, "not installed. Run: prony engines install %s", engine->name);
     if (engine->python && access(engine->python, X_OK) != 0)
         return arena_printf(arena, "its interpreter %s is gone. Run: prony engines install %s%s",
                             engine->python, engine->name,
                             engine->own_python ? "" : " --python INTERPRETER");
-    if (!engine->python && !is_there(engine, engine->command[0]))
+    if (!engine->python && *engine->command[0] != '{' && !is_there(engine, engine->command[0]))
         return arena_printf(arena, "its worker %s is missing in %s; build Prony again",
                             engine->command[0], engine->folder);
     const struct engine_program *program = needed_program(engine, variant, device);
@@ -78,11 +80,12 @@ const char *engine_obstacle(const struct engine *engine, const struct engine_var
     return NULL;
 }
 
-const struct engine_program *engine_missing_program(const struct engine *engine, size_t *index)
+const struct engine_program *engine_missing_program(const struct engine *engine, bool build,
+                                                    size_t *index)
 {
     while (engine->install && *index < engine->install->program_count) {
         const struct engine_program *program = &engine->install->programs[(*index)++];
-        if (!found_in_path(program->name))
+        if (program->build == build && !found_in_path(program->name))
             return program;
     }
     return NULL;

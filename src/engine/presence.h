@@ -12,8 +12,9 @@ bool engine_is_installed(const struct engine *engine);
 const char *engine_obstacle(const struct engine *engine, const struct engine_variant *variant,
                             const char *device, struct arena *arena);
 
-/* The next program of the system that is missing and that any of its variants needs; *index begins
- * at 0. NULL: there are no more. */
-const struct engine_program *engine_missing_program(const struct engine *engine, size_t *index);
+/* The next program of the system that is missing and that its build, or else any of its variants,
+ * needs; *index begins at 0. NULL: there are no more. */
+const struct engine_program *engine_missing_program(const struct engine *engine, bool build,
+                                                    size_t *index);
 
 #endif

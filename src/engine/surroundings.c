@@ -43,13 +43,36 @@ enum status surroundings_make(struct surroundings *around, const struct engine *
     return STATUS_OK;
 }
 
+/* One word of the command, with what stands for {python} and {built}. */
+static void word_write(char *text, size_t size, const struct engine *engine, const char *word)
+{
+    const char *built = strstr(word, "{built}");
+    if (strcmp(word, "{python}") == 0)
+        snprintf(text, size, "%s", engine->python);
+    else if (built)
+        snprintf(text, size, "%.*s%s%s", (int)(built - word), word, engine->built,
+                 built + strlen("{built}"));
+    else
+        snprintf(text, size, "%s", word);
+}
+
 const char **surroundings_command(const struct engine *engine)
 {
-    size_t count = 0;
-    while (engine->command[count])
-        count++;
-    const char **argv = calloc(count + 1, sizeof *argv);
-    for (size_t i = 0; i < count && argv; i++)
-        argv[i] = strcmp(engine->command[i], "{python}") == 0 ? engine->python : engine->command[i];
+    size_t count = 0, room = 1;
+    size_t more = strlen(engine->python ? engine->python : "") +
+                  strlen(engine->built ? engine->built : "") + 1;
+    for (; engine->command[count]; count++)
+        room += strlen(engine->command[count]) + more;
+    /* One block: the list, then its words. */
+    const char **argv = malloc((count + 1) * sizeof *argv + room);
+    char *text = argv ? (char *)(argv + count + 1) : NULL;
+    for (size_t i = 0; i < count && argv; i++) {
+        const char *word = engine->command[i];
+        word_write(text, strlen(word) + more, engine, word);
+        argv[i] = text;
+        text += strlen(text) + 1;
+    }
+    if (argv)
+        argv[count] = NULL;
     return argv;
 }

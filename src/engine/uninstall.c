@@ -1,6 +1,5 @@
 #include "engine/uninstall.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,17 +12,16 @@
 static enum status version_remove(const char *name, const char *version, uint64_t *bytes,
                                   struct error *err)
 {
-    char folder[PATH_MAX], cache[PATH_MAX], stamp[PATH_MAX + 16];
+    char folder[PATH_MAX], cache[PATH_MAX];
     enum status status = installation_folder(name, version, folder, sizeof folder, err);
     if (!status)
         status = installation_cache(name, version, cache, sizeof cache, err);
     if (status)
         return status;
     *bytes += folder_bytes(folder) + folder_bytes(cache);
-    snprintf(stamp, sizeof stamp, "%s/ready.json", folder);
-    if (unlink(stamp) != 0 && errno != ENOENT)
-        return error_errno(err, "remove %.300s", stamp);
-    status = folder_remove(folder, err);
+    status = installation_forget(name, version, err);
+    if (!status)
+        status = folder_remove(folder, err);
     return status ? status : folder_remove(cache, err);
 }
 

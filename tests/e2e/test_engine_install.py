@@ -442,7 +442,7 @@ class Faults(InstallTest):
         result = self.prony("engines", "install", "demo", "--python", "/no/python", status=1)
         self.assertIn("there is no interpreter '/no/python'", result.stderr)
         result = self.prony("engines", "install", "demo@9", "--python", sys.executable, status=1)
-        self.assertIn("'9' cannot name an interpreter of yours", result.stderr)
+        self.assertIn("'9' cannot name what is yours", result.stderr)
 
     def test_interpreter_of_the_user(self):
         own = self.root / "own"

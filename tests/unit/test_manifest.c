@@ -86,6 +86,30 @@ static void reads_what_to_install(void **state)
     arena_free(&arena);
 }
 
+static void reads_what_to_build(void **state)
+{
+    (void)state;
+    static const char text[] = HEAD
+        ", \"install\": {\"build\": [\"make\", \"shim.c\"], \"versions\": [{\"version\": \"2.0\", "
+        "\"download_mb\": 1, \"disk_mb\": 2, \"build_mb\": 3, \"build_minutes\": 17}], "
+        "\"programs\": [{\"program\": \"cmake\", \"package\": \"cmake\", \"reason\": \"b\", "
+        "\"build\": true}]}, \"variants\": [" VARIANT("demo", "") "]}";
+    struct arena arena = {0};
+    struct engine engine;
+    struct error err;
+    assert_int_equal(engine_manifest_parse(&engine, "/e/demo", text, strlen(text), &arena, &err),
+                     STATUS_OK);
+    const struct engine_install *install = engine.install;
+    assert_string_equal(install->build[1], "shim.c");
+    assert_null(install->build[2]);
+    assert_null(install->versions[0].full.requirements);
+    assert_int_equal(install->versions[0].full.disk_bytes, 2000000);
+    assert_int_equal(install->versions[0].build_bytes, 3000000);
+    assert_int_equal(install->versions[0].build_minutes, 17);
+    assert_true(install->programs[0].build);
+    arena_free(&arena);
+}
+
 static void refuses(void **state)
 {
     (void)state;
@@ -126,7 +150,18 @@ static void refuses(void **state)
          "\"python\" is not a range", "/e/demo/engine.json"},
         {"{\"name\": \"demo\", \"title\": \"D\", \"licence\": \"MIT\", \"about\": \"D\","
          "\"command\": [\"{python}\"], \"variants\": []}",
-         "there is no \"install\"", "/e/demo/engine.json"},
+         "no packages are named", "/e/demo/engine.json"},
+        {"{\"name\": \"demo\", \"title\": \"D\", \"licence\": \"MIT\", \"about\": \"D\","
+         "\"command\": [\"{built}/w\"], \"variants\": []}",
+         "nothing is built", "/e/demo/engine.json"},
+        {HEAD ", \"install\": {\"build\": [\"../make\"]}, \"variants\": []}",
+         "\"build\" is \"../make\"", "/e/demo/engine.json"},
+        {HEAD ", \"install\": {\"build\": [\"make\"], \"python\": [\"3.10\", \"3.11\"]}, "
+              "\"variants\": []}",
+         "has both", "/e/demo/engine.json"},
+        {HEAD ", \"install\": {\"build\": [\"make\"], \"versions\": [{\"version\": \"1\", " VERSION
+              "}]}, \"variants\": []}",
+         "unknown key \"requirements\"", "/e/demo/engine.json, version 1"},
         {HEAD ", \"hidden\": 1, \"variants\": []}", "\"hidden\" is a number",
          "/e/demo/engine.json"},
     };
@@ -192,9 +227,8 @@ static void finds_engines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_everything),
-        cmocka_unit_test(reads_what_to_install),
-        cmocka_unit_test(refuses),
+        cmocka_unit_test(reads_everything),    cmocka_unit_test(reads_what_to_install),
+        cmocka_unit_test(reads_what_to_build), cmocka_unit_test(refuses),
         cmocka_unit_test(finds_engines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
