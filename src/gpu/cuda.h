@@ -38,6 +38,22 @@ enum { CUDA_STREAM_NON_BLOCKING = 1 };
 enum { CUDA_EVENT_BLOCKING_SYNC = 1, CUDA_EVENT_DISABLE_TIMING = 2 };
 enum { CUDA_HOST_PORTABLE = 1, CUDA_HOST_MAPPED = 2, CUDA_HOST_WRITE_COMBINED = 4 };
 
+/* CUtensorMapDataType, -Swizzle, -L2promotion */
+enum { CUDA_TENSOR_UINT16 = 1, CUDA_TENSOR_SWIZZLE_128 = 3, CUDA_TENSOR_PROMOTE_128 = 2 };
+
+/* CUlaunchConfig, with attributes as CUlaunchAttribute has them */
+enum { CUDA_LAUNCH_PROGRAMMATIC = 6 }; /* begins before the kernel before it has ended: value 1 */
+struct cuda_launch_attribute {
+    unsigned id, unused;
+    unsigned value[16];
+};
+struct cuda_launch {
+    unsigned grid[3], block[3], shared_bytes;
+    struct cuda_stream *stream;
+    struct cuda_launch_attribute *attributes;
+    unsigned attribute_count;
+};
+
 /* name, name in the library, parameters; all return a CUresult. */
 #define CUDA_FUNCTIONS(FUNCTION)                                                                   \
     FUNCTION(Init, "cuInit", (unsigned flags))                                                     \
@@ -76,6 +92,13 @@ enum { CUDA_HOST_PORTABLE = 1, CUDA_HOST_MAPPED = 2, CUDA_HOST_WRITE_COMBINED = 
              (struct cuda_function * function, unsigned grid_x, unsigned grid_y, unsigned grid_z,  \
               unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,         \
               struct cuda_stream *stream, void **parameters))                                      \
+    FUNCTION(LaunchKernelEx, "cuLaunchKernelEx",                                                   \
+             (const struct cuda_launch *launch, struct cuda_function *function, void **parameters, \
+              void **extra))                                                                       \
+    FUNCTION(TensorMapEncodeTiled, "cuTensorMapEncodeTiled",                                       \
+             (void *map, int type, uint32_t rank, const void *address, const uint64_t *sizes,      \
+              const uint64_t *strides, const uint32_t *box, const uint32_t *steps, int interleave, \
+              int swizzle, int promotion, int fill))                                               \
     FUNCTION(MemGetInfo, "cuMemGetInfo_v2", (size_t * free_bytes, size_t * total_bytes))           \
     FUNCTION(MemAlloc, "cuMemAlloc_v2", (cuda_pointer * address, size_t bytes))                    \
     FUNCTION(MemFree, "cuMemFree_v2", (cuda_pointer address))                                      \

@@ -34,6 +34,11 @@ void card_close(struct card *card)
     *card = (struct card){0};
 }
 
+bool card_is_hopper(const struct card *card)
+{
+    return card->device.compute_major == 9 && card->device.compute_minor == 0;
+}
+
 enum status card_load(struct card *card, const struct fatbin *fatbin, struct cuda_module **module,
                       struct error *err)
 {
@@ -61,6 +66,23 @@ enum status card_launch_3d(const struct card *card, struct cuda_function *functi
     return cuda_check(&card->cuda,
                       card->cuda.LaunchKernel(function, grid[0], grid[1], grid[2], threads, 1, 1,
                                               shared_bytes, card->stream, arguments, NULL),
+                      err, "start a kernel on %s", card->device.name);
+}
+
+enum status card_launch_early(const struct card *card, struct cuda_function *function,
+                              const uint32_t grid[3], uint32_t threads, uint32_t shared_bytes,
+                              void **arguments, struct error *err)
+{
+    struct cuda_launch_attribute early = {.id = CUDA_LAUNCH_PROGRAMMATIC, .value = {1}};
+    struct cuda_launch launch = {
+        .grid = {grid[0], grid[1], grid[2]},
+        .block = {threads, 1, 1},
+        .shared_bytes = shared_bytes,
+        .stream = card->stream,
+        .attributes = &early,
+        .attribute_count = card_is_hopper(card),
+    };
+    return cuda_check(&card->cuda, card->cuda.LaunchKernelEx(&launch, function, arguments, NULL),
                       err, "start a kernel on %s", card->device.name);
 }
 

@@ -12,7 +12,7 @@ struct card {
     struct cuda cuda;
     struct cuda_device device;
     bool in_context;
-    struct cuda_module *module[3];
+    struct cuda_module *module[5];
     size_t modules;
     struct cuda_stream *stream;
 };
@@ -20,6 +20,9 @@ struct card {
 /* device is "cuda" or "cuda:N". A zeroed card may be closed. */
 enum status card_open(struct card *card, const char *device, struct error *err);
 void card_close(struct card *card);
+
+/* Whether it takes the instructions of compute capability 9.0 alone. */
+bool card_is_hopper(const struct card *card);
 
 /* Loads one file of kernels; what is loaded is let go by card_close. */
 enum status card_load(struct card *card, const struct fatbin *fatbin, struct cuda_module **module,
@@ -36,6 +39,11 @@ enum status card_launch(const struct card *card, struct cuda_function *function,
 enum status card_launch_3d(const struct card *card, struct cuda_function *function,
                            const uint32_t grid[3], uint32_t threads, uint32_t shared_bytes,
                            void **arguments, struct error *err);
+/* The same for a kernel that waits by itself for those before it (grid.cuh): on Hopper it may begin
+ * before they have ended. */
+enum status card_launch_early(const struct card *card, struct cuda_function *function,
+                              const uint32_t grid[3], uint32_t threads, uint32_t shared_bytes,
+                              void **arguments, struct error *err);
 enum status card_wait(const struct card *card, struct error *err);
 
 #endif

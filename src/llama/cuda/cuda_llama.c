@@ -188,7 +188,7 @@ static enum status logits_fetch(struct cuda_llama *l, float *logits, uint32_t ro
 /* Ids that are computed together. */
 static uint32_t block_most(const struct cuda_llama *l)
 {
-    return l->prefill.large ? l->prefill.most : PORTABLE_TOKENS;
+    return l->prefill.fits ? l->prefill.most : PORTABLE_TOKENS;
 }
 
 /* Starts the computation of a block of ids. */
@@ -196,13 +196,13 @@ static enum status block_start(struct cuda_llama *l, const int32_t *ids, uint32_
                                uint32_t position, uint32_t rows, struct error *err)
 {
     cuda_pointer logits = rows ? l->logits : 0;
-    cuda_pointer to = l->prefill.large ? l->prefill.ids : l->portable.ids;
+    cuda_pointer to = l->prefill.fits ? l->prefill.ids : l->portable.ids;
     enum status status = ids_send(l, to, ids, count, err);
     if (status != STATUS_OK)
         return status;
-    if (l->prefill.large)
-        return prefill_forward(&l->prefill, &l->portable, &l->card, &l->model, to, count, position,
-                               logits, rows, err);
+    if (l->prefill.fits)
+        return prefill_forward(&l->prefill, &l->card, &l->model, to, count, position, logits, rows,
+                               err);
     return portable_forward(&l->portable, &l->card, &l->model, to, count, position, logits, rows,
                             err);
 }

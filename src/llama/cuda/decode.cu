@@ -13,61 +13,21 @@
  * Two things that cost more than they look: a fence waits for the copies that its own warp has under
  * way, so the loader and the herald, who tells, are warps of their own; and any other access queues
  * behind the block's copies, so only a few are under way at a time, however large the ring. */
+#include "llama/cuda/barrier.cuh"
 #include "llama/cuda/element.cuh"
 #include "llama/cuda/layout.h"
 
 #if !defined(__CUDA_ARCH__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 enum { THREADS = 32 * DECODE_WARPS }; /* that compute */
-enum { TIMEOUT_NS = 4000000000u }; /* a wait of so long is a fault: end the kernel */
 
 /* -- waiting, counting, copying ------------------------------------------------------------- */
 
-__device__ __forceinline__ uint32_t shared_address(const void *p)
-{
-    return (uint32_t)__cvta_generic_to_shared(p);
-}
-__device__ __forceinline__ uint64_t clock_ns()
-{
-    uint64_t t;
-    asm volatile("mov.u64 %0, %globaltimer;" : "=l"(t));
-    return t;
-}
-__device__ __forceinline__ void barrier_init(uint64_t *barrier, uint32_t count)
-{
-    asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(count));
-}
-__device__ __forceinline__ void barrier_arrive(uint64_t *barrier)
-{
-    asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
-}
-__device__ __forceinline__ bool barrier_try(uint64_t *barrier, uint32_t parity)
-{
-    uint32_t done;
-    asm volatile("{\n.reg .pred p;\n"
-                 "mbarrier.try_wait.parity.shared.b64 p, [%1], %2;\n"
-                 "selp.u32 %0, 1, 0, p;\n}"
-                 : "=r"(done)
-                 : "r"(shared_address(barrier)), "r"(parity)
-                 : "memory");
-    return done;
-}
-__device__ __forceinline__ void barrier_wait(uint64_t *barrier, uint32_t parity)
-{
-    if (barrier_try(barrier, parity))
-        return;
-    uint64_t start = clock_ns();
-    while (!barrier_try(barrier, parity))
-        if (clock_ns() - start > TIMEOUT_NS)
-            __trap();
-}
 /* Weights are read once a token: they leave the L2 first. */
 __device__ __forceinline__ void copy_bulk(void *to, const void *from, uint32_t bytes,
                                           uint64_t *barrier, uint64_t policy)
 {
-    asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(shared_address(barrier)),
-                 "r"(bytes)
-                 : "memory");
+    barrier_expect(barrier, bytes);
     asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint"
                  " [%0], [%1], %2, [%3], %4;" ::"r"(shared_address(to)),
                  "l"(from), "r"(bytes), "r"(shared_address(barrier)), "l"(policy)
@@ -1023,7 +983,7 @@ template <typename T, int SIZE> __device__ __forceinline__ void decode(const dec
     }
     if (threadIdx.x == 0)
         d.m->begun = d.m->stop = 0;
-    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+    barriers_publish();
     __syncthreads();
     if (d.warp < DECODE_WARPS)
         d.run();

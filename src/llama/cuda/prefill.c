@@ -2,59 +2,117 @@
 
 #include <stdio.h>
 
-/* As prefill.cu has them. */
+/* As prefill.cu and token.cu have them. */
 enum {
-    DEPTH = 64,
     QUERIES = 64,
-    LARGE = 128, /* tokens and rows of a block; of the small one's, the tokens */
-    SMALL_ROWS = 32,
-    LARGE_SHARED = 3 * (LARGE + LARGE) * DEPTH * 2,
-    SMALL_SHARED = 4 * (LARGE + SMALL_ROWS) * DEPTH * 2,
-    THREADS = 256,
+    TOKEN_THREADS = 256,
     ATTEND_THREADS = 128,
-    MOST_TOKENS = 2048,
-    MOST_PARTS = 8,
-    LEAST_STEPS = 8 /* of DEPTH columns in a part */
+    LEAST_SHARED = 98304, /* bytes of a block of the largest kernel */
+    MOST_TOKENS = 2048
 };
-enum { PRODUCT_STORE, PRODUCT_ADD, PRODUCT_SWIGLU };
 
 FATBIN_DECLARE(prefill);
+FATBIN_DECLARE(token);
 
 static bool shape_fits(const struct device_model *model, const struct card *card)
 {
     const struct cuda_shape *s = &model->shape;
     uint32_t query = s->heads * s->head_size;
     return model->element == 2 && (s->head_size == 64 || s->head_size == 128) &&
-           s->hidden % DEPTH == 0 && query % DEPTH == 0 && s->ffn % DEPTH == 0 &&
-           s->vocabulary % 2 == 0 && card->device.shared_bytes >= LARGE_SHARED;
+           s->hidden % PRODUCT_DEPTH == 0 && query % PRODUCT_DEPTH == 0 &&
+           s->ffn % PRODUCT_DEPTH == 0 && s->vocabulary % 2 == 0 &&
+           card->device.shared_bytes >= LEAST_SHARED;
 }
 
 static enum status kernels_find(struct prefill *p, struct card *card,
                                 const struct device_model *model, struct error *err)
 {
-    struct cuda_module *module;
-    struct fatbin fatbin = FATBIN(prefill);
+    const struct fatbin tensor = FATBIN(prefill), tokens = FATBIN(token);
+    struct cuda_module *products = NULL, *others = NULL;
+    int type = (int)model->precision;
     char attend[16];
     snprintf(attend, sizeof attend, "attend_%u", model->shape.head_size);
+    enum status status = card_load(card, &tensor, &products, err);
+    if (status == STATUS_OK)
+        status = card_load(card, &tokens, &others, err);
+    if (status == STATUS_OK)
+        status = product_open(&p->kernels, card, products, model->precision, err);
     const struct {
         const char *name;
+        struct cuda_module *module;
         struct cuda_function **to;
-        uint32_t shared;
         int type;
-    } kernels[] = {{"product_small", &p->small, SMALL_SHARED, (int)model->precision},
-                   {"norm", &p->norm, 0, (int)model->precision},
-                   {"parts_add", &p->parts_add, 0, -1},
-                   {attend, &p->attend, p->attend_shared, (int)model->precision},
-                   {"product_large", &p->large, LARGE_SHARED, (int)model->precision}};
-    enum status status = card_load(card, &fatbin, &module, err);
-    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0] && status == STATUS_OK; i++) {
-        status = card_kernel(card, module, kernels[i].name, kernels[i].type, kernels[i].to, err);
-        if (status == STATUS_OK && kernels[i].shared)
-            status = cuda_check(&card->cuda,
-                                card->cuda.FuncSetAttribute(*kernels[i].to,
-                                                            CUDA_FUNCTION_MAX_DYNAMIC_SHARED_BYTES,
-                                                            (int)kernels[i].shared),
-                                err, "prepare the kernel %s", kernels[i].name);
+    } kernels[] = {{"token_begin", others, &p->begin, type},
+                   {"token_add", others, &p->add, type},
+                   {"token_rotate", others, &p->rotate, -1},
+                   {attend, products, &p->attend, type}};
+    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0] && status == STATUS_OK; i++)
+        status = card_kernel(card, kernels[i].module, kernels[i].name, kernels[i].type,
+                             kernels[i].to, err);
+    if (status != STATUS_OK)
+        return status;
+    return cuda_check(&card->cuda,
+                      card->cuda.FuncSetAttribute(p->attend, CUDA_FUNCTION_MAX_DYNAMIC_SHARED_BYTES,
+                                                  (int)p->attend_shared),
+                      err, "prepare the kernel %s", attend);
+}
+
+/* The buffers, in one piece of memory. */
+static enum status buffers_get(struct prefill *p, struct card *card,
+                               const struct device_model *model, struct error *err)
+{
+    enum { ALIGN_BYTES = 1024 };
+    const struct cuda_shape *s = &model->shape;
+    uint64_t query = (uint64_t)s->heads * s->head_size, most = p->most, total = 0;
+    uint32_t rows = qkv_rows(s) > s->hidden ? qkv_rows(s) : s->hidden;
+    const struct {
+        cuda_pointer *to;
+        uint64_t bytes;
+    } parts[] = {
+        {&p->ids, most * sizeof(int32_t)},
+        {&p->x, most * s->hidden * sizeof(float)},
+        {&p->angles, most * s->head_size * sizeof(float)},
+        {&p->query, most * query * 2},
+        {&p->normed, most * s->hidden * model->element},
+        {&p->mixed, most * query * model->element},
+        {&p->gated, most * s->ffn * model->element},
+        {&p->sums, product_out_bytes(p->most, rows, p->kernels.multiprocessors)},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        *parts[i].to = total;
+        total += (parts[i].bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+    }
+    enum status status = cuda_memory_get(&card->cuda, total, &p->memory, err);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        *parts[i].to += p->memory;
+    return status;
+}
+
+static enum status products_describe(struct prefill *p, const struct card *card,
+                                     const struct device_model *model, struct error *err)
+{
+    const struct cuda_shape *s = &model->shape;
+    const struct cuda_weights *w = &model->weights;
+    uint32_t query = s->heads * s->head_size;
+    const struct {
+        struct product *to;
+        cuda_pointer x;
+        uint64_t at;
+        uint32_t rows, columns;
+        bool gated;
+    } products[] = {{&p->qkv, p->normed, 0, qkv_rows(s), s->hidden, false},
+                    {&p->out, p->mixed, w->wo, s->hidden, query, false},
+                    {&p->gate_up, p->normed, w->gate_up, 2 * s->ffn, s->hidden, true},
+                    {&p->down, p->gated, w->down, s->hidden, s->ffn, false}};
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < sizeof products / sizeof products[0] && status == STATUS_OK; i++) {
+        *products[i].to = (struct product){.x = products[i].x,
+                                           .weights = w->layers + products[i].at,
+                                           .layer_bytes = w->layer_bytes,
+                                           .rows = products[i].rows,
+                                           .columns = products[i].columns,
+                                           .gated = products[i].gated};
+        status = product_describe(products[i].to, &p->kernels, card, p->most, s->layers, err);
     }
     return status;
 }
@@ -62,38 +120,18 @@ static enum status kernels_find(struct prefill *p, struct card *card,
 enum status prefill_open(struct prefill *p, struct card *card, const struct device_model *model,
                          struct error *err)
 {
-    enum { ALIGN_BYTES = 256 };
     const struct cuda_shape *s = &model->shape;
-    uint64_t query = (uint64_t)s->heads * s->head_size, total = 0;
-    *p = (struct prefill){.multiprocessors = (uint32_t)card->device.multiprocessors};
+    *p = (struct prefill){0};
     if (!shape_fits(model, card))
         return STATUS_OK;
     p->most = s->context < MOST_TOKENS ? s->context : MOST_TOKENS;
-    /* as many parts as fill the card with tiles, of products that have fewer */
-    p->parts_bytes = (uint64_t)2 * p->multiprocessors * LARGE * LARGE * sizeof(float);
     p->attend_shared = 5 * QUERIES * s->head_size * 2;
-    const struct {
-        cuda_pointer *to;
-        uint64_t row;
-    } parts[] = {
-        {&p->ids, sizeof(int32_t)},
-        {&p->x, s->hidden * sizeof(float)},
-        {&p->qkv, qkv_rows(s) * sizeof(float)},
-        {&p->normed, s->hidden * model->element},
-        {&p->mixed, query * model->element},
-        {&p->ffn, s->ffn * model->element},
-    };
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        *parts[i].to = total;
-        total += (p->most * parts[i].row + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
-    }
-    p->parts = total;
     enum status status = kernels_find(p, card, model, err);
     if (status == STATUS_OK)
-        status = cuda_memory_get(&card->cuda, total + p->parts_bytes, &p->memory, err);
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        *parts[i].to += p->memory;
-    p->parts += p->memory;
+        status = buffers_get(p, card, model, err);
+    if (status == STATUS_OK)
+        status = products_describe(p, card, model, err);
+    p->fits = status == STATUS_OK;
     return status;
 }
 
@@ -110,125 +148,99 @@ struct pass {
     const struct card *card;
     const struct device_model *model;
     uint32_t count, position;
+    uint32_t parts; /* that the last product made */
     struct error *err;
 };
 
-static enum status norm(const struct pass *pass, cuda_pointer x, const float *weight,
-                        uint32_t count)
+static enum status tokens_start(const struct pass *pass, struct cuda_function *kernel,
+                                void **arguments)
 {
-    cuda_pointer out = pass->p->normed;
-    uint32_t hidden = pass->model->shape.hidden;
+    return card_launch_early(pass->card, kernel, (const uint32_t[]){pass->count, 1, 1},
+                             TOKEN_THREADS, 0, arguments, pass->err);
+}
+
+/* The embedding, and the first norm. */
+static enum status begin(const struct pass *pass, cuda_pointer ids)
+{
+    const struct device_model *m = pass->model;
+    cuda_pointer normed = pass->p->normed, x = pass->p->x, angles = pass->p->angles;
+    cuda_pointer frequency = m->frequency;
+    const void *embedding = m->weights.embedding;
+    const float *weight = m->weights.norms;
+    uint32_t hidden = m->shape.hidden, half = m->shape.head_size / 2, position = pass->position;
+    float eps = m->shape.eps;
+    void *arguments[] = {&normed, &x,      &angles, &embedding, &ids, &frequency,
+                         &weight, &hidden, &half,   &position,  &eps};
+    return card_launch(pass->card, pass->p->begin, pass->count, 1, TOKEN_THREADS, 0, arguments,
+                       pass->err);
+}
+
+/* Adds the last product to the residual stream, and computes the norm i of it. */
+static enum status add(const struct pass *pass, uint32_t i)
+{
+    cuda_pointer normed = pass->p->normed, x = pass->p->x, sums = pass->p->sums;
+    uint32_t parts = pass->parts, hidden = pass->model->shape.hidden;
+    const float *weight = pass->model->weights.norms + (size_t)i * hidden;
     float eps = pass->model->shape.eps;
-    void *arguments[] = {&out, &x, &weight, &hidden, &eps};
-    return card_launch(pass->card, pass->p->norm, count, 1, THREADS, 0, arguments, pass->err);
+    void *arguments[] = {&normed, &x, &sums, &parts, &weight, &hidden, &eps};
+    return tokens_start(pass, pass->p->add, arguments);
 }
 
-/* Parts of the columns that a product of so many large tiles is cut into, so that no multiprocessor
- * is idle. */
-static uint32_t parts_of(const struct pass *pass, uint32_t tiles, uint32_t rows, uint32_t columns,
-                         uint32_t count)
-{
-    uint32_t parts = pass->p->multiprocessors / tiles, most = columns / DEPTH / LEAST_STEPS;
-    uint64_t room = pass->p->parts_bytes / ((uint64_t)count * rows * sizeof(float));
-    parts = parts < MOST_PARTS ? parts : MOST_PARTS;
-    parts = parts < most ? parts : most;
-    parts = parts < room ? parts : (uint32_t)room;
-    return parts > 0 ? parts : 1;
-}
-
-/* Large tiles do more for each byte; a few tokens need no such. */
-static enum status product(const struct pass *pass, cuda_pointer out, const void *weights,
-                           cuda_pointer x, uint32_t rows, uint32_t columns, uint32_t count,
-                           uint32_t kind)
-{
-    enum { FEW = 8 };
-    const struct prefill *p = pass->p;
-    bool large = count > FEW;
-    uint32_t each = large ? LARGE : SMALL_ROWS;
-    uint32_t grid[3] = {(count + LARGE - 1) / LARGE, (rows + each - 1) / each, 1};
-    if (large && kind != PRODUCT_SWIGLU && rows % 4 == 0)
-        grid[2] = parts_of(pass, grid[0] * grid[1], rows, columns, count);
-    bool parts = grid[2] > 1;
-    uint32_t stored = parts ? PRODUCT_STORE : kind, add = kind == PRODUCT_ADD, sums = count * rows;
-    cuda_pointer to = parts ? p->parts : out, from = p->parts;
-    void *arguments[] = {&to, &x, &weights, &count, &rows, &columns, &stored};
-    void *sum[] = {&out, &from, &grid[2], &sums, &add};
-    enum status status = card_launch_3d(pass->card, large ? p->large : p->small, grid, THREADS,
-                                        large ? LARGE_SHARED : SMALL_SHARED, arguments, pass->err);
-    if (status != STATUS_OK || !parts)
-        return status;
-    return card_launch(pass->card, p->parts_add, (sums / 4 + THREADS - 1) / THREADS, 1, THREADS, 0,
-                       sum, pass->err);
-}
-
-static enum status attention(const struct pass *pass, const struct portable *portable,
-                             uint32_t layer)
+static enum status attention(const struct pass *pass, uint32_t layer)
 {
     const struct device_model *m = pass->model;
     struct cuda_shape s = m->shape;
     uint64_t at = (uint64_t)layer * s.kv_heads * s.context * s.head_size * m->cache_element;
-    cuda_pointer qkv = pass->p->qkv, keys = m->keys + at, values = m->values + at;
-    cuda_pointer frequency = m->frequency, mixed = pass->p->mixed;
-    uint32_t position = pass->position, count = pass->count;
-    void *rotate[] = {&qkv, &keys, &values, &frequency, &s, &position};
-    void *mix[] = {&mixed, &qkv, &keys, &values, &s, &count, &position};
-    enum status status =
-        card_launch(pass->card, portable->rope, s.kv_heads, count, THREADS, 0, rotate, pass->err);
+    cuda_pointer query = pass->p->query, keys = m->keys + at, values = m->values + at;
+    cuda_pointer sums = pass->p->sums, angles = pass->p->angles, mixed = pass->p->mixed;
+    uint32_t position = pass->position, count = pass->count, parts = pass->parts;
+    void *rotate[] = {&query, &keys, &values, &sums, &parts, &angles, &s, &position};
+    void *mix[] = {&mixed, &query, &keys, &values, &s, &count, &position};
+    const uint32_t grid[3] = {(count + QUERIES - 1) / QUERIES, s.heads, 1};
+    enum status status = tokens_start(pass, pass->p->rotate, rotate);
     if (status != STATUS_OK)
         return status;
-    return card_launch(pass->card, pass->p->attend, (count + QUERIES - 1) / QUERIES, s.heads,
-                       ATTEND_THREADS, pass->p->attend_shared, mix, pass->err);
+    return card_launch_early(pass->card, pass->p->attend, grid, ATTEND_THREADS,
+                             pass->p->attend_shared, mix, pass->err);
 }
 
-static enum status layer_compute(const struct pass *pass, const struct portable *portable,
-                                 uint32_t i)
+static enum status multiply(struct pass *pass, const struct product *product, uint32_t layer)
 {
     const struct prefill *p = pass->p;
-    const struct cuda_shape *s = &pass->model->shape;
-    const struct cuda_weights *w = &pass->model->weights;
-    const char *layer = w->layers + i * w->layer_bytes;
-    const float *norms = w->norms + (size_t)2 * i * s->hidden;
-    uint32_t count = pass->count;
-    enum status status = norm(pass, p->x, norms, count);
-    if (status == STATUS_OK)
-        status =
-            product(pass, p->qkv, layer, p->normed, qkv_rows(s), s->hidden, count, PRODUCT_STORE);
-    if (status == STATUS_OK)
-        status = attention(pass, portable, i);
-    if (status == STATUS_OK)
-        status = product(pass, p->x, layer + w->wo, p->mixed, s->hidden, s->heads * s->head_size,
-                         count, PRODUCT_ADD);
-    if (status == STATUS_OK)
-        status = norm(pass, p->x, norms + s->hidden, count);
-    if (status == STATUS_OK)
-        status = product(pass, p->ffn, layer + w->gate_up, p->normed, 2 * s->ffn, s->hidden, count,
-                         PRODUCT_SWIGLU);
-    if (status == STATUS_OK)
-        status =
-            product(pass, p->x, layer + w->down, p->ffn, s->hidden, s->ffn, count, PRODUCT_ADD);
-    return status;
+    return product_start(product, &p->kernels, pass->card, layer, pass->count,
+                         product->gated ? p->gated : p->sums, &pass->parts, pass->err);
 }
 
-enum status prefill_forward(const struct prefill *prefill, const struct portable *portable,
-                            const struct card *card, const struct device_model *model,
-                            cuda_pointer ids, uint32_t count, uint32_t position,
-                            cuda_pointer logits, uint32_t rows, struct error *err)
+static enum status layer_compute(struct pass *pass, uint32_t i)
+{
+    const struct prefill *p = pass->p;
+    enum status status = multiply(pass, &p->qkv, i);
+    if (status == STATUS_OK)
+        status = attention(pass, i);
+    if (status == STATUS_OK)
+        status = multiply(pass, &p->out, i);
+    if (status == STATUS_OK)
+        status = add(pass, 2 * i + 1);
+    if (status == STATUS_OK)
+        status = multiply(pass, &p->gate_up, i);
+    if (status == STATUS_OK)
+        status = multiply(pass, &p->down, i);
+    return status == STATUS_OK ? add(pass, 2 * i + 2) : status;
+}
+
+enum status prefill_forward(const struct prefill *p, const struct card *card,
+                            const struct device_model *model, cuda_pointer ids, uint32_t count,
+                            uint32_t position, cuda_pointer logits, uint32_t rows,
+                            struct error *err)
 {
     const struct cuda_shape *s = &model->shape;
-    struct pass pass = {prefill, card, model, count, position, err};
-    cuda_pointer x = prefill->x;
-    const void *embedding = model->weights.embedding;
-    uint32_t hidden = s->hidden;
-    void *arguments[] = {&x, &embedding, &ids, &hidden};
-    enum status status = card_launch(card, portable->embed, count, 1, THREADS, 0, arguments, err);
+    struct pass pass = {p, card, model, count, position, 1, err};
+    enum status status = begin(&pass, ids);
     for (uint32_t i = 0; i < s->layers && status == STATUS_OK; i++)
-        status = layer_compute(&pass, portable, i);
+        status = layer_compute(&pass, i);
     if (status != STATUS_OK || !logits)
         return status;
-    status = norm(&pass, x + (uint64_t)(count - rows) * hidden * sizeof(float),
-                  model->weights.norms + (size_t)2 * s->layers * hidden, rows);
-    if (status != STATUS_OK)
-        return status;
-    return product(&pass, logits, model->weights.output, prefill->normed, s->vocabulary, hidden,
-                   rows, PRODUCT_STORE);
+    cuda_pointer last = p->normed + (uint64_t)(count - rows) * s->hidden * model->element;
+    return product_start_plain(&p->kernels, card, last, model->weights.output, s->vocabulary,
+                               s->hidden, rows, false, 1, logits, err);
 }

@@ -1,15 +1,13 @@
 /* Prompts on the tensor cores, for weights of 16 bits: products of blocks of tokens, and attention
  * in tiles whose scores never leave the multiprocessor (FlashAttention, Dao 2023). Activations that
  * a product takes are rounded to the weights' type; every sum and the residual stream are float32. */
+#include "llama/cuda/barrier.cuh"
 #include "llama/cuda/element.cuh"
+#include "llama/cuda/grid.cuh"
 #include "llama/cuda/layout.h"
 
 /* -- what the tensor cores take -- */
 
-__device__ __forceinline__ uint32_t shared_address(const void *p)
-{
-    return (uint32_t)__cvta_generic_to_shared(p);
-}
 /* 16 bytes to shared memory; zeros when there is nothing to copy. */
 __device__ __forceinline__ void copy16(void *to, const void *from, bool there)
 {
@@ -65,15 +63,13 @@ __device__ __forceinline__ uint32_t chunk_at(uint32_t row, uint32_t chunk, uint3
     return (row * chunks + (chunk ^ (row & 7))) * 8;
 }
 
-enum { PRODUCT_STORE, PRODUCT_ADD, PRODUCT_SWIGLU };
-
-/* out [tokens, rows] = x [tokens, columns] weights [rows, columns]^T: stored as float32, added to
- * it, or as silu(even row) * odd row, [tokens, rows / 2] of the weights' type. A block computes
- * BM tokens by BN rows, a warp WM by WN of them. Grid: tokens / BM, rows / BN, parts: each part has
- * its share of the columns and, when there are several, its own out, for parts_add. */
+/* out [tokens, rows] = x [tokens, columns] weights [rows, columns]^T in float32, or gated: [tokens,
+ * rows / 2] = silu(even row) * odd row, of the weights' type. A block computes BM tokens by BN rows,
+ * a warp WM by WN of them. Grid: tokens / BM, rows / BN, parts: each part has its share of the columns
+ * and its own out. */
 template <typename T, int BM, int BN, int WM, int WN, int STAGES>
 __device__ __forceinline__ void product(void *out, const T *x, const T *weights, uint32_t tokens,
-                                        uint32_t rows, uint32_t columns, uint32_t kind)
+                                        uint32_t rows, uint32_t columns, uint32_t gated)
 {
     enum { WARPS = BM / WM * (BN / WN), THREADS = 32 * WARPS, TM = WM / 16, TN = WN / 8 };
     extern __shared__ __align__(128) unsigned char shared[];
@@ -102,6 +98,8 @@ __device__ __forceinline__ void product(void *out, const T *x, const T *weights,
     };
 
     float c[TM][TN][4] = {};
+    grid_next();
+    grid_wait();
 #pragma unroll
     for (int i = 0; i < STAGES - 1; i++)
         fetch(i);
@@ -140,71 +138,28 @@ __device__ __forceinline__ void product(void *out, const T *x, const T *weights,
                 float low = c[i][j][half * 2], high = c[i][j][half * 2 + 1];
                 if (m >= tokens || n >= rows)
                     continue;
-                if (kind == PRODUCT_SWIGLU) {
+                if (gated) {
                     ((T *)out)[(size_t)m * (rows / 2) + n / 2] =
                         from_float<T>(low / (1 + __expf(-low)) * high);
                 } else {
                     float2 *to = reinterpret_cast<float2 *>(
                         (float *)out + ((size_t)blockIdx.z * tokens + m) * rows + n);
-                    float2 old = kind == PRODUCT_ADD ? *to : make_float2(0, 0);
-                    *to = make_float2(old.x + low, old.y + high);
+                    *to = make_float2(low, high);
                 }
             }
         }
     }
 }
 
-/* out = (add ? out : 0) + the parts [parts, count], in their order. */
-extern "C" __global__ void __launch_bounds__(256)
-    parts_add(float4 *out, const float4 *part, uint32_t parts, uint32_t count, uint32_t add)
-{
-    uint32_t i = blockIdx.x * 256 + threadIdx.x;
-    if (i >= count / 4)
-        return;
-    float4 sum = add ? out[i] : make_float4(0, 0, 0, 0);
-    for (uint32_t n = 0; n < parts; n++) {
-        float4 v = part[(size_t)n * (count / 4) + i];
-        sum.x += v.x;
-        sum.y += v.y;
-        sum.z += v.z;
-        sum.w += v.w;
-    }
-    out[i] = sum;
-}
-
-/* -- norms -- */
-
-/* out [tokens, hidden] = rmsnorm(x) * weight. Grid: tokens. */
-template <typename T>
-__device__ __forceinline__ void norm(T *out, const float *x, const float *weight, uint32_t hidden,
-                                     float eps)
-{
-    __shared__ float sums[8];
-    const float *in = x + (size_t)blockIdx.x * hidden;
-    float sum = 0;
-    for (uint32_t i = threadIdx.x; i < hidden; i += 256)
-        sum += in[i] * in[i];
-    sum = warp_sum(sum);
-    if (threadIdx.x % 32 == 0)
-        sums[threadIdx.x / 32] = sum;
-    __syncthreads();
-    sum = 0;
-#pragma unroll
-    for (int w = 0; w < 8; w++)
-        sum += sums[w];
-    float factor = 1 / sqrtf(sum / (float)hidden + eps);
-    for (uint32_t i = threadIdx.x; i < hidden; i += 256)
-        out[(size_t)blockIdx.x * hidden + i] = from_float<T>(in[i] * factor * weight[i]);
-}
-
 /* -- attention -- */
 
 enum { QUERIES = 64, KEYS = 64 }; /* of a tile */
 
-/* mixed [tokens, heads, SIZE] for 64 tokens of one head, a warp for 16 of them; q comes rotated from
- * qkv, keys and values are the layer's. Grid: tiles, the last tokens' first; heads. */
+/* mixed [tokens, heads, SIZE] for 64 tokens of one head, a warp for 16 of them; q [tokens, heads,
+ * SIZE] is rotated and scaled, keys and values are the layer's. Grid: tiles, the last tokens' first;
+ * heads. */
 template <typename T, int SIZE>
-__device__ __forceinline__ void attend(T *mixed, const float *qkv, const half_t *keys,
+__device__ __forceinline__ void attend(T *mixed, const half_t *q_in, const half_t *keys,
                                        const half_t *values, const cuda_shape &s, uint32_t tokens,
                                        uint32_t position)
 {
@@ -213,7 +168,7 @@ __device__ __forceinline__ void attend(T *mixed, const float *qkv, const half_t 
     half_t *tiles = reinterpret_cast<half_t *>(shared); /* q, then 2 x (keys, values) */
     const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32, head = blockIdx.y;
     const uint32_t q0 = (gridDim.x - 1 - blockIdx.x) * QUERIES;
-    const uint32_t group = s.heads / s.kv_heads, kv = head / group, head_rows = qkv_head_rows(&s);
+    const uint32_t kv = head / (s.heads / s.kv_heads);
     const uint32_t last = position + (q0 + QUERIES < tokens ? q0 + QUERIES : tokens);
     const uint32_t steps = (last + KEYS - 1) / KEYS;
     const size_t base = (size_t)kv * s.context * SIZE;
@@ -231,16 +186,17 @@ __device__ __forceinline__ void attend(T *mixed, const float *qkv, const half_t 
         }
         copies_commit();
     };
-    fetch(0);
-    const float scale = 1.44269504f / sqrtf((float)SIZE); /* exp2 is used */
-    for (uint32_t i = threadIdx.x; i < QUERIES * SIZE; i += 128) {
-        uint32_t row = i / SIZE, c = i % SIZE;
-        float q = 0;
-        if (q0 + row < tokens)
-            q = qkv[(size_t)(q0 + row) * qkv_rows(&s) + (size_t)kv * head_rows +
-                    (head % group) * SIZE + c];
-        tiles[chunk_at(row, c / 8, CHUNKS) + c % 8] = __float2half_rn(q * scale);
+    grid_next();
+    grid_wait();
+#pragma unroll 4
+    for (int i = threadIdx.x; i < QUERIES * CHUNKS; i += 128) {
+        uint32_t row = i / CHUNKS, chunk = i % CHUNKS, t = q0 + row < tokens ? q0 + row : 0;
+        copy16(tiles + chunk_at(row, chunk, CHUNKS),
+               q_in + ((size_t)t * s.heads + head) * SIZE + chunk * 8, q0 + row < tokens);
     }
+    copies_commit();
+    fetch(0);
+    copies_wait<1>();
     __syncthreads();
     uint32_t q[SIZE / 16][4];
 #pragma unroll
@@ -340,32 +296,27 @@ __device__ __forceinline__ void attend(T *mixed, const float *qkv, const half_t 
 #define PREFILL_KERNELS(T, suffix)                                                                 \
     extern "C" __global__ void __launch_bounds__(256)                                              \
         product_large_##suffix(void *out, const T *x, const T *weights, uint32_t tokens,           \
-                               uint32_t rows, uint32_t columns, uint32_t kind)                     \
+                               uint32_t rows, uint32_t columns, uint32_t gated)                     \
     {                                                                                              \
-        product<T, 128, 128, 64, 32, 3>(out, x, weights, tokens, rows, columns, kind);             \
+        product<T, 128, 128, 64, 32, 3>(out, x, weights, tokens, rows, columns, gated);             \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(256)                                              \
         product_small_##suffix(void *out, const T *x, const T *weights, uint32_t tokens,           \
-                               uint32_t rows, uint32_t columns, uint32_t kind)                     \
+                               uint32_t rows, uint32_t columns, uint32_t gated)                     \
     {                                                                                              \
-        product<T, 128, 32, 32, 16, 4>(out, x, weights, tokens, rows, columns, kind);              \
-    }                                                                                              \
-    extern "C" __global__ void __launch_bounds__(256)                                              \
-        norm_##suffix(T *out, const float *x, const float *weight, uint32_t hidden, float eps)     \
-    {                                                                                              \
-        norm<T>(out, x, weight, hidden, eps);                                                      \
+        product<T, 128, 32, 32, 16, 4>(out, x, weights, tokens, rows, columns, gated);              \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(128)                                              \
-        attend_64_##suffix(T *mixed, const float *qkv, const half_t *keys, const half_t *values,   \
+        attend_64_##suffix(T *mixed, const half_t *q, const half_t *keys, const half_t *values,   \
                            cuda_shape s, uint32_t tokens, uint32_t position)                       \
     {                                                                                              \
-        attend<T, 64>(mixed, qkv, keys, values, s, tokens, position);                              \
+        attend<T, 64>(mixed, q, keys, values, s, tokens, position);                              \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(128)                                              \
-        attend_128_##suffix(T *mixed, const float *qkv, const half_t *keys, const half_t *values,  \
+        attend_128_##suffix(T *mixed, const half_t *q, const half_t *keys, const half_t *values,  \
                             cuda_shape s, uint32_t tokens, uint32_t position)                      \
     {                                                                                              \
-        attend<T, 128>(mixed, qkv, keys, values, s, tokens, position);                             \
+        attend<T, 128>(mixed, q, keys, values, s, tokens, position);                             \
     }
 
 PREFILL_KERNELS(half_t, f16)

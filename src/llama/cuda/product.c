@@ -1,0 +1,187 @@
+#include "llama/cuda/product.h"
+
+#include <stdio.h>
+
+/* As prefill.cu has them. */
+enum {
+    LARGE = 128, /* tokens and rows of a block; of the small one's, the tokens */
+    SMALL_ROWS = 32,
+    FEW = 8, /* tokens that need no large tiles */
+    PLAIN_THREADS = 256,
+    LARGE_SHARED = 3 * (LARGE + LARGE) * PRODUCT_DEPTH * 2,
+    SMALL_SHARED = 4 * (LARGE + SMALL_ROWS) * PRODUCT_DEPTH * 2
+};
+static const uint32_t widths[PRODUCT_WIDTHS] = {128, 192, 256};
+
+FATBIN_DECLARE(wgmma);
+
+static uint32_t ceiling(uint32_t a, uint32_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static uint32_t wide_shared(uint32_t width)
+{
+    uint32_t stages = (uint32_t)PRODUCT_STAGES(width);
+    uint32_t stage = (PRODUCT_TOKENS + width) * PRODUCT_DEPTH * 2;
+    return stages * stage + 2 * stages * (uint32_t)sizeof(uint64_t) + 1024;
+}
+
+/* Cycles that it should take: rounds of tiles, each with its steps, which the tensor cores or the
+ * second-level cache hold up, and its store; and the sum of parts. */
+static uint64_t plan_cycles(const struct product_plan *plan, uint32_t tokens, uint32_t rows,
+                            uint32_t columns, uint32_t multiprocessors)
+{
+    enum { CACHE_BYTES = 40, START = 1500, STORE = 12, SUM_BYTES = 2500 };
+    uint32_t width = plan->width, tiles = product_tiles(width, tokens, rows) * plan->parts;
+    uint64_t multiply = 4 * (uint64_t)width;
+    uint64_t copy = (uint64_t)(PRODUCT_TOKENS + width) * PRODUCT_DEPTH * 2 / CACHE_BYTES;
+    uint64_t steps = ceiling(columns / PRODUCT_DEPTH, plan->parts);
+    uint64_t tile = steps * (multiply > copy ? multiply : copy) + START + (uint64_t)STORE * width;
+    uint64_t sum = (uint64_t)plan->parts * tokens * rows * sizeof(float) / SUM_BYTES;
+    return ceiling(tiles, multiprocessors) * tile + sum;
+}
+
+struct product_plan product_plan(uint32_t tokens, uint32_t rows, uint32_t columns, bool gated,
+                                 uint32_t widest, uint32_t multiprocessors)
+{
+    enum { LEAST_STEPS = 4 }; /* of a part */
+    struct product_plan best = {widths[0], 1};
+    uint64_t least = UINT64_MAX;
+    for (size_t i = 0; i < PRODUCT_WIDTHS && widths[i] <= widest; i++) {
+        uint32_t tiles = product_tiles(widths[i], tokens, rows);
+        uint32_t most = gated ? 1 : PRODUCT_MOST_PARTS;
+        for (uint32_t parts = 1; parts <= most; parts++) {
+            if (parts > 1 &&
+                (tiles * parts > multiprocessors || columns / PRODUCT_DEPTH / parts < LEAST_STEPS))
+                break;
+            struct product_plan plan = {widths[i], parts};
+            uint64_t cycles = plan_cycles(&plan, tokens, rows, columns, multiprocessors);
+            if (cycles < least) {
+                least = cycles;
+                best = plan;
+            }
+        }
+    }
+    return best;
+}
+
+uint64_t product_out_bytes(uint32_t most_tokens, uint32_t most_rows, uint32_t multiprocessors)
+{
+    uint64_t whole = (uint64_t)most_tokens * most_rows;
+    uint64_t parts = (uint64_t)multiprocessors * PRODUCT_TOKENS * widths[PRODUCT_WIDTHS - 1];
+    return (whole > parts ? whole : parts) * sizeof(float);
+}
+
+static enum status kernel_find(const struct card *card, struct cuda_module *module,
+                               const char *name, enum llama_precision precision, uint32_t shared,
+                               struct cuda_function **to, struct error *err)
+{
+    enum status status = card_kernel(card, module, name, (int)precision, to, err);
+    if (status != STATUS_OK)
+        return status;
+    return cuda_check(
+        &card->cuda,
+        card->cuda.FuncSetAttribute(*to, CUDA_FUNCTION_MAX_DYNAMIC_SHARED_BYTES, (int)shared), err,
+        "prepare the kernel %s", name);
+}
+
+enum status product_open(struct product_kernels *kernels, struct card *card,
+                         struct cuda_module *plain, enum llama_precision precision,
+                         struct error *err)
+{
+    struct fatbin fatbin = FATBIN(wgmma);
+    struct cuda_module *module;
+    *kernels = (struct product_kernels){.multiprocessors = (uint32_t)card->device.multiprocessors};
+    enum status status =
+        kernel_find(card, plain, "product_small", precision, SMALL_SHARED, &kernels->small, err);
+    if (status == STATUS_OK)
+        status = kernel_find(card, plain, "product_large", precision, LARGE_SHARED, &kernels->large,
+                             err);
+    if (status != STATUS_OK || !card_is_hopper(card))
+        return status;
+    status = card_load(card, &fatbin, &module, err);
+    for (size_t i = 0; i < PRODUCT_WIDTHS && status == STATUS_OK; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "product_%u", widths[i]);
+        status = kernel_find(card, module, name, precision, wide_shared(widths[i]),
+                             &kernels->wide[i], err);
+    }
+    return status;
+}
+
+/* matrices [rows, columns] of 16 bits, as tiles of 64 x 64. */
+static enum status map_make(struct tensor_map *map, const struct card *card, const void *at,
+                            uint32_t rows, uint32_t columns, uint32_t matrices, uint64_t stride,
+                            struct error *err)
+{
+    const uint64_t sizes[] = {columns, rows, matrices}, strides[] = {2 * (uint64_t)columns, stride};
+    const uint32_t box[] = {PRODUCT_DEPTH, 64, 1}, steps[] = {1, 1, 1};
+    return cuda_check(
+        &card->cuda,
+        card->cuda.TensorMapEncodeTiled(map, CUDA_TENSOR_UINT16, 3, at, sizes, strides, box, steps,
+                                        0, CUDA_TENSOR_SWIZZLE_128, CUDA_TENSOR_PROMOTE_128, 0),
+        err, "describe a matrix of %u x %u to %s", rows, columns, card->device.name);
+}
+
+enum status product_describe(struct product *p, const struct product_kernels *kernels,
+                             const struct card *card, uint32_t most_tokens, uint32_t layers,
+                             struct error *err)
+{
+    if (!kernels->wide[0])
+        return STATUS_OK;
+    /* one layer alone may be of any size */
+    uint64_t stride = layers > 1 ? p->layer_bytes : 2 * (uint64_t)p->rows * p->columns;
+    enum status status =
+        map_make(&p->weights_map, card, p->weights, p->rows, p->columns, layers, stride, err);
+    if (status != STATUS_OK)
+        return status;
+    return map_make(&p->x_map, card, (const void *)(uintptr_t)p->x, most_tokens, p->columns, 1,
+                    2 * (uint64_t)most_tokens * p->columns, err);
+}
+
+enum status product_start_plain(const struct product_kernels *kernels, const struct card *card,
+                                cuda_pointer x, const void *weights, uint32_t rows,
+                                uint32_t columns, uint32_t count, bool gated, uint32_t parts,
+                                cuda_pointer out, struct error *err)
+{
+    bool large = count > FEW;
+    uint32_t each = large ? LARGE : SMALL_ROWS, kind = gated;
+    uint32_t grid[3] = {ceiling(count, LARGE), ceiling(rows, each), parts};
+    void *arguments[] = {&out, &x, &weights, &count, &rows, &columns, &kind};
+    return card_launch_early(card, large ? kernels->large : kernels->small, grid, PLAIN_THREADS,
+                             large ? LARGE_SHARED : SMALL_SHARED, arguments, err);
+}
+
+enum status product_start(const struct product *p, const struct product_kernels *kernels,
+                          const struct card *card, uint32_t layer, uint32_t count, cuda_pointer out,
+                          uint32_t *parts, struct error *err)
+{
+    uint32_t widest = widths[kernels->wide[0] ? PRODUCT_WIDTHS - 1 : 0];
+    struct product_plan plan =
+        product_plan(count, p->rows, p->columns, p->gated, widest, kernels->multiprocessors);
+    if (!kernels->wide[0] || count <= FEW) {
+        *parts = count <= FEW ? 1 : plan.parts;
+        return product_start_plain(kernels, card, p->x, p->weights + layer * p->layer_bytes,
+                                   p->rows, p->columns, count, p->gated, *parts, out, err);
+    }
+    struct product_arguments values = {
+        .x = p->x_map,
+        .weights = p->weights_map,
+        .out = (void *)(uintptr_t)out,
+        .tokens = count,
+        .rows = p->rows,
+        .columns = p->columns,
+        .layer = layer,
+        .parts = plan.parts,
+        .gated = p->gated,
+    };
+    void *arguments[] = {&values};
+    uint32_t tiles = product_tiles(plan.width, count, p->rows) * plan.parts, i = 0;
+    uint32_t blocks = tiles < kernels->multiprocessors ? tiles : kernels->multiprocessors;
+    while (widths[i] != plan.width)
+        i++;
+    *parts = plan.parts;
+    return card_launch_early(card, kernels->wide[i], (const uint32_t[]){blocks, 1, 1},
+                             PRODUCT_THREADS, wide_shared(plan.width), arguments, err);
+}

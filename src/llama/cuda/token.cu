@@ -1,0 +1,151 @@
+/* What prompts need between products, for each token by itself: embedding, the residual stream and
+ * its norms, rope. A product's parts are added here, in their order. */
+#include "llama/cuda/element.cuh"
+#include "llama/cuda/grid.cuh"
+#include "llama/cuda/layout.h"
+
+enum { THREADS = 256, WARPS = THREADS / 32 };
+
+/* The sum of all threads' x. */
+__device__ __forceinline__ float block_sum(float x)
+{
+    __shared__ float sums[WARPS];
+    x = warp_sum(x);
+    if (threadIdx.x % 32 == 0)
+        sums[threadIdx.x / 32] = x;
+    __syncthreads();
+    x = 0;
+#pragma unroll
+    for (int w = 0; w < WARPS; w++)
+        x += sums[w];
+    return x;
+}
+
+__device__ __forceinline__ float4 sum_of(float4 a, float4 b)
+{
+    return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
+}
+__device__ __forceinline__ float squares(float4 v)
+{
+    return v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
+}
+
+/* normed = rmsnorm(x) * weight, whose threads wrote x themselves; sum is that of their squares. */
+template <typename T>
+__device__ __forceinline__ void norm(T *normed, const float *x, const float *weight,
+                                     uint32_t hidden, float eps, float sum)
+{
+    float factor = 1 / sqrtf(block_sum(sum) / (float)hidden + eps);
+    for (uint32_t i = threadIdx.x * 4; i < hidden; i += THREADS * 4) {
+        float4 v = *reinterpret_cast<const float4 *>(x + i);
+        float4 w = __ldg(reinterpret_cast<const float4 *>(weight + i));
+        T out[4] = {from_float<T>(v.x * factor * w.x), from_float<T>(v.y * factor * w.y),
+                    from_float<T>(v.z * factor * w.z), from_float<T>(v.w * factor * w.w)};
+        *reinterpret_cast<uint2 *>(normed + i) = *reinterpret_cast<uint2 *>(out);
+    }
+}
+
+/* x = the embedding of ids, normed = its norm; angles [tokens, half] = cosine and sine of each pair.
+ * Grid: tokens. */
+template <typename T>
+__device__ __forceinline__ void begin(T *normed, float *x, float2 *angles, const T *embedding,
+                                      const int32_t *ids, const float *frequency,
+                                      const float *weight, uint32_t hidden, uint32_t half,
+                                      uint32_t position, float eps)
+{
+    grid_next();
+    const uint32_t t = blockIdx.x;
+    const T *row = embedding + (size_t)ids[t] * hidden;
+    float *to = x + (size_t)t * hidden, sum = 0;
+    for (uint32_t i = threadIdx.x; i < half; i += THREADS) {
+        float sine, cosine;
+        sincosf((float)(position + t) * frequency[i], &sine, &cosine);
+        angles[(size_t)t * half + i] = make_float2(cosine, sine);
+    }
+    for (uint32_t i = threadIdx.x * 4; i < hidden; i += THREADS * 4) {
+        float4 v = make_float4(to_float(row[i]), to_float(row[i + 1]), to_float(row[i + 2]),
+                               to_float(row[i + 3]));
+        *reinterpret_cast<float4 *>(to + i) = v;
+        sum += squares(v);
+    }
+    norm(normed + (size_t)t * hidden, to, weight, hidden, eps, sum);
+}
+
+/* x += the parts [parts, tokens, hidden], normed = its norm. Grid: tokens. */
+template <typename T>
+__device__ __forceinline__ void add(T *normed, float *x, const float *part, uint32_t parts,
+                                    const float *weight, uint32_t hidden, float eps)
+{
+    grid_next();
+    grid_wait();
+    const uint32_t t = blockIdx.x;
+    float *to = x + (size_t)t * hidden, sum = 0;
+    for (uint32_t i = threadIdx.x * 4; i < hidden; i += THREADS * 4) {
+        float4 v = *reinterpret_cast<float4 *>(to + i);
+#pragma unroll 4
+        for (uint32_t n = 0; n < parts; n++)
+            v = sum_of(v, *reinterpret_cast<const float4 *>(
+                              part + ((size_t)n * gridDim.x + t) * hidden + i));
+        *reinterpret_cast<float4 *>(to + i) = v;
+        sum += squares(v);
+    }
+    norm(normed + (size_t)t * hidden, to, weight, hidden, eps, sum);
+}
+
+/* Rotates q and k of the parts [parts, tokens, qkv rows], and stores q [tokens, heads, head_size],
+ * scaled for attention by powers of 2, and k and v in the cache. Grid: tokens. */
+extern "C" __global__ void __launch_bounds__(THREADS)
+    token_rotate(half_t *q, half_t *keys, half_t *values, const float *part, uint32_t parts,
+                 const float2 *angles, struct cuda_shape s, uint32_t position)
+{
+    grid_next();
+    grid_wait();
+    const uint32_t t = blockIdx.x, size = s.head_size, half = size / 2, rows = qkv_rows(&s);
+    const uint32_t group = s.heads / s.kv_heads;
+    const float scale = 1.44269504f / sqrtf((float)size);
+    for (uint32_t i = threadIdx.x * 2; i < rows / 2; i += THREADS * 2) { /* two pairs */
+        uint32_t head = i / half, c = i % half, kv = head / (group + 2), kind = head % (group + 2);
+        float2 low = make_float2(0, 0), high = low;
+        const float *from = part + (size_t)t * rows + head * size + c;
+#pragma unroll 4
+        for (uint32_t n = 0; n < parts; n++, from += (size_t)gridDim.x * rows) {
+            float2 a = *reinterpret_cast<const float2 *>(from);
+            float2 b = *reinterpret_cast<const float2 *>(from + half);
+            low = make_float2(low.x + a.x, low.y + a.y);
+            high = make_float2(high.x + b.x, high.y + b.y);
+        }
+        if (kind <= group) {
+            float4 angle = *reinterpret_cast<const float4 *>(angles + (size_t)t * half + c);
+            float2 a = low, b = high;
+            low = make_float2(a.x * angle.x - b.x * angle.y, a.y * angle.z - b.y * angle.w);
+            high = make_float2(a.x * angle.y + b.x * angle.x, a.y * angle.w + b.y * angle.z);
+        }
+        half_t *to = (kind == group ? keys : values) +
+                     ((size_t)kv * s.context + position + t) * size + c;
+        if (kind < group) {
+            to = q + ((size_t)t * s.heads + kv * group + kind) * size + c;
+            low = make_float2(low.x * scale, low.y * scale);
+            high = make_float2(high.x * scale, high.y * scale);
+        }
+        *reinterpret_cast<__half2 *>(to) = __floats2half2_rn(low.x, low.y);
+        *reinterpret_cast<__half2 *>(to + half) = __floats2half2_rn(high.x, high.y);
+    }
+}
+
+#define TOKEN_KERNELS(T, suffix)                                                                   \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                          \
+        token_begin_##suffix(T *normed, float *x, float2 *angles, const T *embedding,              \
+                             const int32_t *ids, const float *frequency, const float *weight,      \
+                             uint32_t hidden, uint32_t half, uint32_t position, float eps)         \
+    {                                                                                              \
+        begin(normed, x, angles, embedding, ids, frequency, weight, hidden, half, position, eps);  \
+    }                                                                                              \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                          \
+        token_add_##suffix(T *normed, float *x, const float *part, uint32_t parts,                 \
+                           const float *weight, uint32_t hidden, float eps)                        \
+    {                                                                                              \
+        add(normed, x, part, parts, weight, hidden, eps);                                          \
+    }
+
+TOKEN_KERNELS(half_t, f16)
+TOKEN_KERNELS(bfloat_t, bf16)
