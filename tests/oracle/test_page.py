@@ -15,7 +15,10 @@ from pathlib import Path
 import oracles
 from playwright.sync_api import sync_playwright
 
-CASES = ["three", "failed", "one-block", "one-variant", "many", "nothing", "hostile"]
+CASES = [
+    *("three", "failed", "one-block", "one-variant", "many", "nothing", "hostile"),
+    *("sweep", "sweep-grid", "gate"),
+]
 LOOKS = {
     "light": {"viewport": {"width": 1100, "height": 800}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1100, "height": 800}, "color_scheme": "dark"},
@@ -86,7 +89,10 @@ class Page(unittest.TestCase):
                     self.assertEqual(tab.complaints, [])
 
     def test_it_is_accessible(self):
-        for case, look in (("three", "light"), ("failed", "dark"), ("one-block", "phone")):
+        for case, look in (
+            *(("three", "light"), ("failed", "dark"), ("one-block", "phone")),
+            *(("sweep", "dark"), ("sweep-grid", "phone"), ("gate", "light"), ("gate", "dark")),
+        ):
             with self.subTest(case=case, look=look):
                 tab = self.open(case, **LOOKS[look])
                 tab.evaluate(UNFOLD)
@@ -149,6 +155,52 @@ class Page(unittest.TestCase):
         self.assertEqual(len(rates), 3)
         for rate, width in zip(rates, widths, strict=True):
             self.assertAlmostEqual(width / widths[0], rate / rates[0], delta=0.01)
+
+    def rows(self, figure):
+        text = figure.locator("pre").text_content()
+        return list(csv.DictReader(io.StringIO(text), strict=True))
+
+    def test_lines_go_through_their_numbers(self):
+        for case, charts in (("sweep", 1), ("sweep-grid", 2)):
+            tab = self.open(case, **LOOKS["phone"])
+            for figure in tab.locator("#lengths figure").all():
+                rows = self.rows(figure)
+                self.assertEqual(figure.locator(".panel").count(), charts)
+                dots = [dot.bounding_box() for dot in figure.locator("circle").all()]
+                self.assertEqual(len(dots), len(rows))
+                self.assertEqual(figure.locator("path").count(), 3 * charts)
+                for dot, row in zip(dots, rows, strict=True):
+                    for other, its in zip(dots, rows, strict=True):
+                        if its["context"] != row["context"] and charts > 1:
+                            continue
+                        if int(its["prompt_tokens"]) > int(row["prompt_tokens"]):
+                            self.assertGreater(other["x"], dot["x"])
+                        if float(its["ms"]) > 1.1 * float(row["ms"]):
+                            self.assertLess(other["y"], dot["y"])
+
+    def test_the_gate_s_marks_are_on_their_side_of_the_bound(self):
+        tab = self.open("gate", **LOOKS["light"])
+        figure = tab.locator("#equivalence figure")
+        bound = figure.locator("line.limit").first.bounding_box()["x"]
+        places = [dot.bounding_box()["x"] for dot in figure.locator("circle.bar").all()]
+        rows = self.rows(figure)
+        self.assertEqual(len(places), 4)
+        for place, row in zip(places, rows, strict=True):
+            beyond = float(row["mean_kl_nat"]) > float(row["mean_kl_bound"])
+            self.assertEqual(place > bound, beyond, row)
+            self.assertEqual(row["verdict"], "not equivalent" if beyond else "equivalent")
+        table = tab.locator("#equivalence table").inner_text()
+        for word in ("not finite", "not gated", "not checked", "91"):
+            self.assertIn(word, table)
+
+    def test_what_computes_something_else_is_marked_everywhere(self):
+        tab = self.open("gate", **LOOKS["phone"])
+        warnings = tab.locator("header .warning").all_inner_texts()
+        self.assertEqual(["careless" in w or "overflowing" in w for w in warnings], [True, True])
+        for section in ("throughput", "latency", "memory", "start"):
+            names = tab.locator(f"#{section} .name").all_text_contents()
+            marked = [name for name in names if name.endswith("≠")]
+            self.assertEqual(marked, ["careless ≠", "overflowing ≠"], section)
 
     def test_print_shows_what_is_folded(self):
         tab = self.open("three", **LOOKS["light"])

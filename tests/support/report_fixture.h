@@ -8,7 +8,7 @@
 
 #include "bench/summary.h"
 
-enum { FIXTURE_VARIANTS = 9, FIXTURE_TOKENS = 5 };
+enum { FIXTURE_VARIANTS = 9, FIXTURE_TOKENS = 5, FIXTURE_POINTS = 6 };
 
 struct fixture {
     struct record_variant variants[FIXTURE_VARIANTS];
@@ -20,6 +20,9 @@ struct fixture {
     struct comparison comparisons[512];
     struct record_reading readings[2];
     const char *notes[4];
+    struct record_equivalence equivalence[FIXTURE_VARIANTS];
+    struct summary_point points[FIXTURE_POINTS];
+    struct estimate at[FIXTURE_POINTS][FIXTURE_VARIANTS][METRIC_COUNT];
     struct record_run run;
     struct summary summary;
 };
@@ -228,6 +231,96 @@ static const struct fixture_variant fixture_many[] = {
     {"llamacpp", "llamacpp", "float16", 1.88},
     {"onnxruntime-opt", "onnxruntime", "float16", 44}};
 enum { THREE = 3, MANY = sizeof fixture_many / sizeof fixture_many[0] };
+
+/* Prompts of four lengths in the context that each needs, or three of them in each of two contexts.
+ */
+static inline void fixture_sweep(struct fixture *fixture, bool grid)
+{
+    struct summary *summary = &fixture->summary;
+    fixture_make(fixture, fixture_three, THREE, 6);
+    summary->points = fixture->points;
+    summary->point_count = grid ? 6 : 4;
+    for (uint32_t i = 0; i < summary->point_count; i++) {
+        uint32_t prompt = 64u << (2 * (grid ? i / 2 : i));
+        fixture->points[i] = (struct summary_point){
+            .prompt_tokens = prompt,
+            .context = grid ? (i % 2 ? 4096 : 2048) : (prompt + 29 + 255) / 256 * 256,
+            .metrics = fixture->at[i]};
+        for (size_t v = 0; v < THREE; v++) {
+            memcpy(fixture->at[i][v], fixture->rows[v].metrics, sizeof fixture->at[i][v]);
+            for (int m = 0; m < 2; m++) {
+                struct estimate *own = &fixture->at[i][v][m ? METRIC_TPOT : METRIC_TTFT];
+                double factor = m ? 1 + prompt / 8192.0 : prompt / 64.0;
+                *own = (struct estimate){true,
+                                         own->value * factor,
+                                         own->low * factor,
+                                         own->high * factor,
+                                         own->blocks,
+                                         NULL,
+                                         NULL};
+            }
+        }
+    }
+    fixture->at[1][2][METRIC_TPOT].known = false; /* a line with a gap */
+}
+
+static const struct fixture_variant fixture_four[] = {
+    {"native-f32", "native", "float32", 1},      {"native-f16", "native", "float16", 1.9},
+    {"rival", "rival", "float16", 1.89},         {"careless", "careless", "float16", 2.4},
+    {"overflowing", "careless", "float16", 1.2}, {"silent", "silent", "float16", 0.8},
+    {"broken", "broken", "float16", 0}};
+enum { GATED = sizeof fixture_four / sizeof fixture_four[0] };
+
+/* The gate's verdicts of each kind, beside a variant that failed and one that is undecided. */
+static inline void fixture_gate(struct fixture *fixture)
+{
+    static const struct record_equivalence found[GATED] = {
+        {.precision = "float32", .kl_bound = 3.6e-9, .error_bound = 4e-6, .first = -1},
+        {.precision = "float16",
+         .kl_mean = 3e-7,
+         .kl_bound = 5.9e-5,
+         .kl_most = 1e-6,
+         .error_most = 9e-4,
+         .error_bound = 7.5e-3,
+         .first = 90,
+         .first_margin = 2e-4},
+        {.precision = "float16",
+         .kl_mean = 4.1e-7,
+         .kl_bound = 5.9e-5,
+         .kl_most = 3e-6,
+         .error_most = 1.4e-3,
+         .error_bound = 7.5e-3,
+         .first = -1},
+        {.precision = "float16",
+         .kl_mean = 0.26,
+         .kl_bound = 5.9e-5,
+         .kl_most = 4.1,
+         .error_most = 0.55,
+         .error_bound = 7.5e-3,
+         .first = 2,
+         .first_margin = 0.31},
+        {.precision = "float16",
+         .broken = 128,
+         .kl_bound = 5.9e-5,
+         .error_bound = 7.5e-3,
+         .first = -1},
+        {.precision = "float16", .why = "it gives no logits", .first = -1},
+        {.first = -1}};
+    fixture_make(fixture, fixture_four, GATED, 6);
+    fixture->run.equivalence = fixture->equivalence;
+    for (size_t i = 0; i < GATED; i++) {
+        struct record_equivalence *record = &fixture->equivalence[i];
+        struct summary_variant *row = &fixture->rows[i];
+        *record = found[i];
+        record->positions = found[i].kl_bound > 0 ? 128 : 0;
+        record->agreeing = record->broken ? 0 : found[i].first < 0 ? 128 : 121;
+        record->greedy_ids = i < 4 ? 29 : 0;
+        record->greedy_margin = found[i].error_most / 3;
+        row->equivalence = equivalence_judge(record);
+        if (row->equivalence == EQUIVALENCE_FAILED || row->equivalence == EQUIVALENCE_UNGATED)
+            row->equivalence_reason = found[i].why ? found[i].why : "it computes something else";
+    }
+}
 
 /* Titles, reasons and logs are a third party's: they may hold anything. */
 static inline void fixture_hostile(struct fixture *fixture)

@@ -37,6 +37,12 @@ static bool make(struct fixture *fixture, const char *name)
         fixture_make(fixture, &fixture_failed[1], 1, 6);
     else if (strcmp(name, "hostile") == 0)
         make_hostile(fixture);
+    else if (strcmp(name, "sweep") == 0)
+        fixture_sweep(fixture, false);
+    else if (strcmp(name, "sweep-grid") == 0)
+        fixture_sweep(fixture, true);
+    else if (strcmp(name, "gate") == 0)
+        fixture_gate(fixture);
     else
         return false;
     return true;
@@ -49,7 +55,10 @@ int main(int argc, char **argv)
     struct error err;
     int result = 1;
     if (!fixture || argc != 2 || !make(fixture, argv[1]))
-        fputs("usage: page three|failed|one-block|one-variant|many|nothing|hostile\n", stderr);
+        fputs(
+            "usage: page three|failed|one-block|one-variant|many|nothing|hostile|sweep|sweep-grid|"
+            "gate\n",
+            stderr);
     else if (report_html.write(&fixture->summary, &options, stdout, &err))
         error_print(&err, stderr);
     else

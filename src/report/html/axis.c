@@ -86,3 +86,16 @@ void axis_across(struct page *page, const struct axis *axis, double top, double 
                  text);
     }
 }
+
+void axis_up(struct page *page, const struct axis *axis, double top, double height,
+             const char *unit)
+{
+    for (size_t i = 0; i < axis->tick_count; i++) {
+        bool last = i + 1 == axis->tick_count;
+        double y = top + (1 - axis_place(axis, axis->ticks[i])) * height;
+        svg_line(page, "rule", 0, y, 1, y);
+        svg_text(page, "tick", 0, y - 3, SVG_START,
+                 arena_printf(page->arena, "%s%s%s", axis_number(axis, axis->ticks[i]).text,
+                              last ? " " : "", last ? unit : ""));
+    }
+}

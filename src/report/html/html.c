@@ -8,9 +8,10 @@
 #include "report/report.h"
 
 static const struct page_section *const sections[] = {
-    &section_limit,        &section_table,    &section_analysis, &section_verdicts,
-    &section_latency,      &section_tokens,   &section_start,    &section_memory,
-    &section_disturbances, &section_failures, &section_manifest,
+    &section_limit,       &section_table,   &section_analysis,     &section_verdicts,
+    &section_equivalence, &section_latency, &section_tokens,       &section_lengths,
+    &section_start,       &section_memory,  &section_disturbances, &section_failures,
+    &section_manifest,
 };
 enum { SECTIONS = sizeof sections / sizeof sections[0] };
 
@@ -49,6 +50,20 @@ static const char *machine_text(struct page *page)
     return cpu ? cpu : "";
 }
 
+/* Who computes something else: charts show it with the same sign. */
+static void put_different(struct page *page)
+{
+    for (size_t i = 0; i < page->summary->variant_count; i++) {
+        size_t variant = page_variant(page, i);
+        if (!page_differs(page, variant))
+            continue;
+        fputs("<p class=\"warning\">", page->stream);
+        page_printf(page, "%s is NOT EQUIVALENT (≠), and in no ranking or verdict.",
+                    page->findings.titles[variant]);
+        fputs("</p>\n", page->stream);
+    }
+}
+
 /* What was measured, where and when; and the one sentence that a hurried reader needs. */
 static void put_header(struct page *page)
 {
@@ -70,6 +85,7 @@ static void put_header(struct page *page)
         fputs("<p class=\"warning\">No verdict: too few blocks. What follows was measured, and "
               "claims nothing.</p>\n",
               page->stream);
+    put_different(page);
     fputs("</header>\n", page->stream);
 }
 

@@ -4,6 +4,16 @@
 
 enum { TITLE_WIDTH = 24, SWATCH_RADIUS = 5 };
 
+/* The lane's name; that of a variant which computes something else says so. */
+static const char *title_of(struct page *page, size_t variant)
+{
+    static const char flag[] = " ≠";
+    bool differs = page_differs(page, variant);
+    const char *title = text_fit(page->arena, page->findings.titles[variant],
+                                 differs ? TITLE_WIDTH - 2 : TITLE_WIDTH);
+    return differs && title ? arena_printf(page->arena, "%s%s", title, flag) : title;
+}
+
 void lanes_begin(struct page *page, struct lanes *lanes, size_t count, const struct axis *axis,
                  const char *unit, const char *label)
 {
@@ -21,11 +31,9 @@ void lane_colour(struct page *page, size_t column)
 double lane_begin(struct page *page, struct lanes *lanes, size_t column, const char *figure)
 {
     double top = (double)lanes->next++ * LANE_HEIGHT;
-    const char *title =
-        text_fit(page->arena, page->findings.titles[page_variant(page, column)], TITLE_WIDTH);
     lane_colour(page, column);
     svg_dot(page, "swatch", 0, top + 11, SWATCH_RADIUS, NULL);
-    svg_text(page, "name", 0, top + 15, SVG_START, title);
+    svg_text(page, "name", 0, top + 15, SVG_START, title_of(page, page_variant(page, column)));
     svg_text(page, "figure", 1, top + 15, SVG_END, figure);
     return top + LANE_BAND;
 }

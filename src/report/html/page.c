@@ -94,6 +94,11 @@ size_t page_variant(const struct page *page, size_t column)
     return page->findings.order[column];
 }
 
+bool page_differs(const struct page *page, size_t variant)
+{
+    return page->summary->variants[variant].equivalence == EQUIVALENCE_FAILED;
+}
+
 bool page_knows(const struct page *page, enum metric metric)
 {
     for (size_t i = 0; i < page->summary->variant_count; i++)

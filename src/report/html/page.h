@@ -38,8 +38,8 @@ struct page_section {
 };
 
 extern const struct page_section section_limit, section_table, section_analysis, section_verdicts,
-    section_latency, section_disturbances, section_tokens, section_start, section_memory,
-    section_failures, section_manifest;
+    section_equivalence, section_latency, section_tokens, section_lengths, section_start,
+    section_memory, section_disturbances, section_failures, section_manifest;
 
 /* page.css and page.js, and their digests for the page's own security policy: "sha256-…". */
 extern const char page_css[], page_css_digest[], page_js[], page_js_digest[];
@@ -58,6 +58,8 @@ void figure_end(struct page *page);
 
 /* A column's variant. */
 size_t page_variant(const struct page *page, size_t column);
+/* A variant that computes something else than the reference: no chart may pass it off as fast. */
+bool page_differs(const struct page *page, size_t variant);
 /* Whether anything of a metric is known. */
 bool page_knows(const struct page *page, enum metric metric);
 

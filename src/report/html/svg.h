@@ -45,5 +45,9 @@ struct number axis_number(const struct axis *axis, double tick);
 /* Rules from top to bottom at each tick, and the numbers with a unit at the last one below. */
 void axis_across(struct page *page, const struct axis *axis, double top, double bottom,
                  const char *unit);
+/* An axis that rises from the bottom of a band: a rule at each tick across the whole width, and its
+ * number above the left end, with a unit at the highest. */
+void axis_up(struct page *page, const struct axis *axis, double top, double height,
+             const char *unit);
 
 #endif

@@ -28,18 +28,6 @@ static double height_of(const struct axis *axis, double seconds)
     return 1 - axis_place(axis, seconds * 1e3);
 }
 
-static void put_rules(struct page *page, const struct axis *axis)
-{
-    for (size_t i = 0; i < axis->tick_count; i++) {
-        bool last = i + 1 == axis->tick_count;
-        double y = PANEL_TOP + (1 - axis_place(axis, axis->ticks[i])) * PANEL_HEIGHT;
-        svg_line(page, "rule", 0, y, 1, y);
-        svg_text(page, "tick", 0, y - 3, SVG_START,
-                 arena_printf(page->arena, "%s%s", axis_number(axis, axis->ticks[i]).text,
-                              last ? " ms" : ""));
-    }
-}
-
 static void put_curves(struct page *page, const struct axis *axis, const struct series_variant *own)
 {
     size_t count = own->token_count;
@@ -77,7 +65,7 @@ static void put_panel(struct page *page, size_t column)
     if (warm > 0)
         svg_bar(page, "warmup", 0, warm, PANEL_TOP, PANEL_HEIGHT, "Warm-up: does not count");
     put_curves(page, &axis, own);
-    put_rules(page, &axis);
+    axis_up(page, &axis, PANEL_TOP, PANEL_HEIGHT, "ms");
     svg_text(page, "tick", 0, bottom + 15, SVG_START, warm > 0.12 ? "warm-up" : "");
     svg_text(page, "tick", 1, bottom + 15, SVG_END,
              arena_printf(page->arena, "token %zu", own->token_count));
