@@ -1,0 +1,289 @@
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <gguf.h>
+
+#include "llamacpp.h"
+
+char llamacpp_said[SAID];
+
+void llamacpp_on_log(enum ggml_log_level level, const char *text, void *context)
+{
+    (void)context;
+    if (level == GGML_LOG_LEVEL_WARN || level == GGML_LOG_LEVEL_ERROR)
+        fputs(text, stderr);
+    if (level != GGML_LOG_LEVEL_ERROR)
+        return;
+    snprintf(llamacpp_said, sizeof llamacpp_said, "%s", text);
+    llamacpp_said[strcspn(llamacpp_said, "\n")] = '\0';
+}
+
+/* The header that this was compiled against must still be that of the user's library. */
+static int header_check(struct prony_error *error)
+{
+#ifdef OWN_HEADER
+    struct stat now;
+    if (stat(OWN_HEADER, &now) != 0 || now.st_size != OWN_HEADER_BYTES ||
+        now.st_mtime != OWN_HEADER_TIME)
+        return prony_fail(error, "stale", "Run again: prony engines install llamacpp --own PATH",
+                          "%s has changed since this engine was installed", OWN_HEADER);
+#endif
+    (void)error;
+    return 0;
+}
+
+void llamacpp_unload(void *pointer)
+{
+    struct state *state = pointer;
+    if (state->context)
+        llama_free(state->context);
+    llama_sampler_free(state->greedy);
+    if (state->model)
+        llama_model_free(state->model);
+    free(state);
+}
+
+ggml_backend_dev_t llamacpp_device(const char *name)
+{
+    char theirs[32];
+    const char *number = strchr(name, ':');
+    snprintf(theirs, sizeof theirs, "CUDA%.16s", number ? number + 1 : "0");
+    return ggml_backend_dev_by_name(theirs);
+}
+
+static int request_check(const struct prony_load *request, struct prony_error *error)
+{
+    if (*request->quantize || request->shard > 1)
+        return prony_fail(error, "unsupported", "",
+                          "llama.cpp takes a model as it is: it can neither quantise nor shard it "
+                          "here");
+    return header_check(error);
+}
+
+/* What a label can say of the weights of one type; NULL: they are quantised. */
+static const char *precision_of(enum ggml_type type)
+{
+    switch (type) {
+    case GGML_TYPE_F32:
+        return "float32";
+    case GGML_TYPE_F16:
+        return "float16";
+    case GGML_TYPE_BF16:
+        return "bfloat16";
+    default:
+        return NULL;
+    }
+}
+
+/* The precision of what the model computes, from the types of its matrices and of the KV cache,
+ * which is float16: the least of them has bfloat16 before float16, and float32 is not alone. */
+static int precision_read(const char *path, const char **precision, struct prony_error *error)
+{
+    struct gguf_init_params params = {.no_alloc = true};
+    struct gguf_context *file = gguf_init_from_file(path, params);
+    int wide = 0, brain = 0, failed = 0;
+    if (!file)
+        return prony_fail(error, "bad_model", "", "%s is no GGUF file that llama.cpp can read: %s",
+                          path, llamacpp_said);
+    for (int64_t i = 0; i < gguf_get_n_tensors(file) && !failed; i++) {
+        enum ggml_type type = gguf_get_tensor_type(file, i);
+        const char *name = gguf_get_tensor_name(file, i), *label = precision_of(type);
+        if (!label)
+            failed = prony_fail(error, "unsupported",
+                                "Convert it: prony model convert --precision float16",
+                                "%s is quantised (%s): llama.cpp would compute with that, and the "
+                                "other engines with what it stands for",
+                                name, ggml_type_name(type));
+        else if (!strstr(name, "norm") && !strstr(name, "rope_freqs")) { /* vectors */
+            wide |= type == GGML_TYPE_F32;
+            brain |= type == GGML_TYPE_BF16;
+        }
+    }
+    *precision = brain ? "bfloat16" : wide ? "mixed" : "float16";
+    gguf_free(file);
+    return failed;
+}
+
+static int model_load(struct state *state, const struct prony_load *request,
+                      struct prony_error *error)
+{
+    ggml_backend_dev_t devices[2] = {NULL, NULL}; /* none but the CPU */
+    struct llama_model_params params = llama_model_default_params();
+    if (strcmp(request->device, "cpu") != 0) {
+        devices[0] = llamacpp_device(request->device);
+        if (!devices[0])
+            return prony_fail(error, "unsupported",
+                              "Install nvcc and run again: prony engines install llamacpp",
+                              "this build of llama.cpp has no device %s", request->device);
+    }
+    params.devices = devices;
+    params.n_gpu_layers = devices[0] ? 9999 : 0;
+    params.split_mode = LLAMA_SPLIT_MODE_NONE;
+    state->model = llama_model_load_from_file(request->model, params);
+    if (!state->model)
+        return prony_fail(error, strstr(llamacpp_said, "alloc") ? "no_memory" : "bad_model", "",
+                          "llama.cpp cannot load %s: %s", request->model, llamacpp_said);
+    state->vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(state->model));
+    return 0;
+}
+
+static bool on_abort(void *pointer)
+{
+    const struct state *state = pointer;
+    return state->request && state->request->cancelled(state->request->on_token_context);
+}
+
+/* Bytes that one position adds to the KV cache: keys and values, of 2 bytes. */
+static uint64_t kv_token_bytes(const struct llama_model *model)
+{
+    char text[32], key[96] = "", architecture[48] = "";
+    int32_t heads = llama_model_n_head(model), width = 0;
+    llama_model_meta_val_str(model, "general.architecture", architecture, sizeof architecture);
+    snprintf(key, sizeof key, "%s.attention.key_length", architecture);
+    if (llama_model_meta_val_str(model, key, text, sizeof text) > 0)
+        width = atoi(text);
+    if (width <= 0)
+        width = heads > 0 ? llama_model_n_embd(model) / heads : 0;
+    return 2 * sizeof(uint16_t) * (uint64_t)llama_model_n_layer(model) *
+           (uint64_t)llama_model_n_head_kv(model) * (uint64_t)width;
+}
+
+/* The library fills the whole cache at once: where the memory is not there, the kernel would end
+ * this process, or another one. */
+static int memory_check(const struct state *state, const struct prony_load *request,
+                        struct prony_error *error)
+{
+    char line[128];
+    unsigned long long kilobytes = 0;
+    uint64_t need = kv_token_bytes(state->model) * request->context;
+    FILE *stream = fopen("/proc/meminfo", "re");
+    while (stream && !kilobytes && fgets(line, sizeof line, stream))
+        if (sscanf(line, "MemAvailable: %llu", &kilobytes) != 1)
+            kilobytes = 0;
+    if (stream)
+        fclose(stream);
+    if (!kilobytes || need / 1024 < kilobytes)
+        return 0;
+    return prony_fail(error, "no_memory", "Ask for a smaller --context.",
+                      "a KV cache of %u positions takes %.1f GB, and %.1f GB of memory are free",
+                      request->context, (double)need / 1e9, (double)kilobytes * 1024 / 1e9);
+}
+
+static struct llama_sampler *greedy_make(void)
+{
+    struct llama_sampler *chain = llama_sampler_chain_init(llama_sampler_chain_default_params());
+    llama_sampler_chain_add(chain, llama_sampler_init_greedy());
+    return chain;
+}
+
+void llamacpp_attach(struct state *state, int attached)
+{
+#ifdef HAVE_BACKEND_SAMPLERS
+    if (!state->on_device || state->attached == attached)
+        return;
+    llama_set_sampler(state->context, 0, NULL);
+    if (attached) { /* a chain can be put into a graph once */
+        llama_sampler_free(state->greedy);
+        state->greedy = greedy_make();
+        llama_set_sampler(state->context, 0, state->greedy);
+    }
+    state->attached = attached;
+#else
+    (void)state, (void)attached;
+#endif
+}
+
+static int context_make(struct state *state, const struct prony_load *request, int32_t threads,
+                        int fast, struct prony_error *error)
+{
+    struct llama_context_params params = llama_context_default_params();
+    state->greedy = greedy_make();
+    params.n_ctx = request->context;
+    params.n_threads = params.n_threads_batch = threads;
+    params.abort_callback = on_abort;
+    params.abort_callback_data = state;
+    if (fast)
+        params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
+#ifdef HAVE_BACKEND_SAMPLERS
+    struct llama_sampler_seq_config sampler = {.seq_id = 0, .sampler = state->greedy};
+    if (fast) {
+        params.samplers = &sampler;
+        params.n_samplers = 1;
+        state->on_device = state->attached = 1;
+    }
+#endif
+    state->context = llama_init_from_model(state->model, params);
+    if (!state->context)
+        return prony_fail(error, "no_memory", "Ask for a smaller --context.",
+                          "llama.cpp cannot make a context of %u positions: %s", request->context,
+                          llamacpp_said);
+    return 0;
+}
+
+/* As many as this process may run on, when nobody says how many. */
+static int32_t threads_of(const struct prony_load *request)
+{
+    cpu_set_t set;
+    if (request->threads)
+        return (int32_t)request->threads;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+static void phase_add(struct prony_loaded *result, const char *name, int64_t start_ns)
+{
+    result->phase[result->phases].name = name;
+    result->phase[result->phases].start_ns = start_ns;
+    result->phase[result->phases++].end_ns = prony_now_ns();
+}
+
+static int parts_load(struct state *state, const struct prony_load *request,
+                      struct prony_loaded *result, struct prony_error *error)
+{
+    int fast = strcmp(request->variant, "llamacpp-fa") == 0;
+    int64_t start_ns = prony_now_ns();
+    if (precision_read(request->model, &result->precision, error) ||
+        model_load(state, request, error))
+        return -1;
+    if (*request->precision && strcmp(request->precision, result->precision) != 0)
+        return prony_fail(error, "unsupported",
+                          "Convert the model: prony model convert --precision",
+                          "llama.cpp computes this file in %s, and %s was asked for",
+                          result->precision, request->precision);
+    phase_add(result, "read", start_ns);
+    start_ns = prony_now_ns();
+    result->threads = (uint32_t)threads_of(request);
+    if (strcmp(request->device, "cpu") == 0 && memory_check(state, request, error))
+        return -1;
+    if (context_make(state, request, (int32_t)result->threads, fast, error))
+        return -1;
+    phase_add(result, "context", start_ns);
+    return 0;
+}
+
+int llamacpp_load(void **pointer, const struct prony_load *request, struct prony_loaded *result,
+                  struct prony_error *error)
+{
+    llamacpp_said[0] = '\0';
+    if (request_check(request, error))
+        return -1;
+    struct state *state = calloc(1, sizeof *state);
+    if (!state)
+        return prony_fail(error, "no_memory", "", "no memory for the engine itself");
+    if (parts_load(state, request, result, error)) {
+        llamacpp_unload(state);
+        return -1;
+    }
+    char model[96] = "";
+    llama_model_desc(state->model, model, sizeof model);
+    snprintf(state->detail, sizeof state->detail, "%s, KV cache float16, %s, %u threads", model,
+             state->on_device ? "sampling in the graph" : "sampling on the CPU", result->threads);
+    result->weight_bytes = llama_model_size(state->model);
+    result->kv_token_bytes = kv_token_bytes(state->model);
+    result->vocabulary = (uint32_t)state->vocabulary;
+    result->detail = state->detail;
+    *pointer = state;
+    return 0;
+}

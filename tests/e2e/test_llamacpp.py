@@ -1,0 +1,132 @@
+"""The llamacpp engine: its worker's code on a toy library in the place of llama.cpp's, and on the real
+one where `prony engines install llamacpp` has built it."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+PRONY = os.environ["PRONY"]
+TOY = Path(os.environ["PRONY_SOURCE"]) / "tests/fake/llama"
+LOADER = Path(os.environ["PRONY_BUILD"]) / "engines/sdk/load-engine"
+F32, F16, Q8_0, BF16 = "0", "1", "8", "30"
+
+
+def toy_make(prefix, old=False):
+    """An installation of the toy library, as an older version has it or as a newer."""
+    include, library = prefix / "include", prefix / "lib"
+    shutil.copytree(TOY / "include", include)
+    library.mkdir()
+    if old:
+        header = include / "llama.h"
+        text = re.sub(
+            r" */\* newer \{ \*/.*?/\* newer \} \*/\n", "", header.read_text(), flags=re.S
+        )
+        header.write_text(text)
+    for name, source in (("ggml-base", "ggml.c"), ("llama", "llama.c")):
+        subprocess.run(
+            ["cc", "-shared", "-fPIC", "-g", "-Wall", "-Wextra", "-Werror", *(["-DOLD"] * old)]
+            + ["-I", include, TOY / source, "-o", library / f"lib{name}.so"],
+            check=True,
+        )
+    shutil.copy(library / "libggml-base.so", library / "libggml.so")
+
+
+class Toy(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+        self.own = self.root / "own"
+        self.environment = {
+            **os.environ,
+            "PRONY_CACHE": str(self.root / "cache"),
+            "PRONY_STORE": str(self.root / "store.db"),
+            "PRONY_ENGINE_PATH": "",
+            "CFLAGS": "-Wall -Wextra -Werror",
+        }
+        # A worker with sanitizers wants its engine to have them as well.
+        if b"__asan_init" in LOADER.read_bytes():
+            self.environment["CFLAGS"] += " -g -fsanitize=address,undefined"
+
+    def prony(self, *words, status=0, **environment):
+        result = subprocess.run(
+            [PRONY, *map(str, words)],
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        self.assertEqual(result.returncode, status, result.stdout + result.stderr)
+        return result
+
+    def install(self, old=False):
+        toy_make(self.own, old)
+        self.prony("engines", "install", "llamacpp", "--own", self.own)
+
+    def run_engine(self, *words, **more):
+        return self.prony("engines", "run", "llamacpp", "--size", "tiny", *words, **more)
+
+    def test_keeps_to_the_protocol(self):
+        self.install()
+        result = self.prony("engines", "check", "llamacpp")
+        self.assertIn("ok    llamacpp-fa: ends a stream that is cancelled", result.stdout)
+        report = self.prony("engines", "doctor", "llamacpp@user").stdout
+        self.assertIn("works: llamacpp toy-1", report)
+        self.assertIn(f"stands on {self.own}", report)
+
+    def test_older_library(self):
+        self.install(old=True)
+        self.prony("engines", "check", "llamacpp")
+        self.assertIn("llamacpp unknown", self.prony("engines", "doctor", "llamacpp@user").stdout)
+
+    def test_what_a_model_is(self):
+        self.install()
+        for kind, precision in ((F32, "mixed"), (F16, "float16"), (BF16, "bfloat16")):
+            told = self.run_engine(FAKE_LLAMA_TYPE=kind).stdout
+            self.assertRegex(told, rf"{precision}.*KV cache float16")
+        told = self.run_engine(status=1, FAKE_LLAMA_TYPE=Q8_0).stderr
+        self.assertIn("token_embd.weight is quantised (q8_0)", told)
+        self.assertIn("prony model convert --precision float16", told)
+
+    def test_faults(self):
+        self.install()
+        told = self.run_engine(status=1, FAKE_LLAMA="model").stderr
+        self.assertIn("tensor 'x' is not within the file bounds", told)
+        told = self.run_engine(status=1, FAKE_LLAMA="context").stderr
+        self.assertIn("failed to allocate buffer for kv cache. Ask for a smaller --context", told)
+        told = self.run_engine("--benchmark", status=1, FAKE_LLAMA="decode").stderr
+        self.assertIn("llama_decode failed with status -1: toy: it does not want to", told)
+
+        # The user's library becomes another one under the worker that was compiled against it.
+        header = self.own / "include/llama.h"
+        header.write_text(header.read_text() + "/* newer */\n")
+        told = self.run_engine(status=1).stderr
+        self.assertIn("llama.h has changed since this engine was installed", told)
+        self.prony("engines", "install", "llamacpp", "--own", self.own)
+        self.run_engine()
+
+        told = self.prony("engines", "install", "llamacpp", "--own", self.root, status=1).stderr
+        self.assertIn(f"error: there is no include/llama.h in {self.root}", told)
+        shutil.rmtree(self.own / "lib")
+        told = self.prony("engines", "install", "llamacpp", "--own", self.own, status=1).stderr
+        self.assertIn(f"error: there is no libllama.so in lib/ or build/bin/ of {self.own}", told)
+
+    def test_build_of_the_user_is_found(self):
+        toy_make(self.own)
+        packages = self.own / "lib/pkgconfig"
+        packages.mkdir()
+        (packages / "llama.pc").write_text(
+            f"prefix={self.own}\nName: llama\nDescription: x\nVersion: 1\nLibs: -lllama\n"
+        )
+        told = self.prony("engines", "install", "llamacpp", PKG_CONFIG_PATH=str(packages)).stderr
+        self.assertIn(f"Taking the build of yours in {self.own}", told)
+        self.assertIn("works: llamacpp toy-1", self.prony("engines", "doctor", "llamacpp").stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
