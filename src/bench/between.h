@@ -34,14 +34,21 @@ enum status between_family(struct between *family, size_t count, struct arena *a
 /* gate_judge for two runs; more_blocks are blocks of each. */
 struct gate between_gate(const struct between *between, double limit);
 
-/* Whether two runs gave their engines the same work: model, prompt, tokens, threads, context and
- * device. STATUS_USAGE names what differs. */
+/* Whether two runs gave their engines the same work: model, prompt, tokens, threads, context,
+ * device and fairness. STATUS_USAGE names what differs. */
 enum status between_same_work(const struct record_run *a, const struct record_run *b,
                               struct error *err);
-/* Whether they ran on one kind of machine: *differs says what does not match, NULL when all does;
- * *aside names what else changed (Prony's version), NULL likewise. */
+/* Whether they ran on one kind of machine: *differs says what does not match, NULL when all does.
+ */
 enum status between_machines(const struct record_run *a, const struct record_run *b,
-                             const char **differs, const char **aside, struct arena *arena,
-                             struct error *err);
+                             const char **differs, struct arena *arena, struct error *err);
+
+enum { BETWEEN_ASIDES = 4 };
+
+/* What else changed from one run to the other and may have had a part in the difference: Prony's
+ * version, what else the blocks held. As many as *count, without a full stop. */
+enum status between_asides(const struct record_run *a, const struct record_run *b,
+                           const char *asides[BETWEEN_ASIDES], size_t *count, struct arena *arena,
+                           struct error *err);
 
 #endif

@@ -115,9 +115,66 @@ static void put_note(const char *text, unsigned width)
     text_wrap(stdout, text, 2, 2, width);
 }
 
-/* What limits the trust in it: how it was compared, and what else changed. */
-static void put_notes(struct sides *sides, const char *differs, const char *aside, bool verdicts,
-                      unsigned width)
+/* What the pairs' comparisons do not show, each sentence once. */
+static enum status put_caveats(struct sides *sides, unsigned width, struct error *err)
+{
+    const char **said = arena_array(&sides->arena, sides->pair_count, SIDES_CAVEATS * sizeof *said);
+    size_t said_count = 0;
+    if (!said)
+        return error_no_memory(err, sides->pair_count * sizeof *said);
+    for (size_t i = 0; i < sides->pair_count; i++) {
+        const char *caveats[SIDES_CAVEATS];
+        size_t count;
+        if (sides_caveats(sides, &sides->pairs[i], caveats, &count, err))
+            return err->status;
+        for (size_t j = 0; j < count; j++) {
+            size_t k = 0;
+            while (k < said_count && strcmp(said[k], caveats[j]) != 0)
+                k++;
+            if (k < said_count)
+                continue;
+            said[said_count++] = caveats[j];
+            put_note(caveats[j], width);
+        }
+    }
+    return STATUS_OK;
+}
+
+static void put_versions(struct sides *sides, unsigned width)
+{
+    for (size_t i = 0; i < sides->pair_count; i++) {
+        const struct record_variant *a = sides->summary[0].variants[sides->pairs[i].a].variant;
+        const struct record_variant *b = sides_second(sides)->variants[sides->pairs[i].b].variant;
+        if (strcmp(a->engine, b->engine) != 0 || strcmp(a->engine_version, b->engine_version) == 0)
+            continue;
+        const char *text =
+            arena_printf(&sides->arena, "Versions: %s of %s is %s, that of %s is %s.", a->engine,
+                         sides->pairs[i].title[0], a->engine_version, sides->pairs[i].title[1],
+                         b->engine_version);
+        text = text ? text_clean(&sides->arena, text) : NULL;
+        put_note(text ? text : "The engine's versions differ.", width);
+    }
+}
+
+/* What else changed from one run to the other. */
+static enum status put_asides(struct sides *sides, unsigned width, struct error *err)
+{
+    const char *asides[BETWEEN_ASIDES];
+    size_t count = 0;
+    if (!sides->one_run &&
+        between_asides(&sides->record[0], &sides->record[1], asides, &count, &sides->arena, err))
+        return err->status;
+    for (size_t i = 0; i < count; i++) {
+        const char *text = arena_printf(&sides->arena, "This changed as well: %s.", asides[i]);
+        put_note(text ? text : asides[i], width);
+    }
+    return STATUS_OK;
+}
+
+/* What limits the trust in it: how it was compared, and what else changed. few: ratios are known,
+ * and there are too few blocks for a verdict on any. */
+static enum status put_notes(struct sides *sides, const char *differs, bool few, unsigned width,
+                             struct error *err)
 {
     const char *text;
     fputs("\n", stdout);
@@ -130,36 +187,29 @@ static void put_notes(struct sides *sides, const char *differs, const char *asid
         text =
             arena_printf(&sides->arena, "Two machines, and so no verdict on engines: %s.", differs);
         put_note(text ? text : differs, width);
-    } else if (!verdicts) {
+    } else if (few) {
         text = arena_printf(&sides->arena, "No verdict is claimed: that takes %d blocks%s.",
                             VERDICT_BLOCKS, sides->one_run ? "" : " of each run");
         put_note(text ? text : "No verdict is claimed.", width);
     }
-    if (aside)
-        put_note(aside, width);
-    for (size_t i = 0; i < sides->pair_count; i++) {
-        const struct record_variant *a = sides->summary[0].variants[sides->pairs[i].a].variant;
-        const struct record_variant *b = sides_second(sides)->variants[sides->pairs[i].b].variant;
-        if (strcmp(a->engine, b->engine) != 0 || strcmp(a->engine_version, b->engine_version) == 0)
-            continue;
-        text = arena_printf(&sides->arena, "Versions: %s of %s is %s, that of %s is %s.", a->engine,
-                            sides->pairs[i].title[0], a->engine_version, sides->pairs[i].title[1],
-                            b->engine_version);
-        text = text ? text_clean(&sides->arena, text) : NULL;
-        put_note(text ? text : "The engine's versions differ.", width);
-    }
+    enum status status = put_caveats(sides, width, err);
+    if (!status)
+        status = put_asides(sides, width, err);
+    if (!status)
+        put_versions(sides, width);
+    return status;
 }
 
 static enum status compare(struct sides *sides, bool *measured, struct error *err)
 {
     struct comparison *found[TOPICS];
-    const char *differs = NULL, *aside = NULL;
+    const char *differs = NULL;
     struct report_options look = report_options_for(stdout, false);
     unsigned width = look.width < 100 ? look.width : 100;
     bool verdicts = false;
     enum status status = sides->one_run ? STATUS_OK
                                         : between_machines(&sides->record[0], &sides->record[1],
-                                                           &differs, &aside, &sides->arena, err);
+                                                           &differs, &sides->arena, err);
     for (size_t i = 0; i < TOPICS && !status; i++) {
         found[i] = arena_array(&sides->arena, sides->pair_count, sizeof *found[i]);
         if (!found[i])
@@ -175,7 +225,7 @@ static enum status compare(struct sides *sides, bool *measured, struct error *er
         status = pair_print(sides, i, found, width, err);
     }
     if (!status)
-        put_notes(sides, differs, aside, verdicts, width);
+        status = put_notes(sides, differs, *measured && !verdicts, width, err);
     if (!status && (fflush(stdout) || ferror(stdout)))
         status = error_errno(err, "write to standard output");
     return status;

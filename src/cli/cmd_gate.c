@@ -132,24 +132,24 @@ static enum status judge_between(struct judgement *judgement, struct sides *side
     return STATUS_OK;
 }
 
-/* A side that computes something else than the reference; false when both are as they should be. */
-static bool not_equivalent(struct judgement *judgement, const struct sides *sides,
-                           const struct sides_pair *pair, enum metric metric, struct arena *arena)
+/* A side that computes something else than the reference. */
+static bool is_different(const struct sides *sides, const struct sides_pair *pair)
 {
-    const struct summary *summaries[] = {&sides->summary[0],
-                                         &sides->summary[sides->one_run ? 0 : 1]};
-    const size_t indexes[] = {pair->a, pair->b};
-    for (int i = 0; i < 2; i++) {
-        const struct summary_variant *variant = &summaries[i]->variants[indexes[i]];
-        if (variant->equivalence != EQUIVALENCE_FAILED)
-            continue;
-        judgement->kind = JUDGED_INVALID;
-        judgement->sentence =
-            arena_printf(arena, "%s: %s is NOT EQUIVALENT: %s.", metric_infos[metric].title,
-                         pair->title[i], variant->equivalence_reason);
-        return true;
-    }
-    return false;
+    return sides->summary[0].variants[pair->a].equivalence == EQUIVALENCE_FAILED ||
+           sides_second(sides)->variants[pair->b].equivalence == EQUIVALENCE_FAILED;
+}
+
+/* What the verdict does not show goes wherever it goes: into JUnit's file as well. */
+static enum status caveats_append(struct judgement *judgement, struct sides *sides,
+                                  const struct sides_pair *pair, struct error *err)
+{
+    const char *caveats[SIDES_CAVEATS];
+    size_t count;
+    if (sides_caveats(sides, pair, caveats, &count, err))
+        return err->status;
+    for (size_t i = 0; i < count && judgement->sentence; i++)
+        judgement->sentence = arena_printf(&sides->arena, "%s %s", judgement->sentence, caveats[i]);
+    return judgement->sentence ? STATUS_OK : error_no_memory(err, 0);
 }
 
 static enum status pair_judge(struct judgement *judgement, struct sides *sides,
@@ -158,28 +158,35 @@ static enum status pair_judge(struct judgement *judgement, struct sides *sides,
 {
     enum status status = STATUS_OK;
     *judgement = (struct judgement){.baseline = pair->title[0], .candidate = pair->title[1]};
-    if (not_equivalent(judgement, sides, pair, metric, &sides->arena))
-        return judgement->sentence ? STATUS_OK : error_no_memory(err, 0);
-    if (sides->one_run)
+    if (is_different(sides, pair)) {
+        judgement->kind = JUDGED_INVALID;
+        judgement->sentence =
+            arena_printf(&sides->arena, "%s: nothing to judge.", metric_infos[metric].title);
+    } else if (sides->one_run) {
         judge_within(judgement, &sides->summary[0], pair, metric, limit, &sides->arena);
-    else
+    } else {
         status = judge_between(judgement, sides, pair, metric, limit, err);
-    return status || judgement->sentence ? status : error_no_memory(err, 0);
+    }
+    return status ? status : caveats_append(judgement, sides, pair, err);
 }
 
-/* An engine cannot be judged by two machines; that another Prony measured is only said. */
-static enum status machines_check(struct sides *sides, struct error *err)
+/* An engine cannot be judged by two machines; what else changed is only said. */
+static enum status runs_check(struct sides *sides, struct error *err)
 {
-    const char *differs, *aside;
-    enum status status = between_machines(&sides->record[0], &sides->record[1], &differs, &aside,
-                                          &sides->arena, err);
+    const char *differs, *asides[BETWEEN_ASIDES];
+    size_t count;
+    enum status status =
+        between_machines(&sides->record[0], &sides->record[1], &differs, &sides->arena, err);
     if (!status && differs) {
         error_set(err, STATUS_USAGE, "runs %lld and %lld were made on two machines: %s",
                   (long long)sides->record[0].id, (long long)sides->record[1].id, differs);
-        status = error_remedy(err, "'prony compare' shows both, without a verdict.");
+        return error_remedy(err, "'prony compare' shows both, without a verdict.");
     }
-    if (!status && aside)
-        fprintf(stderr, "Note: %s.\n", aside);
+    if (!status)
+        status = between_asides(&sides->record[0], &sides->record[1], asides, &count, &sides->arena,
+                                err);
+    for (size_t i = 0; i < count && !status; i++)
+        fprintf(stderr, "Note: this changed as well: %s.\n", asides[i]);
     return status;
 }
 
@@ -220,7 +227,7 @@ static enum status gate(const struct gate_options *o, struct sides *sides, int *
         return error_no_memory(err, sides->pair_count * sizeof *list);
     enum status status = limit_parse(o->worse_than, &limit, err);
     if (!status && !sides->one_run)
-        status = machines_check(sides, err);
+        status = runs_check(sides, err);
     for (size_t i = 0; i < sides->pair_count && !status; i++)
         status = pair_judge(&list[i], sides, &sides->pairs[i], sides_metric(o->metric), limit, err);
     if (!status)

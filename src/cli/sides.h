@@ -29,6 +29,13 @@ void sides_free(struct sides *sides);
 
 /* The summary of the second word's run. */
 const struct summary *sides_second(const struct sides *sides);
+
+enum { SIDES_CAVEATS = 7 };
+
+/* Sentences on what a pair's comparison does not show: a side that is not equivalent (that one
+ * first), was not gated, was not steady, or was disturbed; a comparison that is not fair. */
+enum status sides_caveats(struct sides *sides, const struct sides_pair *pair,
+                          const char *caveats[SIDES_CAVEATS], size_t *count, struct error *err);
 /* "--metric" and the words for it. */
 #define SIDES_METRICS "tpot ttft model-load cold-start whole-start peak-memory"
 enum metric sides_metric(const char *word);

@@ -42,7 +42,7 @@ class Gate(unittest.TestCase):
             )
 
     @classmethod
-    def prony(cls, *arguments, status=0):
+    def prony(cls, *arguments, status=0, store=None):
         result = subprocess.run(
             [PRONY, *map(str, arguments)],
             capture_output=True,
@@ -50,7 +50,7 @@ class Gate(unittest.TestCase):
             check=False,
             env=os.environ
             | {
-                "PRONY_STORE": str(cls.folder / "results.db"),
+                "PRONY_STORE": str(store or cls.folder / "results.db"),
                 "PRONY_ENGINE_PATH": str(cls.folder / "engines"),
             },
         )
@@ -139,6 +139,28 @@ class Gate(unittest.TestCase):
             self.prony("compare", *words, status=1)
         for line in (within + between).splitlines():
             self.assertLessEqual(len(line), 80)
+
+    def test_what_a_verdict_does_not_show_is_said(self):
+        said = "Nothing shows that null computes the same thing, since it was not gated:"
+        self.assertIn(said, self.prony("gate", "null", "null-instant", "--run", "1").stdout)
+        shown = " ".join(self.prony("compare", "null", "null-instant", "--run", "1").stdout.split())
+        self.assertEqual(shown.count(said), 1)
+        # Runs of other plans, in a store of their own since their numbers count.
+        cls = type(self)
+        store, bench = self.folder / "plans.db", ("--iterations", 8, "--quick", "--framework")
+        run = ("bench", "--model-path", self.model, *bench, "null", "null-instant")
+        for words in ((), ("--no-fair-comparison",), ("--cold", "--no-redo")):
+            cls.prony(*run, *words, store=store)
+        unfair = ("1:null", "2:null", "--store", store)
+        for command in ("compare", "gate"):
+            error = self.prony(command, *unfair, status=1).stderr
+            self.assertIn("whether it was a fair comparison: true in one run, false", error)
+        other = ("1:null", "3:null", "--store", store)
+        notes = self.prony("gate", *other, status=4).stderr
+        self.assertIn("Note: this changed as well: what each block held (sweeps, --cold)", notes)
+        self.assertIn("This changed as well: what each block", self.prony("compare", *other).stdout)
+        within = ("null", "null-instant", "--run", "2", "--store", store)
+        self.assertIn("This is no fair comparison", self.prony("gate", *within, status=4).stdout)
 
     def test_two_machines_give_no_verdict(self):
         exported = self.folder / "run.json"

@@ -145,7 +145,7 @@ static void work_and_machines(void **state)
                       b = a;
     struct error err;
     struct arena arena = {0};
-    const char *differs, *aside;
+    const char *differs;
     b.plan = "{\"threads\": 2, \"prompt\": [1, 2], \"blocks\": 9}";
     assert_int_equal(between_same_work(&a, &b, &err), STATUS_OK);
     b.plan = "{\"threads\": 2, \"prompt\": [1, 3]}";
@@ -154,14 +154,59 @@ static void work_and_machines(void **state)
     b.plan = "{\"threads\": 2}";
     assert_int_equal(between_same_work(&a, &b, &err), STATUS_USAGE);
     assert_non_null(strstr(err.what, "not known in the other"));
-    assert_int_equal(between_machines(&a, &b, &differs, &aside, &arena, &err), STATUS_OK);
-    assert_true(!differs && !aside);
+    assert_int_equal(between_machines(&a, &b, &differs, &arena, &err), STATUS_OK);
+    assert_null(differs);
     b.manifest = "{\"machine\": {\"cpu\": {\"model\": \"B\"}}, \"versions\": {\"prony\": \"2\"}}";
-    assert_int_equal(between_machines(&a, &b, &differs, &aside, &arena, &err), STATUS_OK);
+    assert_int_equal(between_machines(&a, &b, &differs, &arena, &err), STATUS_OK);
     assert_string_equal(differs, "the processor: \"A\" in one run, \"B\" in the other");
-    assert_string_equal(aside, "Prony's version: \"1\" in one run, \"2\" in the other");
     b.manifest = "{\"damaged\":";
-    assert_int_equal(between_machines(&a, &b, &differs, &aside, &arena, &err), STATUS_FORMAT);
+    assert_int_equal(between_machines(&a, &b, &differs, &arena, &err), STATUS_FORMAT);
+    b.manifest = a.manifest;
+    a.plan = "{\"gpu\": \"H100\"}";
+    b.plan = "{\"gpu\": \"H200\"}";
+    assert_int_equal(between_machines(&a, &b, &differs, &arena, &err), STATUS_OK);
+    assert_string_equal(differs, "the GPU: \"H100\" in one run, \"H200\" in the other");
+    arena_free(&arena);
+}
+
+/* Threads that each engine chose are not those that all were given. */
+static void fairness(void **state)
+{
+    (void)state;
+    struct record_run a = {.id = 1, .plan = "{\"threads\": 2}", .manifest = "{}"}, b = a;
+    struct error err;
+    b.plan = "{\"threads\": 2, \"fair_comparison\": false}";
+    assert_int_equal(between_same_work(&a, &b, &err), STATUS_USAGE);
+    assert_non_null(strstr(err.what, "a fair comparison: true in one run, false in the other"));
+    a.plan = b.plan;
+    assert_int_equal(between_same_work(&a, &b, &err), STATUS_OK);
+}
+
+static void asides(void **state)
+{
+    (void)state;
+    struct record_run a = {.plan = "{\"points\": [1], \"redo\": true}",
+                           .manifest = "{\"versions\": {\"prony\": \"1\"}}"},
+                      b = a;
+    struct error err;
+    struct arena arena = {0};
+    const char *lines[BETWEEN_ASIDES];
+    size_t count;
+    assert_int_equal(between_asides(&a, &b, lines, &count, &arena, &err), STATUS_OK);
+    assert_int_equal(count, 0);
+    b.manifest = "{\"versions\": {\"prony\": \"2\"}}";
+    b.plan = "{\"points\": [1, 2, 3, 4, 5], \"redo\": false, \"gate_context\": 128}";
+    assert_int_equal(between_asides(&a, &b, lines, &count, &arena, &err), STATUS_OK);
+    assert_int_equal(count, 4);
+    assert_string_equal(lines[0], "Prony's version: \"1\" in one run, \"2\" in the other");
+    assert_non_null(strstr(lines[1], "measured again: true in one run, false in the other"));
+    assert_non_null(strstr(lines[2], "not known in one run, 128 in the other"));
+    assert_non_null(strstr(lines[3], "--cold): 1 points in one run, 5 in the other"));
+    a.plan = "{}"; /* of before there was a choice */
+    b.plan = "{\"redo\": true}";
+    b.manifest = a.manifest;
+    assert_int_equal(between_asides(&a, &b, lines, &count, &arena, &err), STATUS_OK);
+    assert_int_equal(count, 0);
     arena_free(&arena);
 }
 
@@ -172,6 +217,8 @@ int main(void)
         cmocka_unit_test(gates),
         cmocka_unit_test(families),
         cmocka_unit_test(work_and_machines),
+        cmocka_unit_test(fairness),
+        cmocka_unit_test(asides),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
