@@ -1,4 +1,4 @@
-/* The worker protocol's bytes: lines in, checked replies out (docs/protocol.md).
+/* The worker protocol's messages: lines in, checked replies out (docs/protocol.md).
  *
  * Pure functions over bytes and JSON, so that they can be fuzzed. STATUS_PROTOCOL means that the
  * worker broke the protocol; any other status of protocol_parse() is an error that the worker
@@ -12,30 +12,14 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "engine/protocol_lines.h"
 #include "engine/worker.h"
 
 enum {
     PROTOCOL_VERSION = 1,
-    PROTOCOL_MAX_LINE = 32 << 20,  /* bytes, newline included */
     PROTOCOL_MAX_TOKENS = 1 << 20, /* ids in a prompt, and ids in a reply */
     PROTOCOL_MAX_VOCABULARY = 1 << 24
 };
-
-/* Bytes that have arrived and the lines in them. Zero-initialise. */
-struct protocol_lines {
-    char *bytes;
-    size_t start, end, scanned, capacity;
-};
-
-/* Room for at least one more byte; STATUS_PROTOCOL when an unfinished line is too long. */
-enum status protocol_lines_room(struct protocol_lines *lines, char **room, size_t *bytes,
-                                struct error *err);
-void protocol_lines_add(struct protocol_lines *lines, size_t bytes);
-/* The next whole line without its newline; NULL when there is none. Valid until the next call. */
-const char *protocol_lines_take(struct protocol_lines *lines, size_t *length);
-/* Bytes that were not taken yet. */
-size_t protocol_lines_left(const struct protocol_lines *lines);
-void protocol_lines_free(struct protocol_lines *lines);
 
 /* One line from the worker in answer to request id. *message is the caller's to json_decref();
  * *event tells an event from the reply. An error reply comes back as its code's status. */
@@ -64,9 +48,5 @@ enum status protocol_traced(const json_t *reply, struct worker_traced *traced, s
 /* The reply must name a matrix of exactly rows by vocabulary. */
 enum status protocol_logits(const json_t *reply, size_t rows, uint32_t vocabulary,
                             struct error *err);
-
-/* A copy of a worker's text fit for a terminal and for JSON: valid UTF-8 without control
- * characters, cut with "..." when too long. */
-void protocol_clean(char *out, size_t size, const char *text, size_t length);
 
 #endif
