@@ -11,19 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../support/temporary.h"
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
-
-static char folder[] = "/tmp/prony-base-XXXXXX";
-
-static const char *path_in(const char *name)
-{
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
 
 static void write_text(const char *path, const char *text)
 {
@@ -106,7 +98,7 @@ static void writer_shows_nothing_before_commit(void **state)
     struct file_writer writer;
     char path[256], *text;
     size_t bytes;
-    snprintf(path, sizeof path, "%s", path_in("out"));
+    snprintf(path, sizeof path, "%s", temporary_path("out"));
     write_text(path, "old");
     assert_int_equal(file_writer_open(&writer, path, &err), STATUS_OK);
     fputs("new", writer.stream);
@@ -131,7 +123,7 @@ static void writer_on_a_full_disk_leaves_the_old_file(void **state)
     struct file_writer writer;
     char path[256], *text;
     size_t bytes;
-    snprintf(path, sizeof path, "%s", path_in("full"));
+    snprintf(path, sizeof path, "%s", temporary_path("full"));
     write_text(path, "old");
     assert_int_equal(file_writer_open(&writer, path, &err), STATUS_OK);
     /* /dev/full refuses every byte, as a full disk does. */
@@ -155,17 +147,17 @@ static void files_that_are_missing_large_or_no_files_are_named(void **state)
     struct file_map map;
     char *text;
     size_t bytes;
-    assert_int_equal(file_map_open(&map, path_in("none"), &err), STATUS_NOT_FOUND);
-    assert_string_equal(err.where, path_in("none"));
-    assert_int_equal(file_map_open(&map, folder, &err), STATUS_FORMAT);
-    write_text(path_in("empty"), "");
-    assert_int_equal(file_map_open(&map, path_in("empty"), &err), STATUS_OK);
+    assert_int_equal(file_map_open(&map, temporary_path("none"), &err), STATUS_NOT_FOUND);
+    assert_string_equal(err.where, temporary_path("none"));
+    assert_int_equal(file_map_open(&map, temporary_folder, &err), STATUS_FORMAT);
+    write_text(temporary_path("empty"), "");
+    assert_int_equal(file_map_open(&map, temporary_path("empty"), &err), STATUS_OK);
     assert_null(map.data);
     file_map_close(&map);
-    write_text(path_in("large"), "0123456789");
-    assert_int_equal(file_read(path_in("large"), 9, &text, &bytes, &err), STATUS_FORMAT);
+    write_text(temporary_path("large"), "0123456789");
+    assert_int_equal(file_read(temporary_path("large"), 9, &text, &bytes, &err), STATUS_FORMAT);
     assert_null(text);
-    assert_int_equal(file_read(path_in("large"), 10, &text, &bytes, &err), STATUS_OK);
+    assert_int_equal(file_read(temporary_path("large"), 10, &text, &bytes, &err), STATUS_OK);
     assert_int_equal(bytes, 10);
     free(text);
 }
@@ -176,17 +168,18 @@ static void folders_are_made_with_their_parents(void **state)
     struct error err;
     char path[512];
     uint64_t free_bytes;
-    assert_int_equal(folder_make(path_in("a/b/c"), &err), STATUS_OK);
-    assert_int_equal(folder_make(path_in("a/b/c"), &err), STATUS_OK);
-    assert_true(path_is_folder(path_in("a/b/c")));
-    write_text(path_in("a/file"), "");
-    assert_int_equal(folder_make(path_in("a/file"), &err), STATUS_IO);
-    assert_int_equal(folder_make(path_in("a/file/x"), &err), STATUS_IO);
-    assert_int_equal(disk_free_bytes(path_in("not/there/yet"), &free_bytes, &err), STATUS_OK);
+    assert_int_equal(folder_make(temporary_path("a/b/c"), &err), STATUS_OK);
+    assert_int_equal(folder_make(temporary_path("a/b/c"), &err), STATUS_OK);
+    assert_true(path_is_folder(temporary_path("a/b/c")));
+    write_text(temporary_path("a/file"), "");
+    assert_int_equal(folder_make(temporary_path("a/file"), &err), STATUS_IO);
+    assert_int_equal(folder_make(temporary_path("a/file/x"), &err), STATUS_IO);
+    assert_int_equal(disk_free_bytes(temporary_path("not/there/yet"), &free_bytes, &err),
+                     STATUS_OK);
     assert_true(free_bytes > 0);
-    setenv("PRONY_CACHE", path_in("cache"), 1);
+    setenv("PRONY_CACHE", temporary_path("cache"), 1);
     assert_int_equal(cache_folder(path, sizeof path, "models", &err), STATUS_OK);
-    assert_string_equal(path, path_in("cache/models"));
+    assert_string_equal(path, temporary_path("cache/models"));
     assert_int_equal(cache_folder(path, 8, "models", &err), STATUS_IO);
     unsetenv("PRONY_CACHE");
     assert_string_equal(path_base("/a/b.gguf"), "b.gguf");
@@ -240,20 +233,6 @@ static void json_that_is_none_is_refused_with_its_place(void **state)
     assert_null(json_parse(deep, sizeof deep, "deep", &err));
 }
 
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,5 +247,5 @@ int main(void)
         cmocka_unit_test(json_members_are_checked_and_named),
         cmocka_unit_test(json_that_is_none_is_refused_with_its_place),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, temporary_make, temporary_remove);
 }

@@ -9,20 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../support/temporary.h"
 #include "base/json.h"
 #include "store/export.h"
 #include "store/import.h"
 #include "store/store.h"
 
-static char folder[] = "/tmp/prony-exchange-XXXXXX";
-
 static struct store *open_store(const char *name)
 {
-    char path[256];
     struct error err;
     struct store *store;
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_int_equal(store_open(&store, path, &err), 0);
+    assert_int_equal(store_open(&store, temporary_path(name), &err), 0);
     return store;
 }
 
@@ -281,20 +278,6 @@ static void removes_all_or_none(void **state)
     arena_free(&arena);
 }
 
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[300];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,5 +286,5 @@ int main(void)
         cmocka_unit_test(version_1_is_read),
         cmocka_unit_test(removes_all_or_none),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, temporary_make, temporary_remove);
 }

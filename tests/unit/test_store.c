@@ -14,17 +14,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../support/temporary.h"
 #include "base/file.h"
 #include "store/store.h"
-
-static char folder[] = "/tmp/prony-store-XXXXXX";
-
-static char *path_in(const char *name)
-{
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
 
 static const struct record_variant variants[] = {
     {.name = "a-f32", .title = "A f32", .engine = "a", .precision = "float32", .about = "plain"},
@@ -95,7 +87,7 @@ static void round_trip(void **state)
     struct store *store;
     struct arena arena = {0};
     struct record_run run;
-    assert_int_equal(store_open(&store, path_in("sub/folder/results.db"), &err), 0);
+    assert_int_equal(store_open(&store, temporary_path("sub/folder/results.db"), &err), 0);
     assert_int_equal(store_run_load(store, 0, &run, &arena, &err), STATUS_NOT_FOUND);
     int64_t id = begin(store);
     struct record_process good = sample(0), bad = {.block = 1,
@@ -168,7 +160,7 @@ static void equivalence_is_kept(void **state)
     struct record_run run;
     const struct record_equivalence ungated = {
         .precision = "mixed", .why = "its engine gives no logits", .first = -1};
-    assert_int_equal(store_open(&store, path_in("equivalence.db"), &err), 0);
+    assert_int_equal(store_open(&store, temporary_path("equivalence.db"), &err), 0);
     int64_t id = begin(store);
     assert_int_equal(store_run_load(store, id, &run, &arena, &err), 0);
     assert_null(run.equivalence);
@@ -199,7 +191,7 @@ static void states(void **state)
     struct error err;
     struct store *store;
     int64_t found;
-    assert_int_equal(store_open(&store, path_in("states.db"), &err), 0);
+    assert_int_equal(store_open(&store, temporary_path("states.db"), &err), 0);
     assert_int_equal(store_run_unfinished(store, &found, &err), STATUS_NOT_FOUND);
     int64_t first = begin(store), second = begin(store);
     assert_int_equal(store_run_state(store, second, "complete", &err), 0);
@@ -213,7 +205,7 @@ static void states(void **state)
     assert_int_equal(store_process_add(store, first, &orphan, NULL, &err), STATUS_IO);
     /* A run belongs to who measures it, until they are gone. */
     struct store *other;
-    assert_int_equal(store_open(&other, path_in("states.db"), &err), 0);
+    assert_int_equal(store_open(&other, temporary_path("states.db"), &err), 0);
     assert_int_equal(store_run_lock(other, first, &err), STATUS_USAGE);
     assert_int_equal(store_run_lock(store, first, &err), 0);
     store_close(store);
@@ -226,7 +218,7 @@ static void survives_kill(void **state)
 {
     (void)state;
     struct error err;
-    const char *path = path_in("killed.db");
+    const char *path = temporary_path("killed.db");
     int pipes[2];
     assert_int_equal(pipe(pipes), 0);
     pid_t child = fork();
@@ -269,24 +261,24 @@ static void refuses_other_files(void **state)
     (void)state;
     struct error err;
     struct store *store;
-    FILE *stream = fopen(path_in("text.db"), "w");
+    FILE *stream = fopen(temporary_path("text.db"), "w");
     fputs("this is not a database, and long enough to tell, which takes a hundred bytes or more: "
           "the header's length",
           stream);
     fclose(stream);
-    assert_int_equal(store_open(&store, path_in("text.db"), &err), STATUS_FORMAT);
+    assert_int_equal(store_open(&store, temporary_path("text.db"), &err), STATUS_FORMAT);
     sqlite3 *db;
-    assert_int_equal(sqlite3_open(path_in("other.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open(temporary_path("other.db"), &db), SQLITE_OK);
     sqlite3_exec(db, "CREATE TABLE people(name)", NULL, NULL, NULL);
     sqlite3_close(db);
-    assert_int_equal(store_open(&store, path_in("other.db"), &err), STATUS_FORMAT);
+    assert_int_equal(store_open(&store, temporary_path("other.db"), &err), STATUS_FORMAT);
     assert_non_null(strstr(err.where, "other.db"));
-    assert_int_equal(sqlite3_open(path_in("newer.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open(temporary_path("newer.db"), &db), SQLITE_OK);
     sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL);
     sqlite3_close(db);
-    assert_int_equal(store_open(&store, path_in("newer.db"), &err), STATUS_UNSUPPORTED);
-    assert_int_equal(mkdir(path_in("folder.db"), 0777), 0);
-    assert_int_equal(store_open(&store, path_in("folder.db"), &err), STATUS_IO);
+    assert_int_equal(store_open(&store, temporary_path("newer.db"), &err), STATUS_UNSUPPORTED);
+    assert_int_equal(mkdir(temporary_path("folder.db"), 0777), 0);
+    assert_int_equal(store_open(&store, temporary_path("folder.db"), &err), STATUS_IO);
     assert_non_null(strstr(err.remedy, "PRONY_STORE"));
     assert_int_not_equal(store_open(&store, "/proc/nothing/results.db", &err), 0);
     assert_non_null(strstr(err.remedy, "PRONY_STORE"));
@@ -299,7 +291,7 @@ static void reads_without_writing(void **state)
     struct store *store;
     struct record_run run;
     struct arena arena = {0};
-    const char *path = path_in("read.db");
+    const char *path = temporary_path("read.db");
     assert_int_equal(store_open_read(&store, path, &err), STATUS_NOT_FOUND);
     assert_null(store);
     assert_int_equal(access(path, F_OK), -1);
@@ -310,9 +302,9 @@ static void reads_without_writing(void **state)
     assert_int_equal(store_run_state(store, 1, "complete", &err), STATUS_IO);
     store_close(store);
     arena_free(&arena);
-    assert_int_equal(store_open_read(&store, path_in("other.db"), &err), STATUS_FORMAT);
-    assert_int_equal(store_open_read(&store, path_in("newer.db"), &err), STATUS_UNSUPPORTED);
-    assert_int_equal(store_open_read(&store, path_in("text.db"), &err), STATUS_FORMAT);
+    assert_int_equal(store_open_read(&store, temporary_path("other.db"), &err), STATUS_FORMAT);
+    assert_int_equal(store_open_read(&store, temporary_path("newer.db"), &err), STATUS_UNSUPPORTED);
+    assert_int_equal(store_open_read(&store, temporary_path("text.db"), &err), STATUS_FORMAT);
 }
 
 /* Fills a new database from a file of SQL. */
@@ -336,7 +328,7 @@ static void migrates(const char *name, const char *sql_path)
     struct store *store;
     struct record_run first, second, again;
     struct arena arena = {0};
-    const char *path = path_in(name);
+    const char *path = temporary_path(name);
     fill(path, sql_path);
     assert_int_equal(store_open_read(&store, path, &err), 0);
     assert_int_equal(store_run_load(store, 3, &first, &arena, &err), 0);
@@ -387,20 +379,6 @@ static void migrates_version_3(void **state)
     migrates("version3.db", TEST_DATA "/support/store_version_3.sql");
 }
 
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[300];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,5 +392,5 @@ int main(void)
         cmocka_unit_test(migrates_version_2),
         cmocka_unit_test(migrates_version_3),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, temporary_make, temporary_remove);
 }
