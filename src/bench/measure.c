@@ -100,18 +100,20 @@ static void memory(const struct record_process *process, double *values)
         values[METRIC_DEVICE_MEMORY] = peak;
 }
 
-enum {
-    ENERGY_LEAST_MS = 200
-}; /* counters of GPUs are renewed several times a second, no oftener */
+enum { ENERGY_RENEWALS = 20 }; /* of the counter: what it is coarse by is then below 5 % */
+
+/* Of a run that did not record it: a GPU's, the slowest. */
+static const double usual_step_s = 0.1;
 
 static void energy(const struct record_process *process, double *values)
 {
     double joules = reading_of(process, READING_ENERGY_J);
     double seconds = reading_of(process, READING_ENERGY_SECONDS);
     double idle_w = reading_of(process, READING_IDLE_W);
+    double step = reading_of(process, READING_ENERGY_STEP);
+    double least_s = ENERGY_RENEWALS * (isnan(step) ? usual_step_s : step);
     values[METRIC_IDLE_POWER] = idle_w;
-    if (process->token_count > (size_t)process->warmup_steps + 1 &&
-        seconds * 1e3 >= ENERGY_LEAST_MS)
+    if (process->token_count > (size_t)process->warmup_steps + 1 && seconds >= least_s)
         values[METRIC_ENERGY] = (joules - idle_w * seconds) /
                                 (double)(process->token_count - 1 - process->warmup_steps);
 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "bench/readings.h"
 #include "machine/device_memory.h"
+#include "machine/gpu_watch.h"
 #include "machine/machine.h"
 #include "machine/memory.h"
 
@@ -18,6 +19,7 @@ struct life {
     struct arena *arena;
     struct worker *worker;
     struct device_memory *device; /* NULL: no GPU, or one that cannot be asked */
+    struct gpu_watch *gpu;        /* likewise */
     struct engine engine;         /* the variant's, perhaps with another cache */
 };
 
@@ -65,6 +67,8 @@ static void device_open(struct life *life)
 {
     const struct gpu *gpu = &life->task->plan->gpu;
     struct error why;
+    if (*gpu->pci)
+        gpu_watch_open(&life->gpu, gpu->pci, &why);
     if (!*gpu->pci || !device_memory_open(&life->device, gpu->pci, &why))
         return;
     const char *method = arena_printf(life->arena, "%s; device: as the engine tells (NVML: %s)",
@@ -172,35 +176,41 @@ static enum status generate(struct life *life, size_t tokens, struct worker_gene
                            generated, err);
 }
 
-/* What a generation took of the counters, and of time; NaN without counters. */
-struct spent {
-    double joules, seconds;
-};
-
-static enum status generate_counted(struct life *life, size_t tokens,
-                                    struct worker_generated *generated, struct spent *spent,
-                                    struct error *err)
+static struct energy_moment counters_take(const struct life *life)
 {
     struct energy *energy = life->task->energy;
-    double before_j = energy ? energy_joules(energy) : NAN;
-    int64_t before_ns = clock_now_ns();
-    enum status status = generate(life, tokens, generated, err);
-    *spent = (struct spent){(energy ? energy_joules(energy) : NAN) - before_j,
-                            (double)(clock_now_ns() - before_ns) * 1e-9};
-    return status;
+    return energy ? energy_moment(energy) : (struct energy_moment){.joules = NAN};
+}
+
+static double seconds_between(const struct energy_moment *from, const struct energy_moment *to)
+{
+    return (double)(to->stamp_ns - from->stamp_ns) * 1e-9;
 }
 
 /* The timed generation does all that the warm-up did, and the steps that count besides: what it
- * took more is theirs. The counters are read outside both. */
-static void energy_note(struct life *life, const struct spent *warmup, const struct spent *timed)
+ * took more is theirs. The moments are before, between and after the two. */
+static void energy_note(struct life *life, const struct energy_moment moments[3])
 {
-    double joules = timed->joules - warmup->joules;
-    if (!isfinite(joules) || !isfinite(life->task->idle_w))
+    double joules =
+        (moments[2].joules - moments[1].joules) - (moments[1].joules - moments[0].joules);
+    double seconds =
+        seconds_between(&moments[1], &moments[2]) - seconds_between(&moments[0], &moments[1]);
+    const struct energy_idle *idle = &life->task->idle;
+    if (!isfinite(joules) || !isfinite(idle->watts))
         return;
     reading_add(life->record, READING_ENERGY_J, joules, life->arena);
-    reading_add(life->record, READING_ENERGY_SECONDS, timed->seconds - warmup->seconds,
-                life->arena);
-    reading_add(life->record, READING_IDLE_W, life->task->idle_w, life->arena);
+    reading_add(life->record, READING_ENERGY_SECONDS, seconds, life->arena);
+    reading_add(life->record, READING_ENERGY_STEP, idle->step_s, life->arena);
+    reading_add(life->record, READING_IDLE_W, idle->watts, life->arena);
+}
+
+/* The last thing that is done before the timed generation. */
+static void quiet_begin(struct life *life)
+{
+    if (life->device)
+        device_memory_pause(life->device);
+    if (life->gpu)
+        gpu_watch_begin(life->gpu);
 }
 
 static enum status tokens(struct life *life, struct error *err)
@@ -224,17 +234,20 @@ static enum status tokens(struct life *life, struct error *err)
     if (life->task->point->start_only)
         return STATUS_OK;
     phase(life, "warm-up");
-    struct spent warmup, timed;
-    status = generate_counted(life, 1 + plan->warmup, &generated, &warmup, err);
+    struct energy_moment moments[3] = {counters_take(life)};
+    status = generate(life, 1 + plan->warmup, &generated, err);
     if (status)
         return status;
-    if (life->device)
-        device_memory_pause(life->device);
+    moments[1] = counters_take(life);
+    quiet_begin(life);
     phase(life, "timed tokens");
-    status = generate_counted(life, room, &generated, &timed, err);
+    status = generate(life, room, &generated, err);
     if (status)
         return status;
-    energy_note(life, &warmup, &timed);
+    if (life->gpu)
+        gpu_watch_end(life->gpu, worker_pid(life->worker));
+    moments[2] = counters_take(life);
+    energy_note(life, moments);
     record->prompt_ns = generated.prompt_ns;
     record->stamps_ns = generated.stamps_ns;
     record->ids = generated.ids;
@@ -291,6 +304,9 @@ enum status process_measure(const struct process_task *task, struct record_proce
     worker_stop(life.worker);
     watch_end(watch, &report);
     readings_add_watch(record, &report, arena);
+    struct gpu_watch_report gpu_report;
+    gpu_watch_close(life.gpu, &gpu_report);
+    readings_add_gpu(record, &gpu_report, arena);
     reading_add(record, READING_PAGES_RESIDENT, task->pages_resident, arena);
     if (status == STATUS_INTERRUPTED)
         return status;

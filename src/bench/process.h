@@ -16,7 +16,7 @@ struct process_task {
     const struct plan_point *point;
     const char *compile_cache; /* a folder instead of the engine's own; NULL: its own */
     struct energy *energy;     /* counters to read; NULL: none */
-    double idle_w;             /* what they counted while nothing ran; NaN: unknown */
+    struct energy_idle idle;   /* what they counted while nothing ran */
     double pages_resident;     /* share of the model in the page cache; NaN: unknown */
     int cancel_fd;             /* -1: none */
     const struct progress *progress;

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "bench/cells.h"
@@ -33,14 +32,14 @@ struct execution {
     struct turn *turns; /* [blocks, points, variants] of the block's last attempt */
     struct {
         uint32_t attempt;
-        bool disturbed; /* one of the attempt's processes was */
-    } * blocks;         /* [blocks] */
-    double *clock_hz;   /* [variants]: the fastest that its processes had */
-    bool *described;    /* [variants]: its versions are stored */
-    uint32_t *order;    /* [variants] of the block at hand */
+        bool disturbed;    /* one of the attempt's processes was */
+    } * blocks;            /* [blocks] */
+    struct clocks *clocks; /* [variants]: the fastest that its processes had */
+    bool *described;       /* [variants]: its versions are stored */
+    uint32_t *order;       /* [variants] of the block at hand */
     struct coldness coldness;
-    struct energy *energy; /* NULL: the machine has no counters that can be read */
-    double idle_w;         /* in the block at hand */
+    struct energy *energy;   /* NULL: the machine has no counters that can be read */
+    struct energy_idle idle; /* in the block at hand */
 };
 
 void run_variants(const struct plan *plan, struct record_variant *variants)
@@ -86,9 +85,9 @@ static enum metric outcome_metric(const struct execution *execution,
 static const char *process_note(struct execution *execution, const struct record_process *process,
                                 struct arena *arena)
 {
-    double *fastest_hz = &execution->clock_hz[process->variant];
-    const char *disturbance = disturbance_of(process, *fastest_hz, arena);
-    *fastest_hz = fmax(*fastest_hz, reading_of(process, READING_CLOCK_HZ));
+    struct clocks *fastest = &execution->clocks[process->variant];
+    const char *disturbance = disturbance_of(process, fastest, arena);
+    clocks_note(fastest, process);
     if (process->attempt > execution->blocks[process->block].attempt)
         attempt_begin(execution, process->block, process->attempt);
     double values[METRIC_COUNT];
@@ -210,7 +209,7 @@ static enum status measure(struct execution *execution, struct record_process *r
     struct process_task task = {.plan = execution->plan,
                                 .variant = record->variant,
                                 .energy = execution->energy,
-                                .idle_w = execution->idle_w,
+                                .idle = execution->idle,
                                 .point = &execution->plan->points[record->point],
                                 .cancel_fd = options->cancel_fd,
                                 .progress = &execution->progress};
@@ -229,17 +228,12 @@ static enum status measure(struct execution *execution, struct record_process *r
 }
 
 /* What the machine draws while nothing of ours runs. */
-static double idle_power(const struct execution *execution)
+static struct energy_idle idle_power(const struct execution *execution)
 {
-    const struct timespec pause = {.tv_nsec = IDLE_MS * 1000000L};
     if (!execution->energy)
-        return NAN;
+        return (struct energy_idle){NAN, NAN};
     progress_phase(&execution->progress, "energy", "reading the idle power");
-    double before_j = energy_joules(execution->energy);
-    int64_t before_ns = clock_now_ns();
-    nanosleep(&pause, NULL);
-    double joules = energy_joules(execution->energy) - before_j;
-    return joules * 1e9 / (double)(clock_now_ns() - before_ns);
+    return energy_idle(execution->energy, IDLE_MS);
 }
 
 /* What this block's share of the limit is held against; 0 where the probe could not read. */
@@ -284,7 +278,7 @@ static enum status attempt_execute(struct execution *execution, uint32_t block, 
         return STATUS_OK;
     execution->progress.block = (size_t)block + 1;
     schedule_order(plan->variant_count, block, execution->order);
-    execution->idle_w = idle_power(execution);
+    execution->idle = idle_power(execution);
     double bandwidth = probe(execution);
     for (uint32_t point = 0; point < plan->point_count && !status; point++)
         status = point_execute(execution, block, point, bandwidth, err);
@@ -322,10 +316,10 @@ static enum status execution_init(struct execution *execution, struct error *err
     size_t points = execution->plan->point_count;
     execution->turns = arena_array(arena, variants, blocks * points * sizeof *execution->turns);
     execution->blocks = arena_array(arena, blocks, sizeof *execution->blocks);
-    execution->clock_hz = arena_array(arena, variants, sizeof *execution->clock_hz);
+    execution->clocks = arena_array(arena, variants, sizeof *execution->clocks);
     execution->described = arena_array(arena, variants, sizeof *execution->described);
     execution->order = arena_array(arena, variants, sizeof *execution->order);
-    if (!execution->turns || !execution->blocks || !execution->clock_hz || !execution->described ||
+    if (!execution->turns || !execution->blocks || !execution->clocks || !execution->described ||
         !execution->order)
         return error_no_memory(err, variants * blocks);
     enum status status = take_up(execution, err);

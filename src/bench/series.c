@@ -158,17 +158,16 @@ static enum status disturbances_make(struct series *series, const struct summary
 {
     const struct record_run *record = summary->record;
     size_t most = record ? record->process_count : 0;
-    double *fastest_hz = arena_array(arena, summary->variant_count + 1, sizeof *fastest_hz);
+    struct clocks *fastest = arena_array(arena, summary->variant_count + 1, sizeof *fastest);
     series->disturbances = arena_array(arena, most + 1, sizeof *series->disturbances);
-    if (!fastest_hz || !series->disturbances)
+    if (!fastest || !series->disturbances)
         return error_no_memory(err, most * sizeof *series->disturbances);
     for (size_t i = 0; i < most; i++) {
         const struct record_process *process = &record->processes[i];
         if (process->point)
             continue;
-        const char *what = disturbance_of(process, fastest_hz[process->variant], arena);
-        fastest_hz[process->variant] =
-            fmax(fastest_hz[process->variant], reading_of(process, READING_CLOCK_HZ));
+        const char *what = disturbance_of(process, &fastest[process->variant], arena);
+        clocks_note(&fastest[process->variant], process);
         if (what)
             series->disturbances[series->disturbance_count++] =
                 (struct series_disturbance){.variant = process->variant,

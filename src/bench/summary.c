@@ -64,10 +64,12 @@ static void missing_reasons(struct summary_variant *variant)
         {METRIC_PEAK_MEMORY, METRIC_PEAK_MEMORY, "the engine does not tell its memory"},
         {METRIC_MODEL_MEMORY, METRIC_PEAK_MEMORY, "the engine does not tell its memory"},
         {METRIC_IDLE_POWER, METRIC_IDLE_POWER,
-         "no energy counters can be read: the manifest says why"},
-        {METRIC_ENERGY, METRIC_IDLE_POWER, "no energy counters can be read: the manifest says why"},
+         "no energy counters can be read: the manifest says why, or they do not move"},
+        {METRIC_ENERGY, METRIC_IDLE_POWER,
+         "no energy counters can be read: the manifest says why, or they do not move"},
         {METRIC_ENERGY, METRIC_ENERGY,
-         "the steps that count took less than 0.2 s: use more --iterations"},
+         "the steps that count took less than 20 renewals of the energy counter (2 s on most "
+         "GPUs): use more --iterations"},
     };
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
         struct estimate *estimate = &variant->metrics[reasons[i].metric];
@@ -188,15 +190,14 @@ static enum status count_disturbed(struct summary *summary, const struct cells *
                                    struct error *err)
 {
     const struct record_run *run = summary->run;
-    double *fastest_hz = arena_array(&summary->arena, run->variant_count + 1, sizeof *fastest_hz);
+    struct clocks *fastest = arena_array(&summary->arena, run->variant_count + 1, sizeof *fastest);
     bool *blocks = arena_array(&summary->arena, cells->blocks + 1, sizeof *blocks);
-    if (!fastest_hz || !blocks)
+    if (!fastest || !blocks)
         return error_no_memory(err, cells->blocks);
     for (size_t i = 0; i < run->process_count; i++) {
         const struct record_process *process = &run->processes[i];
-        double *fastest = &fastest_hz[process->variant];
-        const char *what = disturbance_of(process, *fastest, &summary->arena);
-        *fastest = fmax(*fastest, reading_of(process, READING_CLOCK_HZ));
+        const char *what = disturbance_of(process, &fastest[process->variant], &summary->arena);
+        clocks_note(&fastest[process->variant], process);
         if (!what)
             continue;
         summary->variants[process->variant].disturbed++;

@@ -9,11 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "machine/nvml.h"
 #include "machine/text.h"
 
+enum { LOOK_US = 500, STILL_MS = 1000 }; /* counters that rest so long do not move at all */
 enum { DOMAINS = 32, PATH_BYTES = PATH_MAX + 300 };
 
 /* A counter in microjoules that wraps. */
@@ -144,6 +147,33 @@ double energy_joules(struct energy *energy)
         sum_uj += domain->sum_uj;
     }
     return sum_uj * 1e-6;
+}
+
+struct energy_moment energy_moment(struct energy *energy)
+{
+    const struct timespec pause = {.tv_nsec = LOOK_US * 1000L};
+    double before = energy_joules(energy), now = before;
+    int64_t stamp_ns = clock_now_ns(), last_ns = stamp_ns + (int64_t)STILL_MS * 1000000;
+    while (now == before && stamp_ns < last_ns) {
+        nanosleep(&pause, NULL);
+        now = energy_joules(energy);
+        stamp_ns = clock_now_ns();
+    }
+    return (struct energy_moment){now == before ? NAN : now, stamp_ns};
+}
+
+struct energy_idle energy_idle(struct energy *energy, uint32_t ms)
+{
+    struct energy_moment first = energy_moment(energy), last = first;
+    size_t renewals = 0;
+    while (!isnan(last.joules) && last.stamp_ns - first.stamp_ns < (int64_t)ms * 1000000) {
+        last = energy_moment(energy);
+        renewals++;
+    }
+    double seconds = (double)(last.stamp_ns - first.stamp_ns) * 1e-9;
+    if (isnan(last.joules) || renewals == 0)
+        return (struct energy_idle){NAN, NAN};
+    return (struct energy_idle){(last.joules - first.joules) / seconds, seconds / (double)renewals};
 }
 
 const char *energy_source(const struct energy *energy)

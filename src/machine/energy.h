@@ -6,6 +6,8 @@
 #ifndef PRONY_MACHINE_ENERGY_H
 #define PRONY_MACHINE_ENERGY_H
 
+#include <stdint.h>
+
 #include "base/error.h"
 
 struct energy;
@@ -20,6 +22,24 @@ const char *energy_sys(void);
 /* Joules since some moment; differences count, over less than a counter's range (minutes at least).
  * NaN when it can no longer be read. */
 double energy_joules(struct energy *energy);
+
+/* A renewal of the counters: they move many times a second (a processor's), or ten times (a GPU's),
+ * and say nothing in between. */
+struct energy_moment {
+    double joules; /* as energy_joules(); NaN when they do not move */
+    int64_t stamp_ns;
+};
+
+/* Waits for the next renewal: a difference of two moments is as exact as the counters. */
+struct energy_moment energy_moment(struct energy *energy);
+
+/* What the counters count while nothing runs; NaN when they do not move. */
+struct energy_idle {
+    double watts, step_s; /* step: from one renewal to the next */
+};
+
+/* Takes that many milliseconds, and up to two renewals. */
+struct energy_idle energy_idle(struct energy *energy, uint32_t ms);
 /* "RAPL (package-0, dram)", "NVML". */
 const char *energy_source(const struct energy *energy);
 void energy_close(struct energy *energy); /* NULL is fine */

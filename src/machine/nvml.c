@@ -51,6 +51,10 @@ struct utilization { /* nvmlUtilization_t */
     unsigned gpu, memory;
 };
 
+struct violation { /* nvmlViolationTime_t */
+    unsigned long long reference_us, held_back_ns;
+};
+
 enum { CLOCK_SM = 1, CLOCK_MEMORY = 2, SENSOR_GPU = 0 };
 
 typedef struct nvml_device *device_t;
@@ -73,6 +77,7 @@ struct nvml {
     number_function *power, *power_limit, *persistence, *pcie_generation, *pcie_generation_max,
         *pcie_width;
     int (*throttle)(device_t, unsigned long long *), (*energy)(device_t, unsigned long long *);
+    int (*violation)(device_t, int, struct violation *);
     int (*ecc)(device_t, unsigned *, unsigned *), (*mig)(device_t, unsigned *, unsigned *);
     int (*compute)(device_t, int *, int *);
 };
@@ -112,6 +117,7 @@ static const struct {
     ROW(throttle, "nvmlDeviceGetCurrentClocksEventReasons",
         "nvmlDeviceGetCurrentClocksThrottleReasons"),
     ROW(energy, "nvmlDeviceGetTotalEnergyConsumption", NULL),
+    ROW(violation, "nvmlDeviceGetViolationStatus", NULL),
     ROW(ecc, "nvmlDeviceGetEccMode", NULL),
     ROW(mig, "nvmlDeviceGetMigMode", NULL),
     ROW(compute, "nvmlDeviceGetCudaComputeCapability", NULL),
@@ -238,6 +244,15 @@ struct nvml_value nvml_used_bytes(const struct nvml *nvml, struct nvml_device *d
 struct nvml_value nvml_energy_j(const struct nvml *nvml, struct nvml_device *device)
 {
     return wide_number(nvml->energy, device, 1e-3);
+}
+
+struct nvml_value nvml_held_back_s(const struct nvml *nvml, struct nvml_device *device,
+                                   enum nvml_policy policy)
+{
+    struct violation violation = {0};
+    int result =
+        nvml->violation ? nvml->violation(device, (int)policy, &violation) : NVML_NO_FUNCTION;
+    return value_of(result, (double)violation.held_back_ns * 1e-9);
 }
 
 void nvml_sample_read(const struct nvml *nvml, struct nvml_device *device,

@@ -80,6 +80,12 @@ void nvml_sample_read(const struct nvml *nvml, struct nvml_device *device,
                       struct nvml_sample *sample);
 void nvml_processes_read(const struct nvml *nvml, struct nvml_device *device,
                          struct nvml_processes *processes);
+enum nvml_policy { NVML_POLICY_POWER = 0, NVML_POLICY_THERMAL = 1 };
+
+/* Seconds since the driver was loaded for which a policy held the clocks down: differences count.
+ */
+struct nvml_value nvml_held_back_s(const struct nvml *nvml, struct nvml_device *device,
+                                   enum nvml_policy policy);
 /* A single reading, cheaper than a sample. */
 struct nvml_value nvml_used_bytes(const struct nvml *nvml, struct nvml_device *device);
 struct nvml_value nvml_energy_j(const struct nvml *nvml, struct nvml_device *device);

@@ -336,6 +336,10 @@ class Bench(unittest.TestCase):
             self.assertIn("disturbed: other programs used", result.stderr)
             self.assertIn("1 block was measured again", result.stdout.replace("\n", " "))
             self.assertIn("Disturbed Processes", result.stdout)
+            note = (
+                "1 block was disturbed and not measured again: block 1 (slow: other programs used"
+            )
+            self.assertIn(note, " ".join(result.stdout.split()))
             run = json.loads(output.read_text())
             self.assertEqual(run["run"]["blocks_redone"], 1)
             self.assertEqual(run["run"]["blocks_disturbed"], 1)
@@ -386,7 +390,10 @@ class Bench(unittest.TestCase):
             check=True,
         )
         self.assertIn("TPOT 64 in 200 (ms)", result.stdout)
-        self.assertEqual(len(table.read_text().splitlines()), 5)
+        lines = table.read_text().splitlines()
+        self.assertEqual(len(lines), 5)
+        self.assertTrue(lines[0].endswith(",fair_comparison,equivalence"))
+        self.assertTrue(lines[1].endswith(",yes,not gated"))
         result = self.bench("--model-path", self.model, "--context", *range(200, 217), status=1)
         self.assertIn("16 values at most", result.stderr)
 

@@ -3,11 +3,14 @@
  * FAKE_NVML holds words: "nvmlDeviceGetPowerUsage=3" makes that function fail with that code;
  * "count=0" hides the card; "used=BYTES" is the card's memory in use; "pid=PID bytes=BYTES" lists
  * a process; "tree=BYTES" lists each descendant of the caller that has no children, and adds to
- * the memory in use. Compiled with OLD, it lacks what newer drivers brought. */
+ * the memory in use; "heat=NS" and "cap=NS" are what each question adds to the time for which
+ * clocks were held down, "clock=MHZ" the clocks, "power=W" what the energy counter counts by,
+ * renewed every "step=MS" (100). Compiled with OLD, it lacks what newer drivers brought. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -60,6 +63,16 @@ static int processes(unsigned *count, struct process *list)
     return 0;
 }
 
+/* Of a card that draws the same all the time. */
+static long energy_mj(void)
+{
+    struct timespec now;
+    long step_ms = setting("step", 100);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    long ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return setting("power", 0) * (ms / step_ms * step_ms);
+}
+
 #define NUMBER(name, number)                                                                       \
     EXPORT int name(void *device, unsigned *value);                                                \
     int name(void *device, unsigned *value)                                                        \
@@ -73,7 +86,7 @@ static int processes(unsigned *count, struct process *list)
     int name(void *device, int kind, unsigned *value)                                              \
     {                                                                                              \
         (void)device;                                                                              \
-        *value = (unsigned)kind + (number);                                                        \
+        *value = (unsigned)kind + (unsigned)(number);                                              \
         return RESULT;                                                                             \
     }
 #define WIDE_NUMBER(name, number)                                                                  \
@@ -108,10 +121,10 @@ NUMBER(nvmlDeviceGetPersistenceMode, 1)
 NUMBER(nvmlDeviceGetCurrPcieLinkGeneration, 4)
 NUMBER(nvmlDeviceGetMaxPcieLinkGeneration, 5)
 NUMBER(nvmlDeviceGetCurrPcieLinkWidth, 16)
-KIND_NUMBER(nvmlDeviceGetClockInfo, 1000)
+KIND_NUMBER(nvmlDeviceGetClockInfo, setting("clock", 1000))
 KIND_NUMBER(nvmlDeviceGetMaxClockInfo, 2000)
 KIND_NUMBER(nvmlDeviceGetTemperature, 41)
-WIDE_NUMBER(nvmlDeviceGetTotalEnergyConsumption, 1234500)
+WIDE_NUMBER(nvmlDeviceGetTotalEnergyConsumption, 1234500 + energy_mj())
 MODE(nvmlDeviceGetEccMode, 1)
 MODE(nvmlDeviceGetMigMode, 0)
 TEXT(nvmlDeviceGetName, "Fake GPU")
@@ -202,6 +215,15 @@ int nvmlDeviceGetMemoryInfo(void *device, unsigned long long *info)
     if (setting("foreign", 0)) /* memory of a process that the list does not show */
         info[2] += setting("foreign", 0) * (long)leaves_add(list, 0, 64, getpid(), getpid());
     info[1] = info[0] - info[2];
+    return RESULT;
+}
+
+EXPORT int nvmlDeviceGetViolationStatus(void *device, int policy, unsigned long long *times);
+int nvmlDeviceGetViolationStatus(void *device, int policy, unsigned long long *times)
+{
+    static unsigned long long asked[2];
+    (void)device;
+    times[1] = ++asked[policy] * (unsigned long long)setting(policy ? "heat" : "cap", 0);
     return RESULT;
 }
 

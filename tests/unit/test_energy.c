@@ -1,5 +1,5 @@
-/* src/machine/energy on copies of the kernel's powercap folder, and what a process's metrics make
- * of its readings. */
+/* src/machine/energy on copies of the kernel's powercap temporary_folder, and what a process's
+ * metrics make of its readings. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,24 +12,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../support/temporary.h"
 #include "base/file.h"
 #include "bench/metrics.h"
 #include "machine/energy.h"
 
-static char folder[] = "/tmp/prony-energy-XXXXXX";
-
 static void put(const char *name, const char *text)
 {
-    char path[512], parent[512];
-    struct error err;
-    snprintf(path, sizeof path, "%s/class/powercap/%s", folder, name);
-    snprintf(parent, sizeof parent, "%s", path);
-    *strrchr(parent, '/') = '\0';
-    assert_int_equal(folder_make(parent, &err), STATUS_OK);
-    FILE *stream = fopen(path, "w");
-    assert_non_null(stream);
-    fputs(text, stream);
-    fclose(stream);
+    char path[160];
+    snprintf(path, sizeof path, "class/powercap/%s", name);
+    temporary_put(path, text);
 }
 
 static void zone(const char *zone_name, const char *name, const char *energy_uj)
@@ -55,7 +47,7 @@ static void counters_add_up(void **state)
     zone("intel-rapl:0:1", "dram\n", "999000000\n");
     zone("intel-rapl:1", "psys\n", "1\n");
     zone("intel-rapl-mmio:0", "package-0\n", "1\n");
-    assert_int_equal(energy_open(&energy, folder, "", &err), STATUS_OK);
+    assert_int_equal(energy_open(&energy, temporary_folder, "", &err), STATUS_OK);
     assert_non_null(strstr(energy_source(energy), "package-0"));
     assert_non_null(strstr(energy_source(energy), "dram"));
     assert_null(strstr(energy_source(energy), "psys"));
@@ -81,11 +73,11 @@ static void what_is_missing_is_said(void **state)
         return; /* root reads everything */
     char path[512];
     for (int i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, "%s/class/powercap/intel-rapl:0%s/energy_uj", folder,
+        snprintf(path, sizeof path, "%s/class/powercap/intel-rapl:0%s/energy_uj", temporary_folder,
                  i ? ":1" : "");
         assert_int_equal(chmod(path, 0), 0);
     }
-    assert_int_equal(energy_open(&energy, folder, "", &err), STATUS_UNSUPPORTED);
+    assert_int_equal(energy_open(&energy, temporary_folder, "", &err), STATUS_UNSUPPORTED);
     assert_non_null(strstr(err.remedy, "chmod"));
 }
 
@@ -95,13 +87,14 @@ static void idle_power_is_subtracted(void **state)
     (void)state;
     int64_t stamps[29];
     int32_t ids[29] = {0};
-    struct record_reading readings[] = {{"energy_j", 10}, {"energy_s", 0.5}, {"idle_w", 8}};
+    struct record_reading readings[] = {
+        {"energy_j", 10}, {"energy_s", 0.5}, {"energy_step_s", 0.02}, {"idle_w", 8}};
     struct record_process process = {.stamps_ns = stamps,
                                      .ids = ids,
                                      .token_count = 29,
                                      .warmup_steps = 8,
                                      .readings = readings,
-                                     .reading_count = 3,
+                                     .reading_count = 4,
                                      .device_peak = -1,
                                      .memory_peak = -1};
     double values[METRIC_COUNT];
@@ -110,26 +103,18 @@ static void idle_power_is_subtracted(void **state)
     process_metrics(&process, values);
     assert_true(fabs(values[METRIC_ENERGY] - 0.3) < 1e-12);
     assert_true(values[METRIC_IDLE_POWER] == 8);
-    readings[1].value = 0.1; /* too short to be told */
+    readings[2].value = 0.03; /* 17 renewals are too few */
+    process_metrics(&process, values);
+    assert_true(isnan(values[METRIC_ENERGY]) && values[METRIC_IDLE_POWER] == 8);
+    readings[2].name = "unknown"; /* of an older run: as coarse as a GPU's */
     process_metrics(&process, values);
     assert_true(isnan(values[METRIC_ENERGY]));
+    readings[1].value = 2;
+    process_metrics(&process, values);
+    assert_true(!isnan(values[METRIC_ENERGY]));
     process.reading_count = 0; /* never 0 */
     process_metrics(&process, values);
     assert_true(isnan(values[METRIC_ENERGY]) && isnan(values[METRIC_IDLE_POWER]));
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[300];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
 }
 
 int main(void)
@@ -139,5 +124,5 @@ int main(void)
         cmocka_unit_test(what_is_missing_is_said),
         cmocka_unit_test(idle_power_is_subtracted),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, temporary_make, temporary_remove);
 }

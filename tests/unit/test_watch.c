@@ -13,32 +13,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../support/temporary.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "bench/readings.h"
 #include "machine/watch.h"
 
-static char folder[] = "/tmp/prony-watch-XXXXXX";
-
-/* Writes a file of the copies, and the folders above it. */
-static void put(const char *name, const char *text)
-{
-    char path[512], parent[512];
-    struct error err;
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    snprintf(parent, sizeof parent, "%s", path);
-    *strrchr(parent, '/') = '\0';
-    assert_int_equal(folder_make(parent, &err), STATUS_OK);
-    FILE *stream = fopen(path, "w");
-    assert_non_null(stream);
-    fputs(text, stream);
-    fclose(stream);
-}
-
 static struct watch_roots copies(char *proc, char *sys, size_t size)
 {
-    snprintf(proc, size, "%s/proc", folder);
-    snprintf(sys, size, "%s/sys", folder);
+    snprintf(proc, size, "%s/proc", temporary_folder);
+    snprintf(sys, size, "%s/sys", temporary_folder);
     return (struct watch_roots){proc, sys};
 }
 
@@ -63,19 +47,19 @@ static void counters_are_read(void **state)
     struct watch *watch;
     struct watch_report report;
     struct error err;
-    put("proc/stat", "cpu  1 2 3 4\ncpu0 10 0 10 1000 0 0 0 5 0 0\nintr 1\n");
-    put("proc/vmstat", "nr_free_pages 1\npswpin 10\npswpout 20\n");
-    put("proc/self/cgroup", "0::/user/me\n");
-    put("sys/fs/cgroup/user/me/cpu.stat", "usage_usec 5\nthrottled_usec 1000\n");
-    put("sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", "3\n");
-    put("sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count", "4\n");
-    put("sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", "2500000\n");
+    temporary_put("proc/stat", "cpu  1 2 3 4\ncpu0 10 0 10 1000 0 0 0 5 0 0\nintr 1\n");
+    temporary_put("proc/vmstat", "nr_free_pages 1\npswpin 10\npswpout 20\n");
+    temporary_put("proc/self/cgroup", "0::/user/me\n");
+    temporary_put("sys/fs/cgroup/user/me/cpu.stat", "usage_usec 5\nthrottled_usec 1000\n");
+    temporary_put("sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", "3\n");
+    temporary_put("sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count", "4\n");
+    temporary_put("sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", "2500000\n");
     assert_int_equal(watch_start(&watch, &roots, &err), STATUS_OK);
     sleep_ms(20);
-    put("proc/vmstat", "nr_free_pages 1\npswpin 11\npswpout 22\n");
-    put("sys/fs/cgroup/user/me/cpu.stat", "usage_usec 5\nthrottled_usec 5000\n");
-    put("sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count", "6\n");
-    put("proc/stat", "cpu0 10 0 10 1000 0 0 0 6 0 0\n");
+    temporary_put("proc/vmstat", "nr_free_pages 1\npswpin 11\npswpout 22\n");
+    temporary_put("sys/fs/cgroup/user/me/cpu.stat", "usage_usec 5\nthrottled_usec 5000\n");
+    temporary_put("sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count", "6\n");
+    temporary_put("proc/stat", "cpu0 10 0 10 1000 0 0 0 6 0 0\n");
     watch_end(watch, &report);
     assert_true(report.seconds >= 0.02);
     assert_true(report.swapped_bytes == 3.0 * (double)sysconf(_SC_PAGESIZE));
@@ -105,11 +89,11 @@ static void throttling_of_other_kinds(void **state)
         struct watch *watch;
         struct watch_report report;
         struct error err;
-        put("proc/self/cgroup", kinds[i].cgroup);
-        put(kinds[i].file, kinds[i].before);
+        temporary_put("proc/self/cgroup", kinds[i].cgroup);
+        temporary_put(kinds[i].file, kinds[i].before);
         assert_int_equal(watch_start(&watch, &roots, &err), STATUS_OK);
         sleep_ms(1);
-        put(kinds[i].file, kinds[i].after);
+        temporary_put(kinds[i].file, kinds[i].after);
         watch_end(watch, &report);
         assert_true(fabs(report.throttled_share * report.seconds - 0.004) < 1e-9);
     }
@@ -132,7 +116,7 @@ static void nothing_is_shown(void **state)
     assert_true(isnan(report.thermal_events) && isnan(report.clock_hz));
     readings_add_watch(&process, &report, &arena);
     assert_int_equal(process.reading_count, 0);
-    assert_null(disturbance_of(&process, 0, &arena));
+    assert_null(disturbance_of(&process, &(struct clocks){0}, &arena));
     arena_free(&arena);
 }
 
@@ -189,7 +173,18 @@ static void disturbances_are_named(void **state)
         {{{"clock_hz", 2.1e9}}, "2.10 GHz after 3.00"},
         {{{"clock_hz", 2.9e9}}, NULL},
         {{{"steal_share", 0.25}, {"thermal_events", 1}}, "time, a processor"},
+        {{{"gpu_foreign", 1}}, "1 other program was on the GPU"},
+        {{{"gpu_foreign", 2}}, "2 other programs were on the GPU"},
+        {{{"gpu_foreign", 0}}, NULL},
+        {{{"gpu_throttle", 0x20}}, "the GPU slowed down (thermal)"},
+        {{{"gpu_throttle", 0x88}}, "the GPU slowed down (hardware slowdown, power brake)"},
+        {{{"gpu_throttle", 0x5}}, NULL}, /* idle, and at its power limit */
+        {{{"gpu_thermal_share", 0.1}}, "for its heat for 10 % of the time"},
+        {{{"gpu_power_share", 0.9}}, NULL},
+        {{{"gpu_clock_hz", 1.4e9}}, "the GPU's clock was 1.40 GHz after 1.98"},
+        {{{"gpu_clock_hz", 1.9e9}}, NULL},
     };
+    const struct clocks fastest = {.cpu_hz = 3e9, .gpu_hz = 1.98e9};
     struct arena arena = {0};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct record_reading readings[2];
@@ -197,27 +192,13 @@ static void disturbances_are_named(void **state)
         for (; process.reading_count < 2 && cases[i].readings[process.reading_count].name;
              process.reading_count++)
             readings[process.reading_count] = cases[i].readings[process.reading_count];
-        const char *what = disturbance_of(&process, 3e9, &arena);
+        const char *what = disturbance_of(&process, &fastest, &arena);
         if (!cases[i].named)
             assert_null(what);
         else
             assert_non_null(strstr(what ? what : "", cases[i].named));
     }
     arena_free(&arena);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[300];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
 }
 
 int main(void)
@@ -227,5 +208,5 @@ int main(void)
         cmocka_unit_test(nothing_is_shown),       cmocka_unit_test(foreign_work_is_seen),
         cmocka_unit_test(disturbances_are_named),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, temporary_make, temporary_remove);
 }
