@@ -6,7 +6,7 @@
 #include "bench/cells.h"
 #include "bench/readings.h"
 
-enum { MAX_NOTES = 64 };
+enum { MAX_NOTES = 64, TOLD = 3 };
 
 struct notes {
     struct summary *summary;
@@ -77,14 +77,28 @@ static void note_failures(struct notes *notes, struct arena *arena)
     }
 }
 
-/* The first disturbance of each kind would be a long list: the worst of a run is told by its first.
- */
-static const char *first_disturbance(const struct summary *summary, struct arena *arena)
+/* The blocks that count though disturbed, each by the first process that was: "block 2 (b: other
+ * programs used 0.50 cores)"; a long list is cut short. NULL: no memory. */
+static const char *disturbances_text(const struct summary *summary, struct arena *arena)
 {
-    const char *what = NULL;
-    for (size_t i = 0; i < summary->run->process_count && !what; i++)
-        what = disturbance_of(&summary->run->processes[i], 0, arena);
-    return what;
+    const struct record_run *run = summary->run;
+    const char *text = "";
+    size_t told = 0;
+    uint32_t last = UINT32_MAX;
+    struct clocks *fastest = arena_array(arena, run->variant_count + 1, sizeof *fastest);
+    for (size_t i = 0; fastest && text && i < run->process_count && told < TOLD; i++) {
+        const struct record_process *process = &run->processes[i];
+        const char *what = disturbance_of(process, &fastest[process->variant], arena);
+        clocks_note(&fastest[process->variant], process);
+        if (!what || process->block == last)
+            continue;
+        text = arena_printf(arena, "%s%s block %u (%s: %s)", text, told++ ? "," : "",
+                            process->block + 1, run->variants[process->variant].name, what);
+        last = process->block;
+    }
+    if (!fastest || !text || summary->disturbed <= told)
+        return fastest ? text : NULL;
+    return arena_printf(arena, "%s, and %zu more", text, summary->disturbed - told);
 }
 
 static void note_falling(struct notes *notes, struct arena *arena)
@@ -134,11 +148,11 @@ static void note_redone(struct notes *notes, struct arena *arena)
                                 "disturbed %s.",
                                 summary->redone, summary->redone == 1 ? " was" : "s were",
                                 summary->redone == 1 ? "it" : "them"));
-    const char *what = first_disturbance(summary, arena);
-    if (summary->disturbed)
-        add(notes, arena_printf(arena, "%zu block%s disturbed and not measured again%s%s.",
-                                summary->disturbed, summary->disturbed == 1 ? " was" : "s were",
-                                what ? ", the first because " : "", what ? what : ""));
+    const char *what = summary->disturbed ? disturbances_text(summary, arena) : NULL;
+    if (what)
+        add(notes,
+            arena_printf(arena, "%zu block%s disturbed and not measured again:%s.",
+                         summary->disturbed, summary->disturbed == 1 ? " was" : "s were", what));
 }
 
 static void note_bandwidth(struct notes *notes, const struct cells *cells, struct arena *arena)

@@ -29,6 +29,11 @@ void csv_text(FILE *stream, struct arena *arena, const char *text)
     fputc('"', stream);
 }
 
+void csv_trust(FILE *stream, const struct run_facts *facts, const struct summary_variant *variant)
+{
+    fprintf(stream, ",%s,%s", facts->fair ? "yes" : "no", equivalence_names[variant->equivalence]);
+}
+
 /* A number with all digits that mean anything; an empty field when it is not known. */
 static void csv_number(FILE *stream, bool known, double value)
 {
@@ -42,8 +47,8 @@ static void csv_head(FILE *stream)
     fputs("framework,model_size,iterations", stream);
     for (size_t i = 0; i < CLASSIC_FIGURES; i++)
         fprintf(stream, ",%s", classic_figures[i].key);
-    fputs(",engine,engine_version,precision,threads,blocks,processes,failed_processes,failure,"
-          "fair_comparison,equivalence",
+    fputs(",engine,engine_version,precision,threads,blocks,processes,failed_processes,"
+          "failure" CSV_TRUST,
           stream);
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
         const char *key = metric_infos[metric].key;
@@ -73,9 +78,7 @@ static void csv_row(FILE *stream, struct arena *arena, const struct summary *sum
     fprintf(stream, ",%u,%zu,%zu,%zu,", row->threads, summary->blocks, row->processes,
             row->failures);
     csv_text(stream, arena, row->why);
-    fputs(facts->fair ? ",yes" : ",no", stream);
-    fputc(',', stream);
-    csv_text(stream, arena, equivalence_names[row->equivalence]);
+    csv_trust(stream, facts, row);
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
         const struct estimate *estimate = &row->metrics[metric];
         double scale = metric_infos[metric].scale;

@@ -1,24 +1,10 @@
-#include "report/grid.h"
+#include "report/grid_parts.h"
 
 #include <string.h>
 
 #include "report/text.h"
 
-enum { TITLE_WIDTH = 22, LOG_LINES = 3, LOG_WIDTH = 400 };
-
 static const char *const YARDSTICK = "native"; /* the engine that others are held against */
-
-/* What the parts of a grid are made from. */
-struct grid_source {
-    const struct summary *summary;
-    const size_t *order;
-    struct arena *arena;
-};
-
-static const struct summary_variant *column_variant(const struct grid_source *source, size_t column)
-{
-    return &source->summary->variants[source->order[column]];
-}
 
 const char *variant_title(const struct record_variant *variant, struct arena *arena)
 {
@@ -38,12 +24,6 @@ size_t *column_order(const struct summary *summary, struct arena *arena)
         }
     }
     return order;
-}
-
-/* A variant of which nothing is known, because every process of it failed. */
-static bool variant_failed(const struct summary_variant *variant)
-{
-    return variant->failures > 0 && variant->failures >= variant->processes;
 }
 
 /* A metric outside the classic ones says something when it sums up what a user waits for, or exists
@@ -69,7 +49,7 @@ static const struct estimate *estimate_at(const struct grid_source *source, size
                                           enum metric metric, const struct summary_point *point)
 {
     return point ? &point->metrics[source->order[column]][metric]
-                 : &column_variant(source, column)->metrics[metric];
+                 : &grid_variant(source, column)->metrics[metric];
 }
 
 /* Whether a figure may be the best of its row: not that of a variant that computes something else.
@@ -77,7 +57,7 @@ static const struct estimate *estimate_at(const struct grid_source *source, size
 static bool is_ranked(const struct grid_row *row, const struct grid_source *source, size_t column)
 {
     return !row->cells[column].word &&
-           column_variant(source, column)->equivalence != EQUIVALENCE_FAILED;
+           grid_variant(source, column)->equivalence != EQUIVALENCE_FAILED;
 }
 
 /* Marks what is best in a row, and everything that shows the same figure; nothing when all do. */
@@ -122,7 +102,7 @@ static bool row_metric(struct grid_row *row, const struct grid_source *source, e
             cell->value = number_metric(estimate, info);
             cell->spread = number_spread(estimate, info);
         } else {
-            cell->failed = variant_failed(column_variant(source, i));
+            cell->failed = grid_failed(grid_variant(source, i));
             cell->word = cell->failed ? "failed" : "n/a";
         }
     }
@@ -185,10 +165,10 @@ static bool row_precision(struct grid_row *row, const struct grid_source *source
     row->group = GROUP_PRECISION;
     row->cells = arena_array(source->arena, columns + 1, sizeof *row->cells);
     for (size_t i = 0; row->cells && i < columns; i++) {
-        const char *word = text_clean(source->arena, column_variant(source, i)->precision);
+        const char *word = text_clean(source->arena, grid_variant(source, i)->precision);
         if (!word)
             return false;
-        row->cells[i].word = *word ? text_fit(source->arena, word, TITLE_WIDTH) : "n/a";
+        row->cells[i].word = *word ? text_fit(source->arena, word, GRID_TITLE_WIDTH) : "n/a";
         if (!row->cells[i].word)
             return false;
     }
@@ -207,8 +187,8 @@ static bool row_equivalence(struct grid_row *row, const struct grid_source *sour
     row->group = GROUP_TRUST;
     row->cells = arena_array(source->arena, columns + 1, sizeof *row->cells);
     for (size_t i = 0; row->cells && i < columns; i++) {
-        row->cells[i].word = words[column_variant(source, i)->equivalence];
-        row->cells[i].failed = column_variant(source, i)->equivalence == EQUIVALENCE_FAILED;
+        row->cells[i].word = words[grid_variant(source, i)->equivalence];
+        row->cells[i].failed = grid_variant(source, i)->equivalence == EQUIVALENCE_FAILED;
     }
     return row->cells;
 }
@@ -221,7 +201,7 @@ static bool row_processes(struct grid_row *row, const struct grid_source *source
     row->group = GROUP_TRUST;
     row->cells = arena_array(source->arena, columns + 1, sizeof *row->cells);
     for (size_t i = 0; row->cells && i < columns; i++) {
-        const struct summary_variant *variant = column_variant(source, i);
+        const struct summary_variant *variant = grid_variant(source, i);
         size_t good = variant->processes - variant->failures;
         row->cells[i].word =
             variant->failures ? arena_printf(source->arena, "%zu of %zu", good, variant->processes)
@@ -241,7 +221,7 @@ static bool row_disturbed(struct grid_row *row, const struct grid_source *source
     row->group = GROUP_TRUST;
     row->cells = arena_array(source->arena, columns + 1, sizeof *row->cells);
     for (size_t i = 0; row->cells && i < columns; i++) {
-        const struct summary_variant *variant = column_variant(source, i);
+        const struct summary_variant *variant = grid_variant(source, i);
         row->cells[i].word =
             arena_printf(source->arena, "%zu of %zu", variant->disturbed, variant->processes);
         row->cells[i].failed = variant->disturbed > 0;
@@ -280,124 +260,6 @@ static bool rows_make(struct grid *grid, const struct grid_source *source, bool 
     return rows_starts(grid, source) && rows_lengths(grid, source);
 }
 
-/* The last lines of a worker's output, cleaned; a list that NULL ends. */
-static const char *const *log_lines(struct arena *arena, const char *log)
-{
-    const char **lines = arena_array(arena, LOG_LINES + 1, sizeof *lines);
-    const char *end = log ? log + strlen(log) : NULL;
-    size_t first = LOG_LINES;
-    while (lines && log && end > log && first > 0) {
-        const char *start = end;
-        while (start > log && start[-1] != '\n')
-            start--;
-        if (end > start) {
-            size_t bytes = (size_t)(end - start) < LOG_WIDTH ? (size_t)(end - start) : LOG_WIDTH;
-            const char *line = arena_strndup(arena, start, bytes);
-            lines[--first] = line ? text_clean(arena, line) : NULL;
-            if (!lines[first])
-                return NULL;
-        }
-        end = start > log ? start - 1 : log;
-    }
-    return lines ? lines + first : NULL;
-}
-
-/* The note of a variant that failed, now and then or always, or could not run at all. */
-static const char *variant_note(const struct grid_source *source, size_t column, const char *title)
-{
-    const struct summary_variant *variant = column_variant(source, column);
-    const char *why = text_clean(source->arena, variant->why ? variant->why : "no reason is known");
-    if (!why)
-        return NULL;
-    if (variant->processes == 0)
-        return arena_printf(source->arena, "%s did not run: %s", title, why);
-    if (!variant_failed(variant))
-        return arena_printf(source->arena, "%s failed in %zu of %zu processes: %s", title,
-                            variant->failures, variant->processes, why);
-    if (variant->processes == 1)
-        return arena_printf(source->arena, "%s failed: %s", title, why);
-    return arena_printf(source->arena, "%s failed in all of its %zu processes: %s", title,
-                        variant->processes, why);
-}
-
-static bool titles_make(struct grid *grid, const struct grid_source *source)
-{
-    grid->titles = arena_array(source->arena, grid->columns + 1, sizeof *grid->titles);
-    for (size_t i = 0; grid->titles && i < grid->columns; i++) {
-        const struct summary_variant *variant = column_variant(source, i);
-        const char *title = variant_title(variant->variant, source->arena);
-        const char *fitted = title ? text_fit(source->arena, title, TITLE_WIDTH) : NULL;
-        if (!fitted)
-            return false;
-        grid->titles[i] = fitted;
-        bool other = variant->equivalence == EQUIVALENCE_FAILED;
-        if (variant->failures == 0 && variant->processes > 0 && !other)
-            continue;
-        struct grid_note *note = &grid->notes[grid->note_count++];
-        note->mark = arena_printf(source->arena, "[%zu]", grid->note_count);
-        note->text = other ? arena_printf(source->arena, "%s is NOT EQUIVALENT, and not ranked: %s",
-                                          title, variant->equivalence_reason)
-                           : variant_note(source, i, title);
-        note->log = log_lines(source->arena, variant->log_tail);
-        if (!note->mark || !note->text || !note->log)
-            return false;
-        grid->titles[i] = arena_printf(source->arena, "%s %s", fitted, note->mark);
-        if (!grid->titles[i])
-            return false;
-    }
-    return grid->titles;
-}
-
-/* The columns where a metric is missing for the reason that the first of them gives. */
-static const char *missing_names(const struct grid_source *source, enum metric metric, size_t first)
-{
-    size_t columns = source->summary->variant_count, known = 0, others = 0;
-    const char *why = column_variant(source, first)->metrics[metric].why, *names = "";
-    for (size_t i = 0; names && i < columns; i++) {
-        const struct summary_variant *variant = column_variant(source, i);
-        const struct estimate *estimate = &variant->metrics[metric];
-        if (estimate_usable(estimate)) {
-            known++;
-        } else if (estimate->why && strcmp(estimate->why, why) == 0) {
-            const char *title = variant_title(variant->variant, source->arena);
-            names = title ? arena_printf(source->arena, "%s%s%s", names, *names ? ", " : ", for ",
-                                         title)
-                          : NULL;
-        } else if (!variant_failed(variant) && variant->processes > 0) {
-            others++;
-        }
-    }
-    return known || others ? names : "";
-}
-
-/* A note for each reason why a metric of the grid is not available. */
-static bool missing_notes(struct grid *grid, const struct grid_source *source, enum metric metric)
-{
-    for (size_t i = 0; i < grid->columns; i++) {
-        const struct estimate *estimate = &column_variant(source, i)->metrics[metric];
-        bool said = estimate_usable(estimate) || !estimate->why ||
-                    variant_failed(column_variant(source, i));
-        for (size_t j = 0; j < i && !said; j++) {
-            const struct estimate *earlier = &column_variant(source, j)->metrics[metric];
-            said = !estimate_usable(earlier) && earlier->why &&
-                   strcmp(earlier->why, estimate->why) == 0;
-        }
-        if (said)
-            continue;
-        const char *names = missing_names(source, metric, i);
-        const char *why = text_clean(source->arena, estimate->why);
-        struct grid_note *note = &grid->notes[grid->note_count++];
-        static const char *const no_log[] = {NULL};
-        *note = (struct grid_note){"n/a", NULL, no_log};
-        if (names && why)
-            note->text =
-                arena_printf(source->arena, "%s%s: %s", metric_infos[metric].title, names, why);
-        if (!note->text)
-            return false;
-    }
-    return true;
-}
-
 enum status grid_make(struct grid *grid, const struct summary *summary, bool wide,
                       struct arena *arena, struct error *err)
 {
@@ -406,8 +268,8 @@ enum status grid_make(struct grid *grid, const struct summary *summary, bool wid
     size_t most_notes = summary->variant_count * (METRIC_COUNT + 1) + 1;
     grid->notes = arena_array(arena, most_notes, sizeof *grid->notes);
     bool good =
-        source.order && grid->notes && rows_make(grid, &source, wide) && titles_make(grid, &source);
+        source.order && grid->notes && rows_make(grid, &source, wide) && grid_titles(grid, &source);
     for (enum metric metric = 0; good && metric < METRIC_COUNT; metric++)
-        good = !metric_shown(summary, metric, wide) || missing_notes(grid, &source, metric);
+        good = !metric_shown(summary, metric, wide) || grid_missing(grid, &source, metric);
     return good ? STATUS_OK : error_no_memory(err, most_notes * sizeof *grid->notes);
 }

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "report/csv.h"
+#include "report/facts.h"
 #include "report/number.h"
 #include "report/report.h"
 
@@ -10,7 +11,8 @@ static const enum metric shown[] = {METRIC_START_TO_FIRST_TOKEN, METRIC_MODEL_LO
 enum { SHOWN = sizeof shown / sizeof shown[0] };
 
 static void row_write(FILE *stream, struct arena *arena, const struct summary *summary,
-                      const struct summary_point *point, size_t variant)
+                      const struct summary_point *point, size_t variant,
+                      const struct run_facts *facts)
 {
     fprintf(stream, "%" PRId64 ",", summary->run->id);
     csv_text(stream, arena, summary->variants[variant].variant->name);
@@ -25,6 +27,7 @@ static void row_write(FILE *stream, struct arena *arena, const struct summary *s
         else
             fputs(",,,", stream);
     }
+    csv_trust(stream, facts, &summary->variants[variant]);
     fputc('\n', stream);
 }
 
@@ -32,18 +35,20 @@ static enum status points_write(const struct summary *summary, const struct repo
                                 FILE *stream, struct error *err)
 {
     struct arena arena = {0};
+    struct run_facts facts;
     (void)options;
+    enum status status = run_facts_make(&facts, summary->run, &arena, err);
     fputs("run,framework,prompt_tokens,context,pages,compile_cache", stream);
     for (size_t i = 0; i < SHOWN; i++) {
         const char *key = metric_infos[shown[i]].key;
         fprintf(stream, ",%s,%s_low,%s_high", key, key, key);
     }
-    fputc('\n', stream);
-    for (size_t i = 0; i < summary->point_count; i++)
+    fputs(CSV_TRUST "\n", stream);
+    for (size_t i = 0; i < summary->point_count && !status; i++)
         for (size_t j = 0; j < summary->variant_count; j++)
-            row_write(stream, &arena, summary, &summary->points[i], j);
+            row_write(stream, &arena, summary, &summary->points[i], j, &facts);
     arena_free(&arena);
-    return ferror(stream) ? error_errno(err, "write the CSV") : STATUS_OK;
+    return !status && ferror(stream) ? error_errno(err, "write the CSV") : status;
 }
 
 const struct report_form report_points_csv = {

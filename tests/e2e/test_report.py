@@ -120,6 +120,8 @@ class Report(unittest.TestCase):
             self.assertAlmostEqual(float(row["avg_token_time"]), result["avg_token_time"])
         with files[2].open(newline="") as file:
             counted = [row for row in csv.DictReader(file) if row["counted"] == "1"]
+        self.assertEqual({row["fair_comparison"] for row in counted}, {"yes"})
+        self.assertEqual({row["equivalence"] for row in counted}, {"not gated"})
         self.assertEqual(len(counted), 8 * 2 * 2)  # steps, variants, blocks
         head = "| Metric | Null-Instant | Null-Noisy |\n| :--- |"
         self.assertTrue(files[3].read_text().startswith(head))
