@@ -178,8 +178,8 @@ static enum status generate(struct life *life, size_t tokens, struct worker_gene
 
 static struct energy_moment counters_take(const struct life *life)
 {
-    struct energy *energy = life->task->energy;
-    return energy ? energy_moment(energy) : (struct energy_moment){.joules = NAN};
+    bool move = life->task->energy && isfinite(life->task->idle.watts);
+    return move ? energy_moment(life->task->energy) : (struct energy_moment){.joules = NAN};
 }
 
 static double seconds_between(const struct energy_moment *from, const struct energy_moment *to)

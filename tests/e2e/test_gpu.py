@@ -231,5 +231,41 @@ class Memory(Gpu):
         self.assertIsNotNone(metrics["peak_memory_gb"]["value"])
 
 
+class Interference(Gpu):
+    def readings(self, nvml):
+        output = self.root / "run.json"
+        words = ("--device", "cuda", "--framework", "both", "--output", output)
+        result = self.bench(*words, nvml=nvml)
+        run = json.loads(output.read_text())
+        return result, run, run["results"][0]["samples"][0]["readings"]
+
+    def test_a_quiet_card(self):
+        result, _, readings = self.readings("clock=1979 tree=50000000")
+        self.assertEqual((readings["gpu_foreign"], readings["gpu_throttle"]), (0, 1))
+        self.assertEqual(readings["gpu_clock_hz"], 1.98e9)
+        self.assertEqual((readings["gpu_thermal_share"], readings["gpu_power_share"]), (0, 0))
+        self.assertNotIn("GPU slowed", result.stderr)
+
+    def test_others_and_heat_disturb_a_block(self):
+        result, run, readings = self.readings("pid=1 bytes=1000 throttle=64")
+        self.assertEqual((readings["gpu_foreign"], readings["gpu_throttle"]), (1, 64))
+        for text in ("1 other program was on the GPU", "the GPU slowed down (thermal (hardware))"):
+            self.assertIn(text, result.stderr)
+            self.assertIn(text, " ".join(result.stdout.split()))
+        self.assertEqual(run["run"]["blocks_disturbed"], 1)
+
+    def test_idle_power_is_exact_though_the_counter_is_slow(self):
+        _, run, readings = self.readings("power=300 step=50")
+        self.assertAlmostEqual(readings["idle_w"] / 300, 1, delta=0.05)
+        self.assertAlmostEqual(readings["energy_step_s"], 0.05, delta=0.01)
+        metrics = run["results"][0]["metrics"]
+        self.assertIn("less than 20 renewals", metrics["energy_j_per_token"]["why"])
+
+    def test_a_counter_that_rests_tells_nothing(self):
+        _, run, readings = self.readings("")
+        self.assertNotIn("idle_w", readings)
+        self.assertIn("or they do not move", run["results"][0]["metrics"]["idle_power_w"]["why"])
+
+
 if __name__ == "__main__":
     unittest.main()
