@@ -23,19 +23,33 @@ void progress_start(struct progress *progress, FILE *stream, size_t total, size_
                                   .blocks = blocks};
 }
 
-/* "elapsed 0:12, about 0:48 left": from the mean time of the processes so far. */
+/* What processes still take: the mean time of those so far, without the gate that came before. */
+static double seconds_left(const struct progress *progress, int64_t now_ns)
+{
+    double blocks = (double)(now_ns - progress->blocks_ns) * 1e-9;
+    return blocks / (double)progress->done * (double)(progress->total - progress->done);
+}
+
+/* "elapsed 0:12, about 0:48 left". */
 static void times_text(const struct progress *progress, char *text, size_t size)
 {
-    double elapsed = (double)(clock_now_ns() - progress->start_ns) * 1e-9;
+    int64_t now_ns = clock_now_ns();
+    double elapsed = (double)(now_ns - progress->start_ns) * 1e-9;
     char past[32], left[32];
     time_text(past, sizeof past, elapsed);
     if (progress->done == 0) {
         snprintf(text, size, "elapsed %s", past);
         return;
     }
-    time_text(left, sizeof left,
-              elapsed / (double)progress->done * (double)(progress->total - progress->done));
+    time_text(left, sizeof left, seconds_left(progress, now_ns));
     snprintf(text, size, "elapsed %s, about %s left", past, left);
+}
+
+void progress_block(struct progress *progress, size_t block)
+{
+    progress->block = block;
+    if (!progress->blocks_ns)
+        progress->blocks_ns = clock_now_ns();
 }
 
 /* Columns of the terminal: a line that is repainted may not wrap. */

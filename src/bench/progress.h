@@ -11,12 +11,14 @@
 struct progress {
     FILE *stream; /* NULL: silent */
     bool terminal;
-    int64_t start_ns;
-    size_t done, total;   /* processes of this session, and those it has to run */
-    size_t block, blocks; /* 1-based, as shown; block 0: none has begun */
+    int64_t start_ns, blocks_ns; /* of the session, and of its first block; 0: none has begun */
+    size_t done, total;          /* processes of this session, and those it has to run */
+    size_t block, blocks;        /* 1-based, as shown; block 0: none has begun */
 };
 
 void progress_start(struct progress *progress, FILE *stream, size_t total, size_t blocks);
+/* A block begins, 1-based. */
+void progress_block(struct progress *progress, size_t block);
 /* A phase of a process begins. On a terminal only. */
 void progress_phase(const struct progress *progress, const char *variant, const char *phase);
 /* A process has ended; outcome is "14.21 ms/token, so far 14.30 (14.10–14.51)"

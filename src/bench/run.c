@@ -276,7 +276,7 @@ static enum status attempt_execute(struct execution *execution, uint32_t block, 
     enum status status = STATUS_OK;
     if (block_due(execution, block) == 0)
         return STATUS_OK;
-    execution->progress.block = (size_t)block + 1;
+    progress_block(&execution->progress, (size_t)block + 1);
     schedule_order(plan->variant_count, block, execution->order);
     execution->idle = idle_power(execution);
     double bandwidth = probe(execution);
