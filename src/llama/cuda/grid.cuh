@@ -1,6 +1,6 @@
 /* Kernels that begin before the one before them has ended (Hopper's programmatic launch): what they
- * do until grid_wait() must not depend on it. On other cards a kernel begins when the one before has
- * ended, and these do nothing. */
+ * do until grid_wait() must not depend on it. On other cards a kernel begins when the one before
+ * has ended, and these do nothing. */
 #ifndef PRONY_LLAMA_CUDA_GRID_CUH
 #define PRONY_LLAMA_CUDA_GRID_CUH
 

@@ -1,7 +1,9 @@
 #include "llama/cuda/portable.h"
 
 /* As portable.cu has them. */
-enum { WARPS = 8, THREADS = 32 * WARPS, TOKENS = 8, MOST_HEAD_SIZE = 256, ARGMAX_THREADS = 1024 };
+enum { WARPS = 8, THREADS = 32 * WARPS, TOKENS = 8, MOST_HEAD_SIZE = 256, ARGMAX_BLOCKS = 64 };
+
+_Static_assert((int)ARGMAX_BLOCKS <= (int)PORTABLE_TOKENS, "bests has room for one of each block");
 
 FATBIN_DECLARE(portable);
 
@@ -38,6 +40,8 @@ enum status portable_open(struct portable *portable, struct card *card,
         uint64_t row;
     } parts[] = {
         {&portable->ids, 1},
+        {&portable->ended, 1},
+        {&portable->bests, 2}, /* one uint64 for each block */
         {&portable->x, s->hidden},
         {&portable->normed, s->hidden},
         {&portable->qkv, qkv_rows(s)},
@@ -58,7 +62,10 @@ enum status portable_open(struct portable *portable, struct card *card,
         status = cuda_memory_get(&card->cuda, total * sizeof(float), &portable->memory, err);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         *parts[i].to += portable->memory;
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    return cuda_check(&card->cuda, card->cuda.MemsetD8(portable->ended, 0, sizeof(uint32_t)), err,
+                      "clear memory on %s", card->device.name);
 }
 
 void portable_close(struct portable *portable, struct card *card)
@@ -183,6 +190,7 @@ enum status portable_argmax(const struct portable *portable, const struct card *
                             cuda_pointer next, cuda_pointer told, cuda_pointer logits,
                             uint32_t count, struct error *err)
 {
-    void *arguments[] = {&next, &told, &logits, &count};
-    return card_launch(card, portable->argmax, 1, 1, ARGMAX_THREADS, 0, arguments, err);
+    cuda_pointer bests = portable->bests, ended = portable->ended;
+    void *arguments[] = {&next, &told, &bests, &ended, &logits, &count};
+    return card_launch(card, portable->argmax, ARGMAX_BLOCKS, 1, THREADS, 0, arguments, err);
 }

@@ -159,24 +159,49 @@ extern "C" __global__ void swiglu(float *out, const float *gate_up, uint64_t cou
     }
 }
 
-/* *next = the largest logit's id; written to *told, in host memory, as well when it is not NULL.
- * One block. */
-extern "C" __global__ void __launch_bounds__(1024)
-    argmax(int32_t *next, volatile int32_t *told, const float *logits, uint32_t count)
+/* The largest of all threads' ranks, known to thread 0. */
+__device__ __forceinline__ uint64_t block_max(uint64_t best, uint64_t (&best_of)[WARPS])
 {
-    __shared__ uint64_t bests[32];
+    best = warp_max(best);
+    if (threadIdx.x % 32 == 0)
+        best_of[threadIdx.x / 32] = best;
+    __syncthreads();
+    best = warp_max(best_of[threadIdx.x % WARPS]);
+    __syncthreads();
+    return best;
+}
+
+/* *next = the largest logit's id; written to *told, in host memory, as well when it is not NULL. Each
+ * block finds the best of its share for bests [blocks]; the last to end finds the best of those, and
+ * leaves *ended 0 for the next time. Grid: ARGMAX_BLOCKS. */
+extern "C" __global__ void __launch_bounds__(THREADS)
+    argmax(int32_t *next, volatile int32_t *told, uint64_t *bests, uint32_t *ended,
+           const float *logits, uint32_t count)
+{
+    __shared__ uint64_t best_of[WARPS];
+    __shared__ bool last;
     uint64_t best = 0;
-    for (uint32_t i = threadIdx.x; i < count; i += 1024) {
+#pragma unroll 4
+    for (uint32_t i = blockIdx.x * THREADS + threadIdx.x; i < count; i += gridDim.x * THREADS) {
         uint64_t rank = rank_of(logits[i], i);
         best = rank > best ? rank : best;
     }
-    best = warp_max(best);
-    if (threadIdx.x % 32 == 0)
-        bests[threadIdx.x / 32] = best;
+    best = block_max(best, best_of);
+    if (threadIdx.x == 0) {
+        bests[blockIdx.x] = best;
+        __threadfence();
+        last = atomicInc(ended, gridDim.x - 1) == gridDim.x - 1;
+        __threadfence();
+    }
     __syncthreads();
-    if (threadIdx.x >= 32)
+    if (!last)
         return;
-    best = warp_max(bests[threadIdx.x]);
+    best = 0;
+    for (uint32_t i = threadIdx.x; i < gridDim.x; i += THREADS) {
+        uint64_t other = __ldcg((const unsigned long long *)bests + i);
+        best = other > best ? other : best;
+    }
+    best = block_max(best, best_of);
     if (threadIdx.x == 0) {
         *next = rank_id(best);
         if (told) {

@@ -11,6 +11,7 @@ struct portable {
     struct cuda_function *embed, *rmsnorm, *matmul, *rope, *attend, *swiglu, *argmax;
     cuda_pointer ids;                                 /* [PORTABLE_TOKENS] int32 */
     cuda_pointer x, normed, qkv, mixed, gate_up, ffn; /* [PORTABLE_TOKENS, ...] float32 */
+    cuda_pointer bests, ended;                        /* argmax's: a rank of each block; a count */
     cuda_pointer memory;
 };
 

@@ -1,12 +1,8 @@
 #include "llama/cuda/prefill.h"
 
-#include <stdio.h>
-
-/* As prefill.cu and token.cu have them. */
+/* As token.cu has them, and the largest of prefill.cu. */
 enum {
-    QUERIES = 64,
     TOKEN_THREADS = 256,
-    ATTEND_THREADS = 128,
     LEAST_SHARED = 98304, /* bytes of a block of the largest kernel */
     MOST_TOKENS = 2048
 };
@@ -24,37 +20,23 @@ static bool shape_fits(const struct device_model *model, const struct card *card
            card->device.shared_bytes >= LEAST_SHARED;
 }
 
-static enum status kernels_find(struct prefill *p, struct card *card,
+static enum status kernels_find(struct prefill *p, struct card *card, struct cuda_module **products,
                                 const struct device_model *model, struct error *err)
 {
     const struct fatbin tensor = FATBIN(prefill), tokens = FATBIN(token);
-    struct cuda_module *products = NULL, *others = NULL;
+    struct cuda_module *others = NULL;
     int type = (int)model->precision;
-    char attend[16];
-    snprintf(attend, sizeof attend, "attend_%u", model->shape.head_size);
-    enum status status = card_load(card, &tensor, &products, err);
+    enum status status = card_load(card, &tensor, products, err);
     if (status == STATUS_OK)
         status = card_load(card, &tokens, &others, err);
     if (status == STATUS_OK)
-        status = product_open(&p->kernels, card, products, model->precision, err);
-    const struct {
-        const char *name;
-        struct cuda_module *module;
-        struct cuda_function **to;
-        int type;
-    } kernels[] = {{"token_begin", others, &p->begin, type},
-                   {"token_add", others, &p->add, type},
-                   {"token_rotate", others, &p->rotate, -1},
-                   {attend, products, &p->attend, type}};
-    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0] && status == STATUS_OK; i++)
-        status = card_kernel(card, kernels[i].module, kernels[i].name, kernels[i].type,
-                             kernels[i].to, err);
-    if (status != STATUS_OK)
-        return status;
-    return cuda_check(&card->cuda,
-                      card->cuda.FuncSetAttribute(p->attend, CUDA_FUNCTION_MAX_DYNAMIC_SHARED_BYTES,
-                                                  (int)p->attend_shared),
-                      err, "prepare the kernel %s", attend);
+        status = product_open(&p->kernels, card, *products, model->precision, err);
+    if (status == STATUS_OK)
+        status = card_kernel(card, others, "token_begin", type, &p->begin, err);
+    if (status == STATUS_OK)
+        status = card_kernel(card, others, "token_add", type, &p->add, err);
+    return status == STATUS_OK ? card_kernel(card, others, "token_rotate", -1, &p->rotate, err)
+                               : status;
 }
 
 /* The buffers, in one piece of memory. */
@@ -121,16 +103,18 @@ enum status prefill_open(struct prefill *p, struct card *card, const struct devi
                          struct error *err)
 {
     const struct cuda_shape *s = &model->shape;
+    struct cuda_module *products = NULL;
     *p = (struct prefill){0};
     if (!shape_fits(model, card))
         return STATUS_OK;
     p->most = s->context < MOST_TOKENS ? s->context : MOST_TOKENS;
-    p->attend_shared = 5 * QUERIES * s->head_size * 2;
-    enum status status = kernels_find(p, card, model, err);
+    enum status status = kernels_find(p, card, &products, model, err);
     if (status == STATUS_OK)
         status = buffers_get(p, card, model, err);
     if (status == STATUS_OK)
         status = products_describe(p, card, model, err);
+    if (status == STATUS_OK)
+        status = attention_open(&p->attention, card, products, model, p->query, p->most, err);
     p->fits = status == STATUS_OK;
     return status;
 }
@@ -186,22 +170,17 @@ static enum status add(const struct pass *pass, uint32_t i)
     return tokens_start(pass, pass->p->add, arguments);
 }
 
-static enum status attention(const struct pass *pass, uint32_t layer)
+/* q, k and v of the last product to where attention takes them. */
+static enum status rotate(const struct pass *pass, uint32_t layer)
 {
     const struct device_model *m = pass->model;
     struct cuda_shape s = m->shape;
     uint64_t at = (uint64_t)layer * s.kv_heads * s.context * s.head_size * m->cache_element;
     cuda_pointer query = pass->p->query, keys = m->keys + at, values = m->values + at;
-    cuda_pointer sums = pass->p->sums, angles = pass->p->angles, mixed = pass->p->mixed;
-    uint32_t position = pass->position, count = pass->count, parts = pass->parts;
-    void *rotate[] = {&query, &keys, &values, &sums, &parts, &angles, &s, &position};
-    void *mix[] = {&mixed, &query, &keys, &values, &s, &count, &position};
-    const uint32_t grid[3] = {(count + QUERIES - 1) / QUERIES, s.heads, 1};
-    enum status status = tokens_start(pass, pass->p->rotate, rotate);
-    if (status != STATUS_OK)
-        return status;
-    return card_launch_early(pass->card, pass->p->attend, grid, ATTEND_THREADS,
-                             pass->p->attend_shared, mix, pass->err);
+    cuda_pointer sums = pass->p->sums, angles = pass->p->angles;
+    uint32_t position = pass->position, parts = pass->parts;
+    void *arguments[] = {&query, &keys, &values, &sums, &parts, &angles, &s, &position};
+    return tokens_start(pass, pass->p->rotate, arguments);
 }
 
 static enum status multiply(struct pass *pass, const struct product *product, uint32_t layer)
@@ -216,7 +195,10 @@ static enum status layer_compute(struct pass *pass, uint32_t i)
     const struct prefill *p = pass->p;
     enum status status = multiply(pass, &p->qkv, i);
     if (status == STATUS_OK)
-        status = attention(pass, i);
+        status = rotate(pass, i);
+    if (status == STATUS_OK)
+        status = attention_start(&p->attention, pass->card, pass->model, i, pass->count,
+                                 pass->position, p->mixed, pass->err);
     if (status == STATUS_OK)
         status = multiply(pass, &p->out, i);
     if (status == STATUS_OK)

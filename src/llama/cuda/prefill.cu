@@ -151,6 +151,40 @@ __device__ __forceinline__ void product(void *out, const T *x, const T *weights,
     }
 }
 
+/* The same for one token, a warp for ONE_ROWS rows: as fast as memory gives the weights. Grid: rows
+ * / (8 * ONE_ROWS). */
+enum { ONE_ROWS = 4 };
+template <typename T>
+__device__ __forceinline__ void product_one(float *out, const T *x, const T *weights, uint32_t rows,
+                                            uint32_t columns)
+{
+    const uint32_t lane = threadIdx.x % 32;
+    const uint32_t row = (blockIdx.x * 8 + threadIdx.x / 32) * ONE_ROWS;
+    float sum[ONE_ROWS] = {};
+    grid_next();
+    grid_wait();
+#pragma unroll 2
+    for (uint32_t c = lane * 8; c < columns; c += 256) {
+        float in[8];
+        unpack(in, *reinterpret_cast<const uint4 *>(x + c), T());
+#pragma unroll
+        for (int i = 0; i < ONE_ROWS; i++) {
+            uint32_t r = row + i < rows ? row + i : rows - 1;
+            float w[8];
+            unpack(w, __ldcs(reinterpret_cast<const uint4 *>(weights + (size_t)r * columns + c)), T());
+#pragma unroll
+            for (int j = 0; j < 8; j++)
+                sum[i] = fmaf(w[j], in[j], sum[i]);
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < ONE_ROWS; i++) {
+        float all = warp_sum(sum[i]);
+        if (lane == 0 && row + i < rows)
+            out[row + i] = all;
+    }
+}
+
 /* -- attention -- */
 
 enum { QUERIES = 64, KEYS = 64 }; /* of a tile */
@@ -305,6 +339,11 @@ __device__ __forceinline__ void attend(T *mixed, const half_t *q_in, const half_
                                uint32_t rows, uint32_t columns, uint32_t gated)                     \
     {                                                                                              \
         product<T, 128, 32, 32, 16, 4>(out, x, weights, tokens, rows, columns, gated);              \
+    }                                                                                              \
+    extern "C" __global__ void __launch_bounds__(256) product_one_##suffix(                        \
+        float *out, const T *x, const T *weights, uint32_t rows, uint32_t columns)                 \
+    {                                                                                              \
+        product_one(out, x, weights, rows, columns);                                               \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(128)                                              \
         attend_64_##suffix(T *mixed, const half_t *q, const half_t *keys, const half_t *values,   \

@@ -1,8 +1,9 @@
-/* Prompts by the tensor cores, for weights of 16 bits: products (product.h), attention (prefill.cu)
+/* Prompts by the tensor cores, for weights of 16 bits: products (product.h), attention (attend.h)
  * and what lies between them (token.cu). */
 #ifndef PRONY_LLAMA_CUDA_PREFILL_H
 #define PRONY_LLAMA_CUDA_PREFILL_H
 
+#include "llama/cuda/attend.h"
 #include "llama/cuda/portable.h"
 #include "llama/cuda/product.h"
 
@@ -10,9 +11,9 @@ struct prefill {
     bool fits; /* there are such kernels for the shape and card */
     struct product_kernels kernels;
     struct product qkv, out, gate_up, down;
-    struct cuda_function *begin, *add, *rotate, *attend;
+    struct attention attention;
+    struct cuda_function *begin, *add, *rotate;
     uint32_t most;                     /* tokens that are computed together */
-    uint32_t attend_shared;            /* bytes */
     cuda_pointer ids;                  /* [most] int32 */
     cuda_pointer x;                    /* [most, hidden] float32 */
     cuda_pointer angles;               /* [most, head_size / 2] cosines and sines */

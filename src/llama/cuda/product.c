@@ -6,7 +6,8 @@
 enum {
     LARGE = 128, /* tokens and rows of a block; of the small one's, the tokens */
     SMALL_ROWS = 32,
-    FEW = 8, /* tokens that need no large tiles */
+    FEW = 8,       /* tokens that need no large tiles */
+    ONE_ROWS = 32, /* of a block, for one token */
     PLAIN_THREADS = 256,
     LARGE_SHARED = 3 * (LARGE + LARGE) * PRODUCT_DEPTH * 2,
     SMALL_SHARED = 4 * (LARGE + SMALL_ROWS) * PRODUCT_DEPTH * 2
@@ -98,6 +99,8 @@ enum status product_open(struct product_kernels *kernels, struct card *card,
     if (status == STATUS_OK)
         status = kernel_find(card, plain, "product_large", precision, LARGE_SHARED, &kernels->large,
                              err);
+    if (status == STATUS_OK)
+        status = card_kernel(card, plain, "product_one", (int)precision, &kernels->one, err);
     if (status != STATUS_OK || !card_is_hopper(card))
         return status;
     status = card_load(card, &fatbin, &module, err);
@@ -110,34 +113,35 @@ enum status product_open(struct product_kernels *kernels, struct card *card,
     return status;
 }
 
-/* matrices [rows, columns] of 16 bits, as tiles of 64 x 64. */
-static enum status map_make(struct tensor_map *map, const struct card *card, const void *at,
-                            uint32_t rows, uint32_t columns, uint32_t matrices, uint64_t stride,
-                            struct error *err)
+enum status tensor_map_make(struct tensor_map *map, const struct card *card, cuda_pointer at,
+                            const uint64_t sizes[3], const uint64_t strides[2],
+                            const uint32_t box[3], struct error *err)
 {
-    const uint64_t sizes[] = {columns, rows, matrices}, strides[] = {2 * (uint64_t)columns, stride};
-    const uint32_t box[] = {PRODUCT_DEPTH, 64, 1}, steps[] = {1, 1, 1};
-    return cuda_check(
-        &card->cuda,
-        card->cuda.TensorMapEncodeTiled(map, CUDA_TENSOR_UINT16, 3, at, sizes, strides, box, steps,
-                                        0, CUDA_TENSOR_SWIZZLE_128, CUDA_TENSOR_PROMOTE_128, 0),
-        err, "describe a matrix of %u x %u to %s", rows, columns, card->device.name);
+    const uint32_t steps[] = {1, 1, 1};
+    return cuda_check(&card->cuda,
+                      card->cuda.TensorMapEncodeTiled(
+                          map, CUDA_TENSOR_UINT16, 3, (const void *)(uintptr_t)at, sizes, strides,
+                          box, steps, 0, CUDA_TENSOR_SWIZZLE_128, CUDA_TENSOR_PROMOTE_128, 0),
+                      err, "describe an array of %llu x %llu x %llu to %s",
+                      (unsigned long long)sizes[2], (unsigned long long)sizes[1],
+                      (unsigned long long)sizes[0], card->device.name);
 }
 
 enum status product_describe(struct product *p, const struct product_kernels *kernels,
                              const struct card *card, uint32_t most_tokens, uint32_t layers,
                              struct error *err)
 {
+    const uint32_t box[] = {PRODUCT_DEPTH, 64, 1};
+    uint64_t row = 2 * (uint64_t)p->columns;
+    const uint64_t x_sizes[] = {p->columns, most_tokens, 1}, x_strides[] = {row, row * most_tokens};
+    const uint64_t sizes[] = {p->columns, p->rows, layers}, strides[] = {row, p->layer_bytes};
     if (!kernels->wide[0])
         return STATUS_OK;
-    /* one layer alone may be of any size */
-    uint64_t stride = layers > 1 ? p->layer_bytes : 2 * (uint64_t)p->rows * p->columns;
-    enum status status =
-        map_make(&p->weights_map, card, p->weights, p->rows, p->columns, layers, stride, err);
-    if (status != STATUS_OK)
-        return status;
-    return map_make(&p->x_map, card, (const void *)(uintptr_t)p->x, most_tokens, p->columns, 1,
-                    2 * (uint64_t)most_tokens * p->columns, err);
+    enum status status = tensor_map_make(&p->weights_map, card, (cuda_pointer)(uintptr_t)p->weights,
+                                         sizes, strides, box, err);
+    return status == STATUS_OK
+               ? tensor_map_make(&p->x_map, card, p->x, x_sizes, x_strides, box, err)
+               : status;
 }
 
 enum status product_start_plain(const struct product_kernels *kernels, const struct card *card,
@@ -149,6 +153,11 @@ enum status product_start_plain(const struct product_kernels *kernels, const str
     uint32_t each = large ? LARGE : SMALL_ROWS, kind = gated;
     uint32_t grid[3] = {ceiling(count, LARGE), ceiling(rows, each), parts};
     void *arguments[] = {&out, &x, &weights, &count, &rows, &columns, &kind};
+    void *one[] = {&out, &x, &weights, &rows, &columns};
+    if (count == 1 && !gated)
+        return card_launch_early(card, kernels->one,
+                                 (const uint32_t[]){ceiling(rows, ONE_ROWS), 1, 1}, PLAIN_THREADS,
+                                 0, one, err);
     return card_launch_early(card, large ? kernels->large : kernels->small, grid, PLAIN_THREADS,
                              large ? LARGE_SHARED : SMALL_SHARED, arguments, err);
 }

@@ -78,7 +78,8 @@ uint64_t product_out_bytes(uint32_t most_tokens, uint32_t most_rows, uint32_t mu
 /* The kernels for weights of one type. */
 struct product_kernels {
     struct cuda_function *wide[PRODUCT_WIDTHS]; /* Hopper's; NULL on other cards */
-    struct cuda_function *large, *small;        /* any card's, for many and for few tokens */
+    struct cuda_function *large, *small,
+        *one; /* any card's, for many, for few tokens and for one */
     uint32_t multiprocessors;
 };
 
@@ -91,6 +92,12 @@ struct product {
     bool gated;
     struct tensor_map x_map, weights_map; /* Hopper's */
 };
+
+/* Describes an array of 16 bits [sizes[2], sizes[1], sizes[0]] with strides in bytes to the copy
+ * engine, which fetches boxes of it in the order that the tensor cores want; outside it is 0. */
+enum status tensor_map_make(struct tensor_map *map, const struct card *card, cuda_pointer at,
+                            const uint64_t sizes[3], const uint64_t strides[2],
+                            const uint32_t box[3], struct error *err);
 
 /* Finds the kernels for weights of F16 or BF16; plain has those of prefill.cu. */
 enum status product_open(struct product_kernels *kernels, struct card *card,

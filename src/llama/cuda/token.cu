@@ -45,8 +45,8 @@ __device__ __forceinline__ void norm(T *normed, const float *x, const float *wei
     }
 }
 
-/* x = the embedding of ids, normed = its norm; angles [tokens, half] = cosine and sine of each pair.
- * Grid: tokens. */
+/* x = the embedding of ids, normed = its norm; angles [tokens, half] = cosine and sine of each
+ * pair. Grid: tokens. */
 template <typename T>
 __device__ __forceinline__ void begin(T *normed, float *x, float2 *angles, const T *embedding,
                                       const int32_t *ids, const float *frequency,
@@ -120,8 +120,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             low = make_float2(a.x * angle.x - b.x * angle.y, a.y * angle.z - b.y * angle.w);
             high = make_float2(a.x * angle.y + b.x * angle.x, a.y * angle.w + b.y * angle.z);
         }
-        half_t *to = (kind == group ? keys : values) +
-                     ((size_t)kv * s.context + position + t) * size + c;
+        half_t *to =
+            (kind == group ? keys : values) + ((size_t)kv * s.context + position + t) * size + c;
         if (kind < group) {
             to = q + ((size_t)t * s.heads + kv * group + kind) * size + c;
             low = make_float2(low.x * scale, low.y * scale);

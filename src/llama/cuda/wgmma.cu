@@ -1,13 +1,13 @@
-/* Products of blocks of tokens by Hopper's tensor cores, at their full speed: the copy engine brings
- * tiles, a warp asks it for them ahead of need, and two warpgroups multiply what is there. Blocks
- * stay on their multiprocessor and take one tile of the result after the other. */
+/* Products of blocks of tokens by Hopper's tensor cores, at their full speed: the copy engine
+ * brings tiles, a warp asks it for them ahead of need, and two warpgroups multiply what is there.
+ * Blocks stay on their multiprocessor and take one tile of the result after the other. */
 #include "llama/cuda/grid.cuh"
 #include "llama/cuda/wgmma.cuh"
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
 
 enum {
-    WARPGROUPS = 2, /* that multiply, each PRODUCT_TOKENS / 2 tokens */
+    WARPGROUPS = 2,                /* that multiply, each PRODUCT_TOKENS / 2 tokens */
     TILE = 64 * PRODUCT_DEPTH * 2, /* bytes of one copy */
     LOADER_REGISTERS = 40,
     COMPUTE_REGISTERS = 232
@@ -46,7 +46,8 @@ template <typename T, int WIDTH> struct multiplier {
 
     /* -- the loader -- */
 
-    __device__ __forceinline__ void weights_copy(uint32_t stage, const struct product_tile &p, uint32_t step)
+    __device__ __forceinline__ void weights_copy(uint32_t stage, const struct product_tile &p,
+                                                 uint32_t step)
     {
         barrier_expect(full + stage, STAGE);
 #pragma unroll
@@ -54,7 +55,8 @@ template <typename T, int WIDTH> struct multiplier {
             tile_copy(stages + stage * STAGE + (2 + i) * TILE, &a.weights, step * PRODUCT_DEPTH,
                       p.row + i * 64, a.layer, full + stage);
     }
-    __device__ __forceinline__ void tokens_copy(uint32_t stage, const struct product_tile &p, uint32_t step)
+    __device__ __forceinline__ void tokens_copy(uint32_t stage, const struct product_tile &p,
+                                                uint32_t step)
     {
 #pragma unroll
         for (int i = 0; i < 2; i++)
@@ -92,7 +94,8 @@ template <typename T, int WIDTH> struct multiplier {
 
     /* -- the warpgroups -- */
 
-    __device__ __forceinline__ void store(const float (&d)[SUMS], const struct product_tile &p, uint32_t group)
+    __device__ __forceinline__ void store(const float (&d)[SUMS], const struct product_tile &p,
+                                          uint32_t group)
     {
         uint32_t lane = threadIdx.x % 32, n = p.row + lane % 4 * 2;
         uint32_t m = p.token + group * 64 + threadIdx.x / 32 % 4 * 16 + lane / 4;
@@ -118,9 +121,10 @@ template <typename T, int WIDTH> struct multiplier {
     {
         return gate / (1 + __expf(-gate)) * up;
     }
-    /* silu(even row) * odd row. The four lanes of a row exchange theirs, so that each stores 8 bytes. */
-    __device__ __forceinline__ void gated_store(const float (&d)[SUMS], const struct product_tile &p,
-                                                uint32_t group)
+    /* silu(even row) * odd row. The four lanes of a row exchange theirs, so that each stores 8
+     * bytes. */
+    __device__ __forceinline__ void gated_store(const float (&d)[SUMS],
+                                                const struct product_tile &p, uint32_t group)
     {
         uint32_t lane = threadIdx.x % 32, quarter = lane % 4, pitch = a.rows / 2;
         uint32_t m = p.token + group * 64 + threadIdx.x / 32 % 4 * 16 + lane / 4;

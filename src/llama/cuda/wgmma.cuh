@@ -7,6 +7,7 @@
 #include "llama/cuda/barrier.cuh"
 #include "llama/cuda/element.cuh"
 #include "llama/cuda/product.h"
+#include "llama/cuda/registers.cuh"
 
 /* 64 rows of 64 columns of 16 bits, from (column, row) of matrix `layer`; what lies outside is 0. In
  * shared memory a row has 128 bytes, whose 16-byte pieces are exchanged as the swizzle of 128 bytes
@@ -44,7 +45,7 @@ template <int LEFT> __device__ __forceinline__ void products_wait()
 {
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(LEFT) : "memory");
 }
-/* Keeps the compiler from moving sums that are under way. */
+/* Keeps the compiler from moving what products under way read or write. */
 template <int COUNT> __device__ __forceinline__ void sums_hold(float (&sum)[COUNT])
 {
 #pragma unroll
@@ -52,19 +53,17 @@ template <int COUNT> __device__ __forceinline__ void sums_hold(float (&sum)[COUN
         asm volatile("" : "+f"(sum[i])::"memory");
 }
 
-/* Registers that the warps of a warpgroup may have, from here on. */
-template <int COUNT> __device__ __forceinline__ void registers_take()
+template <int COUNT> __device__ __forceinline__ void sums_hold(uint32_t (&value)[COUNT])
 {
-    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(COUNT));
-}
-template <int COUNT> __device__ __forceinline__ void registers_give()
-{
-    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(COUNT));
+#pragma unroll
+    for (int i = 0; i < COUNT; i++)
+        asm volatile("" : "+r"(value[i])::"memory");
 }
 
-#define OPERANDS_64 \
+#define OPERANDS_32 \
     "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15" ", " \
-    "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31" ", " \
+    "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define OPERANDS_64 OPERANDS_32 ", "\
     "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47" ", " \
     "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 #define OPERANDS_96 OPERANDS_64 ", "\
@@ -73,11 +72,12 @@ template <int COUNT> __device__ __forceinline__ void registers_give()
 #define OPERANDS_128 OPERANDS_96 ", "\
     "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111" ", " \
     "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
-#define SUMS_64 \
+#define SUMS_32 \
     "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), \
     "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), \
     "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), \
-    "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]), \
+    "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31])
+#define SUMS_64 SUMS_32, \
     "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35]), "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), \
     "+f"(d[40]), "+f"(d[41]), "+f"(d[42]), "+f"(d[43]), "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]), \
     "+f"(d[48]), "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55]), \
@@ -112,5 +112,28 @@ PRODUCT(half_t, "f16", "256", 128, "128", "129", "130")
 PRODUCT(bfloat_t, "bf16", "128", 64, "64", "65", "66")
 PRODUCT(bfloat_t, "bf16", "192", 96, "96", "97", "98")
 PRODUCT(bfloat_t, "bf16", "256", 128, "128", "129", "130")
+
+/* The same for a tile whose rows are summed over: b [16, columns], in blocks of 64 columns, `block`
+ * bytes apart. 16 rows further is 128 more. */
+__device__ __forceinline__ uint64_t columns_descriptor(const void *tile, uint32_t block)
+{
+    return 1ull << 62 | 64ull << 32 | (uint64_t)(block >> 4) << 16 |
+           (shared_address(tile) & 0x3ffff) >> 4;
+}
+/* d [64, WIDTH] = (add ? d : 0) + a [64, 16] b [16, WIDTH], a in registers. */
+#define MIX(WIDTH, COUNT, A0, A1, A2, A3, B, ADD)                                                  \
+    __device__ __forceinline__ void group_mix(float (&d)[COUNT], const uint32_t *a, uint64_t b,    \
+                                              int add)                                             \
+    {                                                                                              \
+        asm volatile("{\n.reg .pred p;\n"                                                          \
+                     "setp.ne.b32 p, %" ADD ", 0;\n"                                               \
+                     "wgmma.mma_async.sync.aligned.m64n" WIDTH "k16.f32.f16.f16 {"                 \
+                     OPERANDS_##COUNT "}, {%" A0 ", %" A1 ", %" A2 ", %" A3 "}, %" B               \
+                     ", p, 1, 1, 1;\n}"                                                            \
+                     : SUMS_##COUNT                                                                \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));              \
+    }
+MIX("64", 32, "32", "33", "34", "35", "36", "37")
+MIX("128", 64, "64", "65", "66", "67", "68", "69")
 
 #endif
