@@ -67,11 +67,11 @@ static enum status vectors_place(struct decode *d, struct card *card, struct err
             sizeof(float),
         (d->blocks + 1) * sizeof(uint64_t) + sizeof(int32_t),
     };
-    d->counter_bytes = bytes[0];
     for (size_t i = 0; i < 7; i++) {
         offset[i] = total;
         total += (bytes[i] + 255) / 256 * 256;
     }
+    d->cleared_bytes = offset[5];
     enum status status = cuda_memory_get(&card->cuda, total, &d->memory, err);
     if (status != STATUS_OK)
         return status;
@@ -155,7 +155,7 @@ enum status decode_start(const struct decode *d, const struct card *card, uint32
     params.stop = (const volatile uint32_t *)(uintptr_t)stop;
     params.logits = (float *)(uintptr_t)logits;
     cuda_result result = card->cuda.MemsetD8Async((cuda_pointer)(uintptr_t)params.counters, 0,
-                                                  d->counter_bytes, card->stream);
+                                                  d->cleared_bytes, card->stream);
     if (!result)
         result =
             card->cuda.LaunchCooperativeKernel(d->kernel, d->blocks, 1, 1, 32 * DECODE_ALL_WARPS, 1,

@@ -48,7 +48,7 @@ BOTH uint32_t qkv_rows(const struct cuda_shape *s)
  * compute from them: a stage holds whole rows, or a piece of one. */
 enum {
     DECODE_WARPS = 16,     /* that compute */
-    DECODE_ALL_WARPS = 18, /* and the loader and the herald */
+    DECODE_ALL_WARPS = 20, /* and a warpgroup with the loader and the herald */
     DECODE_STAGE = 16384,  /* bytes */
     DECODE_GROUP = 4,      /* query heads that one pass over keys and values serves */
     DECODE_MAX_STAGES = 12,

@@ -1,0 +1,271 @@
+/* Attention in the decode kernel: of one token, over what the cache holds. */
+#ifndef PRONY_LLAMA_CUDA_DECODE_ATTENTION_CUH
+#define PRONY_LLAMA_CUDA_DECODE_ATTENTION_CUH
+
+#include "llama/cuda/decode_product.cuh"
+
+template <typename T, int SIZE> struct decode_attention : decode_product<T, SIZE> {
+    DECODE_BLOCK(base);
+    __device__ __forceinline__ decode_attention(const base &b) : decode_product<T, SIZE>(b)
+    {
+    }
+
+    struct softmax {
+        float q[DECODE_GROUP][CPACK], acc[DECODE_GROUP][CPACK], max[DECODE_GROUP],
+            total[DECODE_GROUP];
+    };
+
+    /* Adds count positions, whose keys and values lie in shared memory, to the running softmax. */
+    __device__ __forceinline__ void steps_attend(softmax &a, const C *keys, const C *values,
+                                                 uint32_t step, uint32_t count)
+    {
+        enum { STEP = STEPS };
+        uint32_t mine = lane / LANES, part = lane % LANES * CPACK;
+        {
+            float share[STEP][DECODE_GROUP], next[DECODE_GROUP];
+#pragma unroll
+            for (int g = 0; g < DECODE_GROUP; g++)
+                next[g] = a.max[g];
+#pragma unroll
+            for (int i = 0; i < STEP; i++) {
+                uint32_t at = (step + i) * AT_ONCE + mine;
+                float k[CPACK];
+                uint4 v = make_uint4(0, 0, 0, 0);
+                if (at < count)
+                    v = *reinterpret_cast<const uint4 *>(keys + at * SIZE + part);
+                unpack(k, v, C());
+#pragma unroll
+                for (int g = 0; g < DECODE_GROUP; g++) {
+                    float score = 0;
+#pragma unroll
+                    for (int j = 0; j < CPACK; j++)
+                        score = fmaf(a.q[g][j], k[j], score);
+#pragma unroll
+                    for (int way = LANES / 2; way > 0; way /= 2)
+                        score += __shfl_xor_sync(0xffffffffu, score, way);
+                    share[i][g] = at < count ? score : -INFINITY;
+                    next[g] = fmaxf(next[g], share[i][g]);
+                }
+            }
+#pragma unroll
+            for (int g = 0; g < DECODE_GROUP; g++) {
+#pragma unroll
+                for (int way = LANES; way < 32; way *= 2)
+                    next[g] = fmaxf(next[g], __shfl_xor_sync(0xffffffffu, next[g], way));
+                float keep = exp2f(a.max[g] - next[g]);
+                a.max[g] = next[g];
+                a.total[g] *= keep;
+#pragma unroll
+                for (int j = 0; j < CPACK; j++)
+                    a.acc[g][j] *= keep;
+#pragma unroll
+                for (int i = 0; i < STEP; i++) {
+                    share[i][g] = exp2f(share[i][g] - next[g]);
+                    a.total[g] += share[i][g];
+                }
+            }
+#pragma unroll
+            for (int i = 0; i < STEP; i++) {
+                uint32_t at = (step + i) * AT_ONCE + mine;
+                float v[CPACK];
+                uint4 raw = make_uint4(0, 0, 0, 0);
+                if (at < count)
+                    raw = *reinterpret_cast<const uint4 *>(values + at * SIZE + part);
+                unpack(v, raw, C());
+#pragma unroll
+                for (int g = 0; g < DECODE_GROUP; g++)
+#pragma unroll
+                    for (int j = 0; j < CPACK; j++)
+                        a.acc[g][j] = fmaf(share[i][g], v[j], a.acc[g][j]);
+            }
+        }
+    }
+    /* What a warp has found, to shared memory: [warp][group][SIZE + 2]. */
+    __device__ __forceinline__ void warp_store(softmax &a, float *to)
+    {
+        uint32_t mine = lane / LANES, part = lane % LANES * CPACK;
+#pragma unroll
+        for (int g = 0; g < DECODE_GROUP; g++) {
+#pragma unroll
+            for (int way = LANES; way < 32; way *= 2) {
+                a.total[g] += __shfl_xor_sync(0xffffffffu, a.total[g], way);
+#pragma unroll
+                for (int j = 0; j < CPACK; j++)
+                    a.acc[g][j] += __shfl_xor_sync(0xffffffffu, a.acc[g][j], way);
+            }
+            float *head = to + g * (SIZE + 2);
+            if (mine == 0)
+#pragma unroll
+                for (int j = 0; j < CPACK; j++)
+                    head[part + j] = a.acc[g][j];
+            if (lane == 0) {
+                head[SIZE] = a.max[g];
+                head[SIZE + 1] = a.total[g];
+            }
+        }
+    }
+
+    /* Merges count partial results [count, DECODE_GROUP, SIZE + 2] of head g's element i. */
+    template <bool GLOBAL>
+    __device__ __forceinline__ float2 merge(const float *from, uint32_t count, uint32_t g,
+                                            uint32_t i, float *largest)
+    {
+        float high = -INFINITY;
+        const float *at = from + g * (SIZE + 2);
+        for (uint32_t n = 0; n < count; n++) {
+            const float *other = at + n * DECODE_GROUP * (SIZE + 2) + SIZE;
+            high = fmaxf(high, GLOBAL ? __ldcg(other) : *other);
+        }
+        float2 sum = make_float2(0, 0);
+        for (uint32_t n = 0; n < count; n++) {
+            const float *other = at + n * DECODE_GROUP * (SIZE + 2);
+            float peak = GLOBAL ? __ldcg(other + SIZE) : other[SIZE];
+            float share = peak == -INFINITY ? 0 : exp2f(peak - high);
+            sum.x += share * (GLOBAL ? __ldcg(other + i) : other[i]);
+            sum.y += share * (GLOBAL ? __ldcg(other + SIZE + 1) : other[SIZE + 1]);
+        }
+        *largest = high;
+        return sum;
+    }
+
+    /* q of this block's heads to rotated [DECODE_GROUP, SIZE], then k and v as the cache has them.
+     * The angle is that of this thread's pair. */
+    __device__ __forceinline__ void rotate(const attention_part &a, float sine, float cosine,
+                                           uint32_t parity, float *rotated, C *fresh)
+    {
+        const cuda_shape &s = p.shape;
+        uint32_t group = s.heads / s.kv_heads;
+        const float *from = p.qkv + (size_t)a.kv * qkv_head_rows(&s);
+        float scale = 1.44269504f / sqrtf((float)SIZE); /* exp2 is used */
+        uint32_t i = threadIdx.x, h = i / (SIZE / 2), c = i % (SIZE / 2);
+        static_assert((DECODE_GROUP + 2) * SIZE / 2 <= THREADS, "one pair for each thread");
+        if (i >= (DECODE_GROUP + 2) * SIZE / 2)
+            return;
+        uint32_t row = h < DECODE_GROUP ? a.first + h : group + h - DECODE_GROUP;
+        if (h < DECODE_GROUP && h >= a.heads) {
+            rotated[h * SIZE + c] = rotated[h * SIZE + c + SIZE / 2] = 0;
+            return;
+        }
+        float low = word_load(from + (size_t)row * SIZE + c, parity);
+        float high = word_load(from + (size_t)row * SIZE + c + SIZE / 2, parity);
+        if (h <= DECODE_GROUP) {
+            float re = low, im = high;
+            low = re * cosine - im * sine;
+            high = re * sine + im * cosine;
+        }
+        if (h < DECODE_GROUP) {
+            rotated[h * SIZE + c] = low * scale;
+            rotated[h * SIZE + c + SIZE / 2] = high * scale;
+        } else {
+            fresh[(h - DECODE_GROUP) * SIZE + c] = from_float<C>(low);
+            fresh[(h - DECODE_GROUP) * SIZE + c + SIZE / 2] = from_float<C>(high);
+        }
+    }
+
+    __device__ __forceinline__ void attention(const attention_part &a, uint32_t layer,
+                                              uint32_t positions, uint32_t step,
+                                              uint32_t split_target)
+    {
+        const cuda_shape &s = p.shape;
+        float *rotated = vector;                                        /* [DECODE_GROUP, SIZE] */
+        C *fresh = reinterpret_cast<C *>(vector + DECODE_GROUP * SIZE); /* k, then v */
+        float sine, cosine;
+        sincosf((float)positions * p.frequency[threadIdx.x % (SIZE / 2)], &sine, &cosine);
+        wait_for(COUNTER_HEADS + a.kv, step * a.writers);
+        rotate(a, sine, cosine, step & 1, rotated, fresh);
+        meet();
+        if (a.split == 0 && a.first == 0) { /* the cache gets them for the next token */
+            size_t at = ((size_t)(layer * s.kv_heads + a.kv) * s.context + positions) * SIZE;
+            if (threadIdx.x < SIZE)
+                ((C *)p.keys)[at + threadIdx.x] = fresh[threadIdx.x];
+            else if (threadIdx.x < 2 * SIZE)
+                ((C *)p.values)[at + threadIdx.x - SIZE] = fresh[threadIdx.x];
+        }
+        softmax found;
+#pragma unroll
+        for (int g = 0; g < DECODE_GROUP; g++) {
+            found.max[g] = -INFINITY;
+            found.total[g] = 0;
+#pragma unroll
+            for (int j = 0; j < CPACK; j++) {
+                found.q[g][j] = rotated[g * SIZE + lane % LANES * CPACK + j];
+                found.acc[g][j] = 0;
+            }
+        }
+        /* the token itself, then this warp's positions of the block's chunks */
+        uint32_t chunks = (positions + CHUNK - 1) / CHUNK, c = a.split;
+        bool itself = a.split == 0 && warp == DECODE_WARPS - 1;
+#pragma unroll 1
+        while (itself || c < chunks) {
+            const C *keys = fresh, *values = fresh + SIZE;
+            uint32_t first = 0, valid = 1, after = stage;
+            if (!itself) {
+                valid = positions - c * CHUNK;
+                valid = valid < CHUNK ? valid : CHUNK;
+                first = warp * STEPS;
+                after = stage + 1 == p.stages ? 0 : stage + 1;
+                barrier_wait(&m->full[stage], parity);
+                barrier_wait(&m->full[after], parity ^ (after == 0));
+                keys = reinterpret_cast<const C *>(stages + stage * DECODE_STAGE);
+                values = reinterpret_cast<const C *>(stages + after * DECODE_STAGE);
+            }
+            if (first * AT_ONCE < valid)
+                steps_attend(found, keys, values, first, valid);
+            if (!itself) {
+                __syncwarp();
+                if (lane == 0) {
+                    barrier_arrive(&m->empty[stage]);
+                    barrier_arrive(&m->empty[after]);
+                }
+                stage_next();
+                stage_next();
+                c += a.splits;
+            }
+            itself = false;
+        }
+        meet(); /* all have read the vector */
+        warp_store(found, vector + warp * DECODE_GROUP * (SIZE + 2));
+        meet();
+        attention_merge(a, step & 1, split_target);
+    }
+
+    /* The warps' results to one, and the blocks' of a head to the heads' output. */
+    __device__ __forceinline__ void attention_merge(const attention_part &a, uint32_t parity,
+                                                    uint32_t split_target)
+    {
+        const cuda_shape &s = p.shape;
+        uint32_t group = s.heads / s.kv_heads;
+        float *out = p.mixed + (size_t)(a.kv * group + a.first) * SIZE;
+        float *all = p.split + (size_t)a.head * p.most_splits * DECODE_GROUP * (SIZE + 2);
+        for (uint32_t i = threadIdx.x; i < DECODE_GROUP * SIZE; i += THREADS) {
+            uint32_t g = i / SIZE, c = i % SIZE;
+            float largest;
+            float2 sum = merge<false>(vector, DECODE_WARPS, g, c, &largest);
+            if (a.splits == 1) {
+                if (g < a.heads)
+                    word_store(out + i, sum.x / sum.y, parity);
+            } else {
+                float *part = all + ((size_t)a.split * DECODE_GROUP + g) * (SIZE + 2);
+                part[c] = sum.x;
+                if (c == 0) {
+                    part[SIZE] = largest;
+                    part[SIZE + 1] = sum.y;
+                }
+            }
+        }
+        if (a.splits > 1) {
+            tell(ORDER_SPLIT, split_target);
+            herald_meet<BARRIER_ANSWER>();
+            if (!m->last)
+                return;
+            for (uint32_t i = threadIdx.x; i < a.heads * SIZE; i += THREADS) {
+                float largest;
+                float2 sum = merge<true>(all, a.splits, i / SIZE, i % SIZE, &largest);
+                word_store(out + i, sum.x / sum.y, parity);
+            }
+        }
+        count(COUNTER_MIXED);
+    }
+};
+
+#endif

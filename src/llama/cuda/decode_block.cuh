@@ -1,0 +1,141 @@
+/* A block of the decode kernel: its shared memory, its place in the ring, and what it waits for. */
+#ifndef PRONY_LLAMA_CUDA_DECODE_BLOCK_CUH
+#define PRONY_LLAMA_CUDA_DECODE_BLOCK_CUH
+
+#include "llama/cuda/element.cuh"
+#include "llama/cuda/meet.cuh"
+
+enum { OP_QKV, OP_ATTENTION, OP_OUT, OP_GATE_UP, OP_DOWN, OPS, OP_LOGITS = OPS, OP_KINDS };
+
+/* A block's part of a token's attention. */
+struct attention_part {
+    uint32_t splits; /* blocks that share a virtual head */
+    uint32_t head;   /* the virtual one; none beyond the last */
+    uint32_t split;
+    uint32_t kv, first, heads; /* key head, and the query heads of its group */
+    uint32_t writers;          /* blocks that write its rows of qkv */
+};
+
+/* What the herald is to do when all that compute have arrived. */
+struct order {
+    uint32_t kind, value;
+};
+enum { ORDER_BEST, ORDER_SPLIT, ORDER_ID, ORDER_END };
+
+struct misc {
+    uint64_t full[DECODE_MAX_STAGES], empty[DECODE_MAX_STAGES];
+    uint64_t best[DECODE_WARPS];
+    float sum[DECODE_WARPS];
+    float own[DECODE_OWN]; /* this block's rows of the residual stream */
+    uint32_t begun;        /* tokens whose keys may be copied */
+    attention_part part;   /* of this token */
+    range share[OP_KINDS]; /* rows */
+    uint32_t last;         /* this block was the last of its head's splits */
+    uint32_t stop;
+    order orders[2]; /* written in turn: nobody gets two ahead of the herald */
+};
+static_assert(sizeof(misc) <= DECODE_MISC, "raise DECODE_MISC");
+
+/* What the warps of a block have in common. */
+template <typename T, int SIZE> struct decode_block {
+    typedef typename cache_type<T>::type C;
+    enum {
+        PACK = pack<T>::COUNT,
+        STEPS = DECODE_STAGE / DECODE_WARPS / 512, /* of 16 bytes for each lane in a stage */
+        CPACK = pack<C>::COUNT,
+        LANES = SIZE / CPACK, /* that share a position */
+        AT_ONCE = 32 / LANES, /* positions of one step */
+        CHUNK = DECODE_STAGE / (SIZE * sizeof(C)),
+    };
+    static_assert(LANES <= 32 && CHUNK == DECODE_WARPS * STEPS * AT_ONCE, "head size");
+
+    const decode_params &p;
+    misc *m;
+    char *stages;   /* [p.stages, DECODE_STAGE] */
+    float *vector;  /* [largest input] */
+    float *partial; /* an operation's sums */
+    uint32_t warp, lane, block, blocks;
+    uint32_t stage, parity; /* what this warp reads, or fills, next */
+    uint32_t told;          /* which of the orders is next */
+
+    __device__ __forceinline__ decode_block(const decode_params &params) : p(params)
+    {
+    }
+
+    /* This block's rows of every operation: kept in shared memory, since registers are few, and
+     * what the compiler spills goes through memory that the copies keep busy. */
+    __device__ __forceinline__ void shares_find()
+    {
+        const cuda_shape &s = p.shape;
+        const uint32_t rows[OP_KINDS] = {qkv_rows(&s), 0,        s.hidden,
+                                         2 * s.ffn,    s.hidden, s.vocabulary};
+#pragma unroll
+        for (int i = 0; i < OP_KINDS; i++)
+            if (threadIdx.x == i)
+                m->share[i] = rows_share(rows[i], i == OP_GATE_UP ? 2 : 1, block, blocks);
+    }
+
+    __device__ __forceinline__ void stage_next()
+    {
+        if (++stage == p.stages) {
+            stage = 0;
+            parity ^= 1;
+        }
+    }
+
+    template <bool ACQUIRE = false>
+    __device__ __forceinline__ void wait_for(uint32_t counter, uint32_t target)
+    {
+        if (threadIdx.x == 1)
+            count_wait<ACQUIRE>(p.counters + counter * COUNTER_STEP, target);
+        meet();
+    }
+    /* This block has its share of a vector, and has read all that came before. */
+    __device__ __forceinline__ void count(uint32_t counter)
+    {
+        if (threadIdx.x == 0)
+            count_up_alone(p.counters + counter * COUNTER_STEP);
+    }
+    /* Gives the herald an order, and does not wait for it. */
+    __device__ __forceinline__ void tell(uint32_t kind, uint32_t value)
+    {
+        if (threadIdx.x == 0) {
+            m->orders[told].kind = kind;
+            m->orders[told].value = value;
+        }
+        if (told)
+            herald_pass<BARRIER_ORDER_2>();
+        else
+            herald_pass<BARRIER_ORDER>();
+        told ^= 1;
+    }
+
+    __device__ __forceinline__ attention_part attention_share(uint32_t positions)
+    {
+        const cuda_shape &s = p.shape;
+        attention_part a;
+        uint32_t passes = group_passes(&s), group = s.heads / s.kv_heads;
+        uint32_t head_rows = qkv_head_rows(&s), rows = qkv_rows(&s);
+        a.splits = attention_splits(&s, sizeof(C), positions, blocks, p.chunks_alone);
+        a.head = block / a.splits;
+        a.split = block % a.splits;
+        a.kv = a.head / passes;
+        a.first = a.head % passes * DECODE_GROUP;
+        a.heads = group - a.first < DECODE_GROUP ? group - a.first : DECODE_GROUP;
+        a.writers = 0;
+        if (a.kv < s.kv_heads)
+            a.writers = row_owner(rows, (a.kv + 1) * head_rows - 1, blocks) -
+                        row_owner(rows, a.kv * head_rows, blocks) + 1;
+        return a;
+    }
+};
+/* The names of the above in what is made of it. */
+#define DECODE_BLOCK(base)                                                                         \
+    typedef decode_block<T, SIZE> base;                                                            \
+    typedef typename base::C C;                                                                    \
+    using base::PACK, base::STEPS, base::CPACK, base::LANES, base::AT_ONCE, base::CHUNK;           \
+    using base::p, base::m, base::stages, base::vector, base::partial, base::warp, base::lane;     \
+    using base::block, base::blocks, base::stage, base::parity, base::told;                        \
+    using base::stage_next, base::wait_for, base::count, base::tell, base::attention_share
+
+#endif

@@ -1,0 +1,178 @@
+/* The two warps of the decode kernel's block that do not compute: the loader, who has the bulk-copy
+ * engine fill the ring, and the herald, who tells other blocks and the host. */
+#ifndef PRONY_LLAMA_CUDA_DECODE_LOADER_CUH
+#define PRONY_LLAMA_CUDA_DECODE_LOADER_CUH
+
+#include "llama/cuda/decode_block.cuh"
+
+/* Weights are read once a token: they leave the L2 first. */
+__device__ __forceinline__ void copy_bulk(void *to, const void *from, uint32_t bytes,
+                                          uint64_t *barrier, uint64_t policy)
+{
+    barrier_expect(barrier, bytes);
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint"
+                 " [%0], [%1], %2, [%3], %4;" ::"r"(shared_address(to)),
+                 "l"(from), "r"(bytes), "r"(shared_address(barrier)), "l"(policy)
+                 : "memory");
+}
+
+template <typename T, int SIZE> struct decode_loader : decode_block<T, SIZE> {
+    DECODE_BLOCK(base);
+    __device__ __forceinline__ decode_loader(const base &b) : base(b)
+    {
+    }
+
+    /* Has bytes copied to the next stage when it is free; false when the loop has ended. */
+    __device__ __forceinline__ bool stage_fill(const void *from, uint32_t bytes, uint64_t policy)
+    {
+        if (!barrier_try(&m->empty[stage], parity ^ 1)) {
+            uint64_t start = clock_ns();
+            while (!barrier_try(&m->empty[stage], parity ^ 1)) {
+                if (*(volatile uint32_t *)&m->stop)
+                    return false;
+                if (clock_ns() - start > TIMEOUT_NS)
+                    fault();
+            }
+        }
+        /* Copies under way delay whatever else this block asks of the memory: no more of them than
+         * keep it busy, though the ring may hold many that are done. */
+        uint32_t before = stage + p.stages - p.flight;
+        bool wrapped = before >= p.stages;
+        before -= wrapped ? p.stages : 0;
+        barrier_wait(&m->full[before], wrapped ? parity : parity ^ 1);
+        copy_bulk(stages + stage * DECODE_STAGE, from, bytes, &m->full[stage], policy);
+        stage_next();
+        return true;
+    }
+
+    __device__ __forceinline__ bool matrix_load(const char *matrix, uint32_t kind, uint32_t columns)
+    {
+        const range rows = m->share[kind];
+        const uint64_t once = 0x12F0000000000000ull; /* weights are the first to leave the L2 */
+        tiling t = tiling_of(columns, sizeof(T));
+        uint32_t row_bytes = columns * sizeof(T);
+        for (uint32_t piece = 0; piece < t.pieces; piece++) {
+            uint32_t width = columns - piece * t.width;
+            width = width < t.width ? width : t.width;
+            const char *from =
+                matrix + (uint64_t)rows.begin * row_bytes + piece * t.width * sizeof(T);
+            for (uint32_t r = rows.begin; r < rows.end; r += t.rows) {
+                uint32_t count = rows.end - r < t.rows ? rows.end - r : t.rows;
+                if (!stage_fill(from, t.pieces > 1 ? width * sizeof(T) : count * row_bytes, once))
+                    return false;
+                from += t.rows * row_bytes;
+            }
+        }
+        return true;
+    }
+
+    /* Keys of the token before are there only when this one has begun. */
+    __device__ __forceinline__ bool keys_wait(uint32_t token)
+    {
+        uint64_t start = clock_ns();
+        for (;;) {
+            uint32_t begun;
+            asm volatile("ld.acquire.cta.shared.u32 %0, [%1];"
+                         : "=r"(begun)
+                         : "r"(shared_address(&m->begun))
+                         : "memory");
+            if (begun > token)
+                break;
+            if (*(volatile uint32_t *)&m->stop)
+                return false;
+            if (clock_ns() - start > TIMEOUT_NS)
+                fault();
+        }
+        asm volatile("fence.proxy.async;" ::: "memory");
+        return true;
+    }
+
+    __device__ __forceinline__ bool chunks_load(const attention_part &a, uint32_t layer,
+                                                uint32_t positions)
+    {
+        const cuda_shape &s = p.shape;
+        const uint64_t kept = 0x14F0000000000000ull;
+        uint64_t head = (uint64_t)(layer * s.kv_heads + a.kv) * s.context * SIZE * sizeof(C);
+        uint32_t chunks = (positions + CHUNK - 1) / CHUNK;
+        for (uint32_t c = a.split; c < chunks; c += a.splits) {
+            uint32_t bytes = (positions - c * CHUNK) * SIZE * sizeof(C);
+            bytes = bytes < DECODE_STAGE ? bytes : DECODE_STAGE;
+            uint64_t at = head + (uint64_t)c * DECODE_STAGE;
+            if (!stage_fill((const char *)p.keys + at, bytes, kept) ||
+                !stage_fill((const char *)p.values + at, bytes, kept))
+                return false;
+        }
+        return true;
+    }
+
+    __device__ bool token_load(uint32_t token)
+    {
+        const cuda_shape &s = p.shape;
+        const uint32_t positions = p.position + token;
+        const attention_part a = attention_share(positions);
+        const bool attends = a.head < s.kv_heads * group_passes(&s);
+        for (uint32_t layer = 0; layer < s.layers; layer++) {
+            const char *l = p.weights.layers + layer * p.weights.layer_bytes;
+            if (!matrix_load(l, OP_QKV, s.hidden) || (layer == 0 && !keys_wait(token)) ||
+                (attends && !chunks_load(a, layer, positions)) ||
+                !matrix_load(l + p.weights.wo, OP_OUT, s.heads * SIZE) ||
+                !matrix_load(l + p.weights.gate_up, OP_GATE_UP, s.hidden) ||
+                !matrix_load(l + p.weights.down, OP_DOWN, s.ffn))
+                return false;
+        }
+        return matrix_load((const char *)p.weights.output, OP_LOGITS, s.hidden);
+    }
+
+    /* One thread: all that this block reads, as fast as stages get free. */
+    __device__ void load()
+    {
+        uint32_t token = 0;
+        while (token < p.tokens && token_load(token))
+            token++;
+        /* A block may not end while copies are under way. Stages before this one were filled last
+         * in this round, the others in the one before, if there was one: a barrier that was never
+         * used passes for the parity of the round before the first. */
+        for (uint32_t i = 0; i < p.stages; i++)
+            barrier_wait(&m->full[i], i < stage ? parity : parity ^ 1);
+    }
+
+    /* Tells other blocks and the host, on behalf of this one. A fence waits for all copies that its
+     * warp has under way, so that a warp without any does this. */
+    __device__ void herald()
+    {
+        for (uint32_t token = 0;; told ^= 1) {
+            if (told)
+                herald_meet<BARRIER_ORDER_2>();
+            else
+                herald_meet<BARRIER_ORDER>();
+            const order o = m->orders[told];
+            if (o.kind == ORDER_END)
+                return;
+            if (o.kind == ORDER_BEST && lane == 0)
+                count_up(p.counters + COUNTER_BEST * COUNTER_STEP);
+            else if (o.kind == ORDER_ID && lane == 0) {
+                asm volatile("st.release.sys.global.s32 [%0], %1;" ::"l"(p.ids + token),
+                             "r"(o.value)
+                             : "memory");
+                *p.last = o.value;
+            }
+            token += o.kind == ORDER_ID;
+            if (o.kind == ORDER_SPLIT) {
+                if (lane == 0) {
+                    const uint32_t *counter =
+                        p.counters +
+                        (COUNTER_HEADS + p.shape.kv_heads + m->part.head) * COUNTER_STEP;
+                    uint32_t before;
+                    asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;"
+                                 : "=r"(before)
+                                 : "l"(counter)
+                                 : "memory");
+                    m->last = before + 1 == o.value;
+                }
+                herald_meet<BARRIER_ANSWER>();
+            }
+        }
+    }
+};
+
+#endif

@@ -1,0 +1,96 @@
+/* How the decode kernel's blocks meet, by counters and marked words in global memory, and the warps
+ * of a block, by its barriers. */
+#ifndef PRONY_LLAMA_CUDA_MEET_CUH
+#define PRONY_LLAMA_CUDA_MEET_CUH
+
+#include "llama/cuda/barrier.cuh"
+#include "llama/cuda/layout.h"
+
+enum { THREADS = 32 * DECODE_WARPS }; /* that compute */
+
+__device__ __forceinline__ void count_up(uint32_t *counter)
+{
+    asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(counter) : "memory");
+}
+/* The same, which says nothing of what was stored before. */
+__device__ __forceinline__ void count_up_alone(uint32_t *counter)
+{
+    asm volatile("red.relaxed.gpu.global.add.u32 [%0], 1;" ::"l"(counter) : "memory");
+}
+template <bool ACQUIRE> __device__ __forceinline__ uint32_t count_get(const uint32_t *counter)
+{
+    uint32_t value;
+    if (ACQUIRE)
+        asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(counter) : "memory");
+    else
+        asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(counter) : "memory");
+    return value;
+}
+template <bool ACQUIRE>
+__device__ __forceinline__ void count_wait(const uint32_t *counter, uint32_t target)
+{
+    if ((int32_t)(count_get<ACQUIRE>(counter) - target) >= 0)
+        return;
+    uint64_t start = clock_ns();
+    uint32_t polls = 0;
+    while ((int32_t)(count_get<ACQUIRE>(counter) - target) < 0)
+        if (++polls % 1024 == 0 && clock_ns() - start > TIMEOUT_NS)
+            fault();
+}
+
+/* Vectors between blocks: the last bit of each float32 is the parity of the step that wrote it, so
+ * that a reader sees whether it is there. No fence has to order a vector and its counter, and
+ * waiting for the counter only keeps the readers' polls few. */
+__device__ __forceinline__ void word_store(float *p, float value, uint32_t parity)
+{
+    uint32_t bits = (__float_as_uint(value) & ~1u) | parity;
+    asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(p), "r"(bits) : "memory");
+}
+__device__ __forceinline__ uint4 words_get(const float *p)
+{
+    uint4 v;
+    asm volatile("ld.relaxed.gpu.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "l"(p)
+                 : "memory");
+    return v;
+}
+__device__ __forceinline__ bool words_there(uint4 v, uint32_t parity)
+{
+    return ((parity ? v.x & v.y & v.z & v.w : ~(v.x | v.y | v.z | v.w)) & 1) != 0;
+}
+/* v was read from p, maybe too early: it is on its way, since its counter has been waited for. */
+__device__ __forceinline__ float4 words_wait(uint4 v, const float *p, uint32_t parity)
+{
+    while (!words_there(v, parity))
+        v = words_get(p);
+    return make_float4(__uint_as_float(v.x), __uint_as_float(v.y), __uint_as_float(v.z),
+                       __uint_as_float(v.w));
+}
+__device__ __forceinline__ float word_load(const float *p, uint32_t parity)
+{
+    uint32_t bits;
+    do
+        asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(bits) : "l"(p) : "memory");
+    while ((bits & 1) != parity);
+    return __uint_as_float(bits);
+}
+
+/* Barriers among a block's threads: those that compute; they and the herald, for an order (two in
+ * turn) and for an answer. */
+enum { BARRIER_ANSWER = 2, BARRIER_ORDER, BARRIER_ORDER_2 };
+template <int BARRIER> __device__ __forceinline__ void herald_meet()
+{
+    asm volatile("bar.sync %0, %1;" ::"n"(BARRIER), "n"(THREADS + 32) : "memory");
+}
+template <int BARRIER> __device__ __forceinline__ void herald_pass()
+{
+    asm volatile("bar.arrive %0, %1;" ::"n"(BARRIER), "n"(THREADS + 32) : "memory");
+}
+/* All that compute meet, at barrier 1. */
+__device__ __forceinline__ void meet()
+{
+    asm volatile("bar.sync 1, %0;" ::"n"(32 * DECODE_WARPS) : "memory");
+}
+
+#endif
