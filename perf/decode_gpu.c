@@ -3,8 +3,10 @@
  *   build/release/perf/decode_gpu MODEL [PRECISION [CONTEXT...]]
  *
  * PRECISION is f32, f16 or bf16 (the default). For each context the prompt is that long, and what
- * is shown is the median time of a token after it, three runs each, with the bytes that must be
- * read for it over that time; and the time from the prompt's hand-over to the first id. */
+ * is shown is the time from the prompt's hand-over to the first id, with the prompt's
+ * floating-point operations over it and their share of the tensor cores' peak (NVIDIA's 989.5
+ * TFLOP/s of an H100 or H200, dense, 16 bits); and the mean time of a token after it, three runs
+ * each, with the bytes that must be read for it over that time. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,7 @@
 #include "llama/llama.h"
 
 enum { RUNS = 3, TOKENS = 65 };
+static const double PEAK_TFLOPS = 989.5;
 
 struct stamps {
     int64_t ns[TOKENS];
@@ -27,8 +30,18 @@ static int stamp(void *context, int32_t id)
     return 0;
 }
 
-static enum status measure(struct llama *llama, const int32_t *ids, uint32_t prompt,
-                           struct error *err)
+/* Of a prompt: products, causal attention, and the last token's logits. */
+static double tera_operations(const struct model_config *c, uint32_t prompt)
+{
+    double hidden = c->hidden_size, query = (double)c->heads * c->head_size, n = prompt;
+    double kv = (double)c->kv_heads * c->head_size;
+    double weights = hidden * (2 * query + 2 * kv + 3 * (double)c->ffn_size);
+    double layer = 2 * n * weights + 2 * n * (n + 1) * query;
+    return (layer * c->layers + 2 * hidden * c->vocabulary) / 1e12;
+}
+
+static enum status measure(struct llama *llama, const struct model_config *config,
+                           const int32_t *ids, uint32_t prompt, struct error *err)
 {
     for (int run = 0; run <= RUNS; run++) {
         struct stamps s = {.count = 0};
@@ -38,9 +51,12 @@ static enum status measure(struct llama *llama, const int32_t *ids, uint32_t pro
             return err->status;
         double ms = (double)(s.ns[TOKENS - 1] - s.ns[0]) / (TOKENS - 1) / 1e6;
         uint64_t bytes = llama_bytes_per_token(llama, prompt + TOKENS / 2);
+        double first = (double)(s.ns[0] - begin) / 1e6;
+        double tflops = tera_operations(config, prompt) / first * 1e3;
         if (run > 0)
-            printf("%8u %9.2f ms %9.4f ms/token %8.1f tok/s %8.1f GB/s\n", prompt,
-                   (double)(s.ns[0] - begin) / 1e6, ms, 1e3 / ms, (double)bytes / ms / 1e6);
+            printf("%8u %9.2f ms %6.1f TFLOP/s %3.0f %% %9.4f ms/token %8.1f tok/s %8.1f GB/s\n",
+                   prompt, first, tflops, 100 * tflops / PEAK_TFLOPS, ms, 1e3 / ms,
+                   (double)bytes / ms / 1e6);
         fflush(stdout);
     }
     return STATUS_OK;
@@ -71,9 +87,9 @@ static enum status run(const char *path, enum llama_precision precision, int con
         printf("%s, %s: %.3f GB of weights in %.3f s (%.2f GB/s)\n", llama_device(llama),
                llama_kernels(llama), (double)llama_weight_bytes(llama) / 1e9, seconds,
                (double)llama_weight_bytes(llama) / 1e9 / seconds);
-        printf("  prompt first token         decode\n");
+        printf("  prompt  first token          of peak         decode\n");
         for (int i = 0; i < contexts && status == STATUS_OK; i++)
-            status = measure(llama, ids, (uint32_t)strtoul(list[i], NULL, 10), err);
+            status = measure(llama, &model.config, ids, (uint32_t)strtoul(list[i], NULL, 10), err);
         llama_free(llama);
     }
     free(ids);

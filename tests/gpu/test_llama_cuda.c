@@ -203,10 +203,50 @@ static void test_models(void **state)
     }
 }
 
+/* A prompt that fills 32768 positions but for a few, in blocks and split attention over all of
+ * them, and tokens after it. */
+static void test_long_context(void **state)
+{
+    enum { LONG = 32768, AFTER = 8 };
+    static const struct kind kind = {"long", 128, 1, 4, 2, 64, 256, 512, true, MODEL_GGUF};
+    (void)state;
+    for (int precision = LLAMA_F32; precision <= LLAMA_F16; precision++) {
+        struct fixture f;
+        struct error err;
+        fixture_open(&f, &kind, (enum llama_precision)precision);
+        f.model.config.context = LONG;
+        int32_t *ids = malloc(LONG * sizeof *ids);
+        float logits[2][AFTER + 1][512];
+        assert_non_null(ids);
+        for (uint32_t i = 0; i < LONG; i++)
+            ids[i] = (int32_t)((i * 37 + i / 512 + 11) % kind.vocabulary);
+        for (int gpu = 0; gpu < 2; gpu++) {
+            struct llama_options options = {.precision = (enum llama_precision)precision,
+                                            .context = LONG,
+                                            .device = gpu ? "cuda" : "cpu"};
+            struct llama *llama;
+            if (llama_load(&llama, &f.model, &options, &err) ||
+                llama_forward(llama, ids, LONG - AFTER, logits[gpu][0], 0, &err))
+                fail_msg("%s", err.what);
+            for (uint32_t i = 0; i < AFTER; i++)
+                if (llama_forward(llama, ids + LONG - AFTER + i, 1, logits[gpu][i + 1], 0, &err))
+                    fail_msg("%s", err.what);
+            llama_free(llama);
+        }
+        double d = distance(logits[1][0], logits[0][0], sizeof logits[0] / sizeof logits[0][0][0]);
+        printf("context of %d, %s: relative L2 %.2e\n", LONG, precision ? "F16" : "F32", d);
+        fflush(stdout);
+        assert_true(d < bound((enum llama_precision)precision));
+        free(ids);
+        fixture_close(&f);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_prestate(test_models, argc > 1 ? argv[1] : NULL)};
+        cmocka_unit_test_prestate(test_models, argc > 1 ? argv[1] : NULL),
+        cmocka_unit_test(test_long_context)};
     struct cuda cuda;
     struct cuda_device device;
     struct error err;
@@ -217,5 +257,7 @@ int main(int argc, char **argv)
         return SKIPPED;
     }
     cuda_close(&cuda);
+    if (argc > 1)
+        cmocka_set_test_filter("test_models");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
