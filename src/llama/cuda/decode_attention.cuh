@@ -11,8 +11,7 @@ template <typename T, int SIZE> struct decode_attention : decode_product<T, SIZE
     }
 
     struct softmax {
-        float q[DECODE_GROUP][CPACK], acc[DECODE_GROUP][CPACK], max[DECODE_GROUP],
-            total[DECODE_GROUP];
+        float acc[DECODE_GROUP][CPACK], max[DECODE_GROUP], total[DECODE_GROUP];
     };
 
     /* Adds count positions, whose keys and values lie in shared memory, to the running softmax. */
@@ -22,28 +21,33 @@ template <typename T, int SIZE> struct decode_attention : decode_product<T, SIZE
         enum { STEP = STEPS };
         uint32_t mine = lane / LANES, part = lane % LANES * CPACK;
         {
-            float share[STEP][DECODE_GROUP], next[DECODE_GROUP];
-#pragma unroll
-            for (int g = 0; g < DECODE_GROUP; g++)
-                next[g] = a.max[g];
+            float share[STEP][DECODE_GROUP], next[DECODE_GROUP], k[STEP][CPACK];
 #pragma unroll
             for (int i = 0; i < STEP; i++) {
                 uint32_t at = (step + i) * AT_ONCE + mine;
-                float k[CPACK];
                 uint4 v = make_uint4(0, 0, 0, 0);
                 if (at < count)
                     v = *reinterpret_cast<const uint4 *>(keys + at * SIZE + part);
-                unpack(k, v, C());
+                unpack(k[i], v, C());
+            }
 #pragma unroll
-                for (int g = 0; g < DECODE_GROUP; g++) {
+            for (int g = 0; g < DECODE_GROUP; g++) {
+                next[g] = a.max[g];
+                const float *q = vector + g * SIZE + part; /* registers are few */
+                float4 q4[CPACK / 4];
+#pragma unroll
+                for (int j = 0; j < CPACK / 4; j++)
+                    q4[j] = reinterpret_cast<const float4 *>(q)[j];
+#pragma unroll
+                for (int i = 0; i < STEP; i++) {
                     float score = 0;
 #pragma unroll
                     for (int j = 0; j < CPACK; j++)
-                        score = fmaf(a.q[g][j], k[j], score);
+                        score = fmaf(reinterpret_cast<const float *>(q4)[j], k[i][j], score);
 #pragma unroll
                     for (int way = LANES / 2; way > 0; way /= 2)
                         score += __shfl_xor_sync(0xffffffffu, score, way);
-                    share[i][g] = at < count ? score : -INFINITY;
+                    share[i][g] = (step + i) * AT_ONCE + mine < count ? score : -INFINITY;
                     next[g] = fmaxf(next[g], share[i][g]);
                 }
             }
@@ -188,7 +192,6 @@ template <typename T, int SIZE> struct decode_attention : decode_product<T, SIZE
             found.total[g] = 0;
 #pragma unroll
             for (int j = 0; j < CPACK; j++) {
-                found.q[g][j] = rotated[g * SIZE + lane % LANES * CPACK + j];
                 found.acc[g][j] = 0;
             }
         }
