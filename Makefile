@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 BENCH ?=
 TESTS ?=
 
-.PHONY: release test test-gpu aarch64 bench lint format fuzz install clean help simulation
+.PHONY: release test test-gpu aarch64 bench bench-all lint format fuzz install clean help simulation
 
 release: ## build build/release/prony (what plain `make` does)
 	@scripts/bootstrap build
@@ -28,6 +28,11 @@ bench: ## fetch a real model and compare the engines that run here; BENCH='OPTIO
 	@scripts/bootstrap bench
 	@scripts/build release $(JOBS)
 	@scripts/bench $(BENCH)
+
+bench-all: ## the same with all engines that can be installed here: minutes of compiling, gigabytes of disk
+	@scripts/bootstrap bench
+	@scripts/build release $(JOBS)
+	@scripts/bench --all $(BENCH)
 
 lint: ## check the layout of the code, and look for mistakes
 	@scripts/bootstrap lint
@@ -56,5 +61,5 @@ clean: ## remove the build folder
 	rm -rf build
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9]*\): ## /\1|/p' $(firstword $(MAKEFILE_LIST)) | \
+	@sed -n 's/^\([a-z0-9-]*\): ## /\1|/p' $(firstword $(MAKEFILE_LIST)) | \
 		while IFS='|' read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
