@@ -45,6 +45,16 @@ static struct llama_sampler *sampler_make(const struct prony_generate *request)
     return chain;
 }
 
+/* The next id; the library must not fall back to another way of choosing it without a word. */
+static llama_token next_choose(struct state *state, struct llama_sampler *sampler)
+{
+#ifdef HAVE_BACKEND_SAMPLERS
+    if (state->attached)
+        return llama_get_sampled_token_ith(state->context, -1);
+#endif
+    return llama_sampler_sample(sampler, state->context, -1);
+}
+
 static int generate(struct state *state, const struct prony_generate *request,
                     struct llama_sampler *sampler, struct prony_error *error)
 {
@@ -54,9 +64,10 @@ static int generate(struct state *state, const struct prony_generate *request,
         int status = decode(state, ids, count, error);
         if (status)
             return status > 0 ? 0 : -1;
-        llama_token next = llama_sampler_sample(sampler, state->context, -1);
+        llama_token next = next_choose(state, sampler);
         if (next < 0)
-            return prony_fail(error, "failed", "", "llama.cpp chose no token: %s", llamacpp_said);
+            return prony_fail(error, "unsupported", "", "llama.cpp chose no token%s: %s",
+                              state->attached ? " on the device" : "", llamacpp_said);
         if (request->on_token(request->on_token_context, next))
             return 0;
         ids = &next;

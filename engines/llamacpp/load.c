@@ -63,46 +63,37 @@ static int request_check(const struct prony_load *request, struct prony_error *e
     return header_check(error);
 }
 
-/* What a label can say of the weights of one type; NULL: they are quantised. */
-static const char *precision_of(enum ggml_type type)
+/* Whether a tensor is one of the matrices that decide how exact the model is. */
+static int is_matrix(const char *name)
 {
-    switch (type) {
-    case GGML_TYPE_F32:
-        return "float32";
-    case GGML_TYPE_F16:
-        return "float16";
-    case GGML_TYPE_BF16:
-        return "bfloat16";
-    default:
-        return NULL;
-    }
+    return !strstr(name, "norm") && !strstr(name, ".bias") && !strstr(name, "rope_freqs");
 }
 
-/* The precision of what the model computes, from the types of its matrices and of the KV cache,
- * which is float16: the least of them has bfloat16 before float16, and float32 is not alone. */
+/* What is computed in, from the types of the file's matrices and from the KV cache, which is
+ * float16. */
 static int precision_read(const char *path, const char **precision, struct prony_error *error)
 {
     struct gguf_init_params params = {.no_alloc = true};
     struct gguf_context *file = gguf_init_from_file(path, params);
-    int wide = 0, brain = 0, failed = 0;
+    int float32 = 0, bfloat16 = 0, failed = 0;
     if (!file)
         return prony_fail(error, "bad_model", "", "%s is no GGUF file that llama.cpp can read: %s",
                           path, llamacpp_said);
     for (int64_t i = 0; i < gguf_get_n_tensors(file) && !failed; i++) {
         enum ggml_type type = gguf_get_tensor_type(file, i);
-        const char *name = gguf_get_tensor_name(file, i), *label = precision_of(type);
-        if (!label)
+        const char *name = gguf_get_tensor_name(file, i);
+        if (type != GGML_TYPE_F32 && type != GGML_TYPE_F16 && type != GGML_TYPE_BF16)
             failed = prony_fail(error, "unsupported",
                                 "Convert it: prony model convert --precision float16",
                                 "%s is quantised (%s): llama.cpp would compute with that, and the "
                                 "other engines with what it stands for",
                                 name, ggml_type_name(type));
-        else if (!strstr(name, "norm") && !strstr(name, "rope_freqs")) { /* vectors */
-            wide |= type == GGML_TYPE_F32;
-            brain |= type == GGML_TYPE_BF16;
+        if (is_matrix(name)) {
+            float32 |= type == GGML_TYPE_F32;
+            bfloat16 |= type == GGML_TYPE_BF16;
         }
     }
-    *precision = brain ? "bfloat16" : wide ? "mixed" : "float16";
+    *precision = bfloat16 ? "bfloat16" : float32 ? "mixed" : "float16";
     gguf_free(file);
     return failed;
 }

@@ -55,7 +55,7 @@ class Worker:
             "PYTHONPATH": f"{ENGINES / 'sdk'}:{os.environ.get('PYTHONPATH', '')}",
         }
         self.process = subprocess.Popen(
-            [o.python, "worker.py"],
+            self.command(engine),
             cwd=ENGINES / engine,
             env=environment,
             stdout=sys.stderr,
@@ -64,6 +64,9 @@ class Worker:
         os.close(to_worker[0])
         os.close(from_worker[1])
         self.requests, self.replies = os.fdopen(to_worker[1], "w"), os.fdopen(from_worker[0])
+
+    def command(self, engine):
+        return [self.options.python, "worker.py"]
 
     def ask(self, op, **members):
         self.id += 1

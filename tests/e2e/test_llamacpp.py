@@ -102,6 +102,11 @@ class Toy(unittest.TestCase):
         told = self.run_engine("--benchmark", status=1, FAKE_LLAMA="decode").stderr
         self.assertIn("llama_decode failed with status -1: toy: it does not want to", told)
 
+        told = self.prony(
+            *("engines", "run", "llamacpp-fa", "--size", "tiny"), status=1, FAKE_LLAMA="device"
+        ).stderr
+        self.assertIn("llama.cpp chose no token on the device", told)
+
         # The user's library becomes another one under the worker that was compiled against it.
         header = self.own / "include/llama.h"
         header.write_text(header.read_text() + "/* newer */\n")

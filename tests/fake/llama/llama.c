@@ -1,7 +1,7 @@
 /* libllama with a toy model: each logit is a hash of all ids before it, so whatever is left of an
  * earlier prompt, or at a wrong position, shows. FAKE_LLAMA names what is to fail: "model",
- * "context", "decode". It ends the process where the real one does: a chain that is put into a
- * graph twice. */
+ * "context", "decode", "device" (where it is to sample). It ends the process where the real one
+ * does: a chain that is put into a graph twice. */
 #include "llama.h"
 
 #include <stdio.h>
@@ -350,6 +350,11 @@ void llama_sampler_free(struct llama_sampler *sampler)
 const char *llama_version(void)
 {
     return "toy-1";
+}
+
+llama_token llama_get_sampled_token_ith(struct llama_context *context, int32_t i)
+{
+    return fails("device") ? -1 : llama_sampler_sample(context->in_graph, context, i);
 }
 
 bool llama_set_sampler(struct llama_context *context, llama_seq_id sequence,

@@ -99,6 +99,7 @@ llama_token llama_sampler_sample(struct llama_sampler *sampler, struct llama_con
 void llama_sampler_free(struct llama_sampler *sampler);
 /* newer { */
 const char *llama_version(void);
+llama_token llama_get_sampled_token_ith(struct llama_context *context, int32_t i);
 bool llama_set_sampler(struct llama_context *context, llama_seq_id sequence,
                        struct llama_sampler *sampler);
 /* newer } */
