@@ -4,8 +4,8 @@
  *     watching [MODEL]
  *
  * The null engine at 1 ms a token, the same without waiting, and with MODEL the native engine with
- * all cores. The three take turns; ratios are of the medians of each turn to the turn beside it in
- * which nothing looked, with a 95 % interval. */
+ * all cores. The three take turns; ratios are of the mean token of each turn to that of the turn
+ * beside it in which nothing looked, with a 95 % interval. */
 #include <limits.h>
 #include <math.h>
 #include <pthread.h>
@@ -66,10 +66,10 @@ static enum status clocks_make(char *sys, size_t size, struct error *err)
         return error_errno(err, "make a folder in /tmp");
     snprintf(sys, size, "%s", folder);
     for (int i = 0; i < CORES; i++) {
-        snprintf(path, sizeof path, "%s/devices/system/cpu/cpu%d/cpufreq", sys, i);
+        int length = snprintf(path, sizeof path, "%s/devices/system/cpu/cpu%d/cpufreq", sys, i);
         if (folder_make(path, err))
             return err->status;
-        strcat(path, "/scaling_cur_freq");
+        snprintf(path + length, sizeof path - (size_t)length, "/scaling_cur_freq");
         FILE *stream = fopen(path, "w");
         if (!stream)
             return error_errno(err, "write %s", path);
@@ -87,7 +87,7 @@ static void clocks_remove(const char *sys)
         fprintf(stderr, "%s stays\n", sys);
 }
 
-/* The median step of one generation while something looks. */
+/* The mean step of one generation while something looks: what costs few tokens much is in it. */
 static enum status turn(struct worker *worker, const struct victim *victim, enum looking looking,
                         const char *sys, int64_t *stamps_ns, int32_t *ids, double *step_s,
                         double *look_s, struct error *err)
@@ -107,14 +107,11 @@ static enum status turn(struct worker *worker, const struct victim *victim, enum
     atomic_store(&sampler.ending, true);
     if (sampling)
         pthread_join(thread, NULL);
-    double *steps = status ? NULL : calloc(victim->tokens, sizeof *steps);
-    for (size_t i = 1; steps && i < victim->tokens; i++)
-        steps[i - 1] = (double)(stamps_ns[i] - stamps_ns[i - 1]) * 1e-9;
-    if (!steps)
-        return status ? status : error_no_memory(err, victim->tokens * sizeof *steps);
-    *step_s = stats_mean(steps, victim->tokens - 1);
+    if (status)
+        return status;
+    *step_s = (double)(stamps_ns[victim->tokens - 1] - stamps_ns[0]) * 1e-9 /
+              (double)(victim->tokens - 1);
     *look_s = fmax(*look_s, sampler.look_s);
-    free(steps);
     return STATUS_OK;
 }
 
@@ -141,8 +138,12 @@ static enum status measure(struct worker *worker, const struct victim *victim, c
     double logs[LOOKS][TURNS], sum_s = 0, look_s = 0;
     int32_t *ids = calloc(victim->tokens, sizeof *ids);
     int64_t *stamps_ns = calloc(victim->tokens, sizeof *stamps_ns);
-    enum status status = ids && stamps_ns ? worker_load(worker, &load, &loaded, err)
-                                          : error_no_memory(err, victim->tokens);
+    if (!ids || !stamps_ns) {
+        free(ids);
+        free(stamps_ns);
+        return error_no_memory(err, victim->tokens * sizeof *stamps_ns);
+    }
+    enum status status = worker_load(worker, &load, &loaded, err);
     for (int i = 0; i < TURNS && !status; i++) {
         double step_s[LOOKS];
         for (int k = 0; k < LOOKS && !status; k++) {

@@ -174,7 +174,7 @@ static enum status pair_judge(struct judgement *judgement, struct sides *sides,
 static enum status runs_check(struct sides *sides, struct error *err)
 {
     const char *differs, *asides[BETWEEN_ASIDES];
-    size_t count;
+    size_t count = 0;
     enum status status =
         between_machines(&sides->record[0], &sides->record[1], &differs, &sides->arena, err);
     if (!status && differs) {

@@ -6,7 +6,7 @@
 #include "report/number.h"
 #include "report/text.h"
 
-/* Longer lists of variants name the two that bound them. */
+/* Longer lists of variants name the two that bound them; of pairs, the first ones. */
 enum { LIST_MOST = 4 };
 
 const struct topic topics[TOPICS] = {
@@ -347,13 +347,13 @@ static const char *undecided_topics(struct findings *findings, size_t a, size_t 
 
 const char *finding_undecided(struct findings *findings)
 {
-    size_t count = findings->summary->variant_count;
+    size_t count = findings->summary->variant_count, pairs = 0;
     const char *text = "";
     for (size_t i = 0; i < count; i++) {
         for (size_t j = i + 1; j < count; j++) {
             size_t a = findings->order[i], b = findings->order[j];
             const char *list = undecided_topics(findings, a, b);
-            if (*list)
+            if (*list && pairs++ < LIST_MOST)
                 append(
                     findings, &text, "; ",
                     kept(findings, arena_printf(findings->arena, "%s and %s in %s",
@@ -364,6 +364,11 @@ const char *finding_undecided(struct findings *findings)
                            ? "+N is how many more blocks would decide, were spread and "
                              "difference to stay as they are"
                            : "More blocks may decide";
+    if (pairs > LIST_MOST)
+        append(findings, &text, "; ",
+               kept(findings, arena_printf(findings->arena,
+                                           "and %zu more pairs, which the page's verdicts show",
+                                           pairs - LIST_MOST)));
     return *text ? kept(findings, arena_printf(findings->arena, "Undecided: %s. %s.", text, hint))
                  : "";
 }

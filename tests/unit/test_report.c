@@ -83,6 +83,18 @@ static void test_three_blocks(void **state)
     check_golden(report_print, &fixture->summary, &columns_80, "three-blocks.txt");
 }
 
+/* Of many pairs the first are named, and the others counted. */
+static void test_much_is_undecided(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_make(fixture, fixture_many, MANY, 6);
+    for (size_t i = 0; i < fixture->summary.comparison_count; i++)
+        fixture->comparisons[i].verdict = VERDICT_UNDECIDED;
+    char *text = written(report_print, &fixture->summary, &columns_200);
+    assert_non_null(strstr(text, "and 32 more pairs"));
+    free(text);
+}
+
 static void test_one_variant(void **state)
 {
     struct fixture *fixture = *state;
@@ -334,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_one_failed),
         cmocka_unit_test(test_one_block),
         cmocka_unit_test(test_three_blocks),
+        cmocka_unit_test(test_much_is_undecided),
         cmocka_unit_test(test_one_variant),
         cmocka_unit_test(test_many_variants),
         cmocka_unit_test(test_nothing_measured),

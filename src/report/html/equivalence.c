@@ -3,8 +3,8 @@
 
 #include "report/html/lanes.h"
 
-/* A share of its bound below this, or far beyond the axis, is drawn at the edge. */
-static const double least = 1e-3, most = 10;
+/* Where the axis of shares ends; what lies beyond is drawn at the edge. */
+static const double least = 1e-3, usual_most = 10, most = 1e3;
 
 static const struct record_equivalence *record_of(const struct page *page, size_t variant)
 {
@@ -94,22 +94,23 @@ static void put_data(struct page *page, size_t variant)
 
 static void put_chart(struct page *page, size_t measured)
 {
-    double highest = most;
+    double highest = usual_most;
     for (size_t i = 0; i < page->summary->variant_count; i++) {
         struct shares shares = shares_of(record_of(page, i));
         if (is_measured(page, i))
-            highest = fmax(highest, fmin(fmax(shares.kl, shares.error), 1e6));
+            highest = fmax(highest, fmin(fmax(shares.kl, shares.error), most));
     }
     struct axis axis = axis_make(least, highest, 5, true);
     struct lanes lanes;
-    figure_begin(page,
-                 "How much of what its precision explains each variant differs from the float32 "
-                 "reference by. Dot: mean KL divergence. Ring: largest error of a logit. Stroke: "
-                 "the generated id that the reference likes least. Beyond the mark at 1 it is not "
-                 "equivalent, and in no ranking or verdict.",
-                 "variant,verdict,positions,broken,mean_kl_nat,mean_kl_bound,largest_kl_nat,"
-                 "largest_error_percent,error_bound_percent,top1_percent,first_divergence,"
-                 "first_margin_percent,generated_ids,ids_margin_percent,ids_bound_percent");
+    figure_begin(
+        page,
+        "How much of what its precision explains each variant differs from the float32 "
+        "reference by. Dot: mean KL divergence. Ring: largest error of a logit. Stroke: "
+        "the generated id that the reference likes least. Beyond the mark at 1 it is not "
+        "equivalent, and in no ranking or verdict; what lies beyond the axis is at its end.",
+        "variant,verdict,positions,broken,mean_kl_nat,mean_kl_bound,largest_kl_nat,"
+        "largest_error_percent,error_bound_percent,top1_percent,first_divergence,"
+        "first_margin_percent,generated_ids,ids_margin_percent,ids_bound_percent");
     lanes_begin(page, &lanes, measured, &axis, "x (log)",
                 "How far each variant lies from the reference, as a share of its bound.");
     for (size_t i = 0; i < page->summary->variant_count && page->data; i++)

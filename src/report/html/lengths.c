@@ -134,7 +134,7 @@ static void put_point(struct page *page, const struct chart *chart, size_t i, si
     const struct estimate *estimate = estimate_at(chart, i, variant);
     double x = x_of(chart, length_of(chart, point));
     if (estimate_has_interval(estimate))
-        svg_line(page, "whisker", x, CHART_TOP + y_of(chart, estimate->low) * CHART_HEIGHT, x,
+        svg_line(page, "interval", x, CHART_TOP + y_of(chart, estimate->low) * CHART_HEIGHT, x,
                  CHART_TOP + y_of(chart, estimate->high) * CHART_HEIGHT);
     svg_dot(page, "bar", x, CHART_TOP + y_of(chart, estimate->value) * CHART_HEIGHT, 3.2,
             arena_printf(page->arena, "%s, prompt of %u in a context of %u: %s ms",
@@ -211,12 +211,23 @@ static bool context_new(const struct page *page, size_t index)
     return is_swept(&points[index]);
 }
 
+static bool is_known(const struct page *page, enum metric metric, size_t variant)
+{
+    for (size_t i = 0; i < page->summary->point_count; i++)
+        if (is_swept(&page->summary->points[i]) &&
+            estimate_usable(&page->summary->points[i].metrics[variant][metric]))
+            return true;
+    return false;
+}
+
 /* A sample of each line with its name: colour and dashes both tell them apart. */
-static void put_key(struct page *page)
+static void put_key(struct page *page, enum metric metric)
 {
     fputs("<ul class=\"key lines\">\n", page->stream);
     for (size_t i = 0; i < page->summary->variant_count; i++) {
         size_t variant = page_variant(page, i);
+        if (!is_known(page, metric, variant))
+            continue;
         fprintf(page->stream,
                 "<li class=\"v%zu\"><svg class=\"chart\" width=\"32\" height=\"10\" "
                 "aria-hidden=\"true\"><line class=\"curve d%zu\" x1=\"0\" y1=\"5\" x2=\"32\" "
@@ -237,7 +248,7 @@ static void put_figure(struct page *page, enum metric metric, const char *captio
         if (chart.sweep.grid ? context_new(page, i) : i == 0)
             put_chart(page, &chart, chart.sweep.grid ? page->summary->points[i].context : 0);
     fputs("</div>\n", page->stream);
-    put_key(page);
+    put_key(page, metric);
     figure_end(page);
 }
 
