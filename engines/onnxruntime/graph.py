@@ -1,0 +1,82 @@
+"""An ONNX graph under construction, with the weights of a Llama file as its initialisers.
+
+The weights stay out of the graph's protobuf, which may not be larger than 2 GB: the session takes them
+from where they lie in memory.
+"""
+
+import numpy as np
+import onnxruntime as ort
+from onnx import TensorProto, helper
+
+OPSET, IR_VERSION = 20, 10  # as torch.onnx.export writes them
+CONTRIB = "com.microsoft"  # ONNX Runtime's own operators
+
+
+def onnx_type(dtype):
+    return helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+
+
+def weights_read(file, dtype):
+    """{name: array [out, in]}, the weights of a LlamaFile in a dtype, copied."""
+    weights = {}
+    for name, tensor in file.tensors():
+        array = tensor.array
+        if tensor.dtype == "bfloat16":  # uint16: the upper half of a float32
+            array = (array.astype(np.uint32) << 16).view(np.float32)
+        weights[name] = np.array(array, dtype, order="C")
+    return weights
+
+
+class Graph:
+    """Nodes in the order in which they are asked for. What flows is known by its name."""
+
+    def __init__(self):
+        self.nodes, self.inputs, self.outputs, self.initialisers = [], [], [], []
+        self.weights = {}
+
+    def op(self, kind, *inputs, outputs=1, domain="", **attributes):
+        """The name of what it computes, or a list of names. outputs: how many, or their names."""
+        names = outputs
+        if isinstance(outputs, int):
+            names = [f"{kind}_{len(self.nodes)}_{i}" for i in range(outputs)]
+        node = helper.make_node(kind, inputs, names, f"{kind}_{len(self.nodes)}", domain=domain)
+        node.attribute.extend(helper.make_attribute(*item) for item in attributes.items())
+        self.nodes.append(node)
+        return names[0] if len(names) == 1 else names
+
+    def contrib(self, kind, *inputs, **attributes):
+        return self.op(kind, *inputs, domain=CONTRIB, **attributes)
+
+    def constant(self, value, dtype):
+        """A small one, within the protobuf."""
+        name, array = f"constant_{len(self.initialisers)}", np.asarray(value, dtype)
+        kind = onnx_type(dtype)
+        tensor = helper.make_tensor(name, kind, array.shape, array.tobytes(), raw=True)
+        self.initialisers.append(tensor)
+        return name
+
+    def weight(self, name, array):
+        tensor = TensorProto(name=name, dims=array.shape, data_type=onnx_type(array.dtype))
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="memory")
+        self.initialisers.append(tensor)
+        self.weights[name] = array
+        return name
+
+    def input(self, name, dtype, shape):
+        self.inputs.append(helper.make_tensor_value_info(name, onnx_type(dtype), shape))
+        return name
+
+    def output(self, name, dtype, shape):
+        self.outputs.append(helper.make_tensor_value_info(name, onnx_type(dtype), shape))
+
+    def session(self, options, providers):
+        """A session, which has packed or copied the weights: they are let go."""
+        graph = helper.make_graph(self.nodes, "llama", self.inputs, self.outputs, self.initialisers)
+        versions = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
+        model = helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION)
+        values = [ort.OrtValue.ortvalue_from_numpy(array) for array in self.weights.values()]
+        options.add_external_initializers(list(self.weights), values)
+        session = ort.InferenceSession(model.SerializeToString(), options, providers)
+        self.weights.clear()
+        return session
