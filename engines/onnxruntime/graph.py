@@ -70,13 +70,17 @@ class Graph:
     def output(self, name, dtype, shape):
         self.outputs.append(helper.make_tensor_value_info(name, onnx_type(dtype), shape))
 
-    def session(self, options, providers):
-        """A session, which has packed or copied the weights: they are let go."""
+    def model(self):
+        """The protobuf."""
         graph = helper.make_graph(self.nodes, "llama", self.inputs, self.outputs, self.initialisers)
         versions = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
         model = helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION)
+        return model.SerializeToString()
+
+    def session(self, options, providers):
+        """A session. It has packed or copied the weights, so they are let go."""
         values = [ort.OrtValue.ortvalue_from_numpy(array) for array in self.weights.values()]
         options.add_external_initializers(list(self.weights), values)
-        session = ort.InferenceSession(model.SerializeToString(), options, providers)
+        session = ort.InferenceSession(self.model(), options, providers)
         self.weights.clear()
         return session

@@ -1,5 +1,7 @@
 """ONNX Runtime's worker: plain.py and fused.py behind the protocol."""
 
+import contextlib
+import ctypes
 import os
 import platform
 
@@ -7,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from fused import Fused, FusedGraph
 from plain import Plain, PlainGraph
-from profile_events import profile_write
+from profile_events import profile_take
 from prony_model import LlamaFile
 from prony_nvml import device_memory
 from prony_sampling import Sampler
@@ -31,6 +33,18 @@ class Device:
         return ort.OrtValue.ortvalue_from_numpy(values, self.type, self.index)
 
 
+@contextlib.contextmanager
+def memory_told():
+    """ONNX Runtime has one exception for all that goes wrong: this tells what is a want of memory."""
+    try:
+        yield
+    except Exception as problem:
+        words = str(problem)
+        if "allocate memory" in words or "bad_alloc" in words:
+            raise Failure("no_memory", f"out of memory: {words}") from None
+        raise
+
+
 class OnnxRuntime(Engine):
     name = "onnxruntime"
     version = ort.__version__
@@ -51,10 +65,8 @@ class OnnxRuntime(Engine):
         self.dtype = self._dtype()
         if self.device.type == "cuda":
             self._find_cuda()
-        try:
+        with memory_told():
             self._open("")
-        except Exception as problem:
-            raise self._reason(problem) from None
         return {
             "vocabulary": self.vocabulary,
             "weight_bytes": self.model.weight_bytes,
@@ -93,26 +105,21 @@ class OnnxRuntime(Engine):
             self.vocabulary = file.config.vocabulary
         with request.phase("session"):
             self.model = (Fused if self.fused else Plain)(graph, options, self.device)
+            ctypes.CDLL(None).malloc_trim(0)  # the graph's copy of the weights is free now
         if self.device.type == "cuda" and "CPU" in self.model.session.get_providers()[0]:
             what = f"ONNX Runtime {self.version} cannot use {request.device}"
             raise Failure("unsupported", what, "Is a driver there that is new enough? nvidia-smi")
 
-    def _reason(self, problem):
-        """ONNX Runtime has one exception for all that it lacks."""
-        words = str(problem)
-        if "allocate memory" in words or "bad_alloc" in words:
-            return Failure("no_memory", words)
-        return problem
-
     def generate(self, prompt, sampling):
         model = self.model
         sampler = Sampler(sampling) if sampling.temperature > 0 else None
-        model.prompt(prompt)
-        while True:
-            if sampler:
-                model.token = sampler.choose(model.logits)
-            yield model.token
-            model.step()
+        with memory_told():
+            model.prompt(prompt)
+            while True:
+                if sampler:
+                    model.token = sampler.choose(model.logits)
+                yield model.token
+                model.step()
 
     def logits(self, ids):
         """The first half token by token, then again as one prompt, then on from there: each kernel
@@ -148,14 +155,16 @@ class OnnxRuntime(Engine):
 
     def trace(self, path):
         """A session profiles from its beginning or never, so it is made anew."""
-        self._end_trace()
+        came_to = self._end_trace()
         self.trace_path, self.model = path, None
         self._open(path)
+        return came_to
 
     def _end_trace(self):
-        if self.trace_path:
-            profile_write(self.model.session.end_profiling(), self.trace_path)
-            self.trace_path = ""
+        if not self.trace_path:
+            return {}
+        path, self.trace_path = self.trace_path, ""
+        return profile_take(self.model.session.end_profiling(), path)
 
     def unload(self):
         self._end_trace()

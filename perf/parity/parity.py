@@ -123,6 +123,8 @@ class Recipe:
             options = ["--precision", precision, "--mode", mode, "--device", o.device]
         elif engine == "tinygrad":
             options = ["--device", o.device.upper(), "--beam", "2" * variant.endswith("beam")]
+        elif engine == "onnxruntime":  # its recipe is for the CPU
+            options = ["--graph", "fused" if variant.endswith("opt") else "plain"]
         cache = f"{o.cache}/recipe/{variant}"
         self.process = subprocess.Popen(
             [o.python, HERE / f"{engine}_recipe.py", o.model, *options]

@@ -7,9 +7,10 @@
 
 enum { NONE = -1 };
 
+/* What it computed in: on some devices that is not what the variant declares. */
 static bool is_precision(const struct summary *summary, size_t variant, const char *precision)
 {
-    return strcmp(summary->run->variants[variant].precision, precision) == 0;
+    return strcmp(summary->variants[variant].precision, precision) == 0;
 }
 
 /* The first variant of the same engine with that precision and compiled so; NONE: there is none
@@ -65,11 +66,11 @@ static enum status compile_benefit(struct summary *summary, const struct cells *
     struct estimate *benefit = &variant->metrics[METRIC_COMPILE_BENEFIT];
     if (!variant->compiled)
         return STATUS_OK;
-    int base = partner(summary, index, variant->variant->precision, false);
+    int base = partner(summary, index, variant->precision, false);
     if (base != NONE)
         return ratio_make(summary, cells, index, (size_t)base, benefit, err);
     benefit->why = arena_printf(&summary->arena, "needs an uncompiled %s variant of its engine",
-                                variant->variant->precision);
+                                variant->precision);
     return STATUS_OK;
 }
 

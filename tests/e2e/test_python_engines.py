@@ -1,4 +1,4 @@
-"""PyTorch and tinygrad from their installation to a comparison, on a tiny model."""
+"""PyTorch, tinygrad and ONNX Runtime from their installation to a comparison, on a tiny model."""
 
 import array
 import json
@@ -14,7 +14,14 @@ PRONY = os.environ["PRONY"]
 ENGINES = pathlib.Path(PRONY).parent / "engines"
 # Largest error of the logits against native's in float32, as a share of their range: rounding of
 # float32; of float16 weights; of bfloat16 (or float16) weights, activations and cache.
-BOUNDS = {"pytorch-base": 1e-5, "tinygrad": 5e-3, "pytorch-opt": 5e-2}
+BOUNDS = {
+    "pytorch-base": 1e-5,
+    "onnxruntime": 1e-5,
+    "onnxruntime-opt": 1e-5,
+    "tinygrad": 5e-3,
+    "pytorch-opt": 5e-2,
+}
+NAMES = ("pytorch", "tinygrad", "onnxruntime")
 CONTEXT, PROMPT, TOKENS = 96, 40, 16
 SAMPLING = {"temperature": 0.9, "top_k": 20, "top_p": 0.95, "min_p": 0.01, "seed": 7}
 
@@ -52,7 +59,7 @@ class PythonEngines(unittest.TestCase):
         cls.model = cls.folder / "tiny.gguf"
         # Not tied, and with a rope scaling that shows within the context.
         prony("model", "make", "--output", cls.model, "--rope-scaling", "llama3", "--context", 512)
-        for name in ("pytorch", "tinygrad"):
+        for name in NAMES:
             prony("engines", "install", name)
 
     def load(self, variant):
@@ -129,7 +136,7 @@ class PythonEngines(unittest.TestCase):
                 self.assertGreater(row["peak_memory_gb"], 0)
 
     def test_they_answer(self):
-        for name in ("pytorch", "tinygrad"):
+        for name in NAMES:
             with self.subTest(name):
                 command = ["--model", self.model, "--framework", name, "--prompt", "The model"]
                 self.assertTrue(prony(*command, "--max-tokens", 8).stdout.strip())

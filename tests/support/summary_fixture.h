@@ -61,7 +61,7 @@ static inline struct record_process *add(struct fixture *fixture, uint32_t block
         .weight_bytes = 1000000,
         .kv_token_bytes = 100,
         .threads = 2,
-        .precision = "float16",
+        .precision = fixture->variants[variant].precision,
         .cold_asked_ns = now + 15 * step_ns,
         .cold_prompt_ns = now + 16 * step_ns,
         .cold_first_ns = now + 24 * step_ns,

@@ -18,6 +18,7 @@ static void metrics_of_one_process(void **state)
     process->phases = &import;
     process->phase_count = 1;
     process->embedding_bytes = 200000;
+    process->precision = "float16";
     assert_int_equal(summary_make(&summary, &fixture->run, &err), 0);
     const struct estimate *metrics = summary.variants[0].metrics;
     close_to(metrics[METRIC_PROCESS_START].value, 2e-3);
