@@ -82,6 +82,21 @@ static void drift_cancels(void **state)
     free(fixture);
 }
 
+/* A variant for 16 bits that computes in float32 on this device shows no effect of precision. */
+static void precision_is_what_was_computed_in(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_new(2);
+    struct summary summary;
+    struct error err;
+    add(fixture, 0, 0, 2 * MS);
+    add(fixture, 0, 1, MS)->precision = "float32";
+    assert_int_equal(summary_make(&summary, &fixture->run, &err), 0);
+    close_to(summary.variants[1].metrics[METRIC_PRECISION_IMPACT].value, 1);
+    summary_free(&summary);
+    free(fixture);
+}
+
 /* Four corners of one engine: each change is measured alone, and its ratio says what it is to. */
 static void changes_are_measured_alone(void **state)
 {
