@@ -105,7 +105,7 @@ class Fused:
     def __init__(self, graph, options, device):
         c = graph.config
         self.device, self.weight_bytes = device, graph.weight_bytes
-        self.session = graph.session(options, device.providers)
+        self.session = device.session(graph, options)
         self.binding = self.session.io_binding()
         self.id = device.array(np.zeros((1, 1), np.int64))
         self.output = device.array(np.zeros((1, 1, c.vocabulary), np.float32))

@@ -119,7 +119,7 @@ class Plain:
     def __init__(self, graph, options, device):
         c = graph.config
         self.device, self.weight_bytes = device, graph.weight_bytes
-        self.session = graph.session(options, device.providers)
+        self.session = device.session(graph, options)
         self.cache = [(i, kind) for i in range(c.layers) for kind in ("key", "value")]
         self.empty = device.array(np.zeros((1, c.kv_heads, 0, c.head_size), np.float32))
         self.kv_token_bytes = len(self.cache) * c.kv_heads * c.head_size * 4

@@ -32,6 +32,15 @@ class Device:
         """A buffer there, with these values."""
         return ort.OrtValue.ortvalue_from_numpy(values, self.type, self.index)
 
+    def session(self, graph, options):
+        """A session there: ONNX Runtime takes the CPU with a warning where CUDA does not work."""
+        session = graph.session(options, self.providers)
+        if self.type == "cuda" and session.get_providers()[0] != "CUDAExecutionProvider":
+            what = f"ONNX Runtime {ort.__version__} cannot use CUDA"
+            hint = "Is a driver there that is new enough (nvidia-smi)? Try --device cpu."
+            raise Failure("unsupported", what, hint)
+        return session
+
 
 @contextlib.contextmanager
 def memory_told():
@@ -57,6 +66,7 @@ class OnnxRuntime(Engine):
         gpu = "CUDAExecutionProvider" in ort.get_available_providers()
         return ["cpu"] + ["cuda"] * (gpu and os.path.exists("/dev/nvidiactl"))
 
+    @memory_told()
     def load(self, request):
         if request.quantize or request.shard > 1:
             raise Failure("unsupported", "ONNX Runtime's worker can neither quantise nor shard")
@@ -65,8 +75,7 @@ class OnnxRuntime(Engine):
         self.dtype = self._dtype()
         if self.device.type == "cuda":
             self._find_cuda()
-        with memory_told():
-            self._open("")
+        self._open("")
         return {
             "vocabulary": self.vocabulary,
             "weight_bytes": self.model.weight_bytes,
@@ -106,9 +115,6 @@ class OnnxRuntime(Engine):
         with request.phase("session"):
             self.model = (Fused if self.fused else Plain)(graph, options, self.device)
             ctypes.CDLL(None).malloc_trim(0)  # the graph's copy of the weights is free now
-        if self.device.type == "cuda" and "CPU" in self.model.session.get_providers()[0]:
-            what = f"ONNX Runtime {self.version} cannot use {request.device}"
-            raise Failure("unsupported", what, "Is a driver there that is new enough? nvidia-smi")
 
     def generate(self, prompt, sampling):
         model = self.model
@@ -121,6 +127,7 @@ class OnnxRuntime(Engine):
                 yield model.token
                 model.step()
 
+    @memory_told()
     def logits(self, ids):
         """The first half token by token, then again as one prompt, then on from there: each kernel
         that generate uses has its rows, and those behind the prompt read its keys and values."""
