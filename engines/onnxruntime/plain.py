@@ -15,26 +15,30 @@ class PlainGraph(Graph):
         self.weight_bytes = sum(array.nbytes for array in self.arrays.values())
         ids = self.input("input_ids", "int64", [1, "tokens"])
         positions = self.input("position_ids", "int64", [1, "tokens"])
-        embedding = self._take("model.embed_tokens")
-        x = self.op("Gather", embedding, ids)
+        x = self.op("Gather", self._embedding(), ids)
         self.rope, self.mask = self._rope(positions), None
         for i in range(self.config.layers):
             x = self._layer(x, i, positions)
         x = self._norm(x, "model.norm")
         x = self.op("Gather", x, self.constant([-1], "int64"), axis=1)  # the last token's
-        output = embedding if self.config.tied else self._take("lm_head")
-        self._multiply(x, output, outputs=["logits"])
+        self._linear(x, "lm_head", outputs=["logits"])
         self.output("logits", "float32", [1, 1, self.config.vocabulary])
 
     def _take(self, name):
         name += ".weight"
         return self.weight(name, self.arrays.pop(name))
 
-    def _multiply(self, x, weight, **outputs):
-        return self.op("MatMul", x, self.op("Transpose", weight, perm=[1, 0]), **outputs)
+    def _embedding(self):
+        """Exports have it twice where it is the output matrix as well."""
+        if self.config.tied:
+            self.arrays["lm_head.weight"] = self.arrays["model.embed_tokens.weight"]
+        return self._take("model.embed_tokens")
 
-    def _linear(self, x, name):
-        return self._multiply(x, self._take(name))
+    def _linear(self, x, name, **outputs):
+        """Exports have the weights as MatMul takes them, [in, out]."""
+        name += ".weight"
+        weight = np.ascontiguousarray(self.arrays.pop(name).T)
+        return self.op("MatMul", x, self.weight(name, weight), **outputs)
 
     def _norm(self, x, name):
         two, eps = self.constant(2, "float32"), self.constant(self.config.norm_eps, "float32")
