@@ -209,13 +209,17 @@ template <typename T, int SIZE> __device__ __forceinline__ void decode(const dec
     d.vector = reinterpret_cast<float *>(shared + (size_t)p.stages * DECODE_STAGE);
     d.m = reinterpret_cast<misc *>((char *)d.vector + p.vector);
     d.partial = reinterpret_cast<float *>((char *)d.m + DECODE_MISC);
-    d.stage = d.parity = d.told = 0;
+    d.stage = d.parity = d.told = d.asked = 0;
     if (threadIdx.x < DECODE_MAX_STAGES) {
         barrier_init(&d.m->full[threadIdx.x], 1);
         barrier_init(&d.m->empty[threadIdx.x], DECODE_WARPS);
     }
-    if (threadIdx.x == 0)
+    if (threadIdx.x == 0) {
+        barrier_init(&d.m->ordered[0], DECODE_WARPS);
+        barrier_init(&d.m->ordered[1], DECODE_WARPS);
+        barrier_init(&d.m->answered, 1);
         d.m->begun = d.m->stop = 0;
+    }
     d.shares_find();
     barriers_publish();
     __syncthreads();

@@ -258,7 +258,8 @@ template <typename T, int SIZE> struct decode_attention : decode_product<T, SIZE
         }
         if (a.splits > 1) {
             tell(ORDER_SPLIT, split_target);
-            herald_meet<BARRIER_ANSWER>();
+            barrier_wait(&m->answered, asked);
+            asked ^= 1;
             if (!m->last)
                 return;
             for (uint32_t i = threadIdx.x; i < a.heads * SIZE; i += THREADS) {

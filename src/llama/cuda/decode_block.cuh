@@ -24,6 +24,8 @@ enum { ORDER_BEST, ORDER_SPLIT, ORDER_ID, ORDER_END };
 
 struct misc {
     uint64_t full[DECODE_MAX_STAGES], empty[DECODE_MAX_STAGES];
+    uint64_t ordered[2]; /* all that compute have come to an order */
+    uint64_t answered;   /* the herald has set last */
     uint64_t best[DECODE_WARPS];
     float sum[DECODE_WARPS];
     float own[DECODE_OWN]; /* this block's rows of the residual stream */
@@ -56,7 +58,7 @@ template <typename T, int SIZE> struct decode_block {
     float *partial; /* an operation's sums */
     uint32_t warp, lane, block, blocks;
     uint32_t stage, parity; /* what this warp reads, or fills, next */
-    uint32_t told;          /* which of the orders is next */
+    uint32_t told, asked;   /* parities of orders, and of those that get an answer */
 
     __device__ __forceinline__ decode_block(const decode_params &params) : p(params)
     {
@@ -103,10 +105,9 @@ template <typename T, int SIZE> struct decode_block {
             m->orders[told].kind = kind;
             m->orders[told].value = value;
         }
-        if (told)
-            herald_pass<BARRIER_ORDER_2>();
-        else
-            herald_pass<BARRIER_ORDER>();
+        __syncwarp();
+        if (lane == 0)
+            barrier_arrive(&m->ordered[told]);
         told ^= 1;
     }
 
@@ -135,7 +136,7 @@ template <typename T, int SIZE> struct decode_block {
     typedef typename base::C C;                                                                    \
     using base::PACK, base::STEPS, base::CPACK, base::LANES, base::AT_ONCE, base::CHUNK;           \
     using base::p, base::m, base::stages, base::vector, base::partial, base::warp, base::lane;     \
-    using base::block, base::blocks, base::stage, base::parity, base::told;                        \
+    using base::block, base::blocks, base::stage, base::parity, base::told, base::asked;           \
     using base::stage_next, base::wait_for, base::count, base::tell, base::attention_share
 
 #endif

@@ -140,11 +140,9 @@ template <typename T, int SIZE> struct decode_loader : decode_block<T, SIZE> {
      * warp has under way, so that a warp without any does this. */
     __device__ void herald()
     {
-        for (uint32_t token = 0;; told ^= 1) {
-            if (told)
-                herald_meet<BARRIER_ORDER_2>();
-            else
-                herald_meet<BARRIER_ORDER>();
+        for (uint32_t token = 0, turn = 0;; told ^= 1, turn++) {
+            while (!barrier_try(&m->ordered[told], turn / 2 % 2))
+                ;
             const order o = m->orders[told];
             if (o.kind == ORDER_END)
                 return;
@@ -169,7 +167,9 @@ template <typename T, int SIZE> struct decode_loader : decode_block<T, SIZE> {
                                  : "memory");
                     m->last = before + 1 == o.value;
                 }
-                herald_meet<BARRIER_ANSWER>();
+                __syncwarp();
+                if (lane == 0)
+                    barrier_arrive(&m->answered);
             }
         }
     }

@@ -76,17 +76,6 @@ __device__ __forceinline__ float word_load(const float *p, uint32_t parity)
     return __uint_as_float(bits);
 }
 
-/* Barriers among a block's threads: those that compute; they and the herald, for an order (two in
- * turn) and for an answer. */
-enum { BARRIER_ANSWER = 2, BARRIER_ORDER, BARRIER_ORDER_2 };
-template <int BARRIER> __device__ __forceinline__ void herald_meet()
-{
-    asm volatile("bar.sync %0, %1;" ::"n"(BARRIER), "n"(THREADS + 32) : "memory");
-}
-template <int BARRIER> __device__ __forceinline__ void herald_pass()
-{
-    asm volatile("bar.arrive %0, %1;" ::"n"(BARRIER), "n"(THREADS + 32) : "memory");
-}
 /* All that compute meet, at barrier 1. */
 __device__ __forceinline__ void meet()
 {

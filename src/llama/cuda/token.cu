@@ -30,19 +30,47 @@ __device__ __forceinline__ float squares(float4 v)
     return v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
 }
 
-/* normed = rmsnorm(x) * weight, whose threads wrote x themselves; sum is that of their squares. */
 template <typename T>
-__device__ __forceinline__ void norm(T *normed, const float *x, const float *weight,
-                                     uint32_t hidden, float eps, float sum)
+__device__ __forceinline__ void normed_store(T *normed, float4 v, float factor, const float *weight)
 {
-    float factor = 1 / sqrtf(block_sum(sum) / (float)hidden + eps);
-    for (uint32_t i = threadIdx.x * 4; i < hidden; i += THREADS * 4) {
-        float4 v = *reinterpret_cast<const float4 *>(x + i);
-        float4 w = __ldg(reinterpret_cast<const float4 *>(weight + i));
-        T out[4] = {from_float<T>(v.x * factor * w.x), from_float<T>(v.y * factor * w.y),
-                    from_float<T>(v.z * factor * w.z), from_float<T>(v.w * factor * w.w)};
-        *reinterpret_cast<uint2 *>(normed + i) = *reinterpret_cast<uint2 *>(out);
+    float4 w = __ldg(reinterpret_cast<const float4 *>(weight));
+    T out[4] = {from_float<T>(v.x * factor * w.x), from_float<T>(v.y * factor * w.y),
+                from_float<T>(v.z * factor * w.z), from_float<T>(v.w * factor * w.w)};
+    *reinterpret_cast<uint2 *>(normed) = *reinterpret_cast<uint2 *>(out);
+}
+
+/* x [hidden] = four elements at a time by get(element), normed = rmsnorm(x) * weight. What a thread
+ * has of rows of up to 4096 stays in registers. */
+template <typename T, typename Get>
+__device__ __forceinline__ void row_norm(T *normed, float *x, const float *weight, uint32_t hidden,
+                                         float eps, Get get)
+{
+    enum { KEPT = 4 };
+    float4 kept[KEPT];
+    float sum = 0;
+#pragma unroll
+    for (int n = 0; n < KEPT; n++) {
+        uint32_t i = (n * THREADS + threadIdx.x) * 4;
+        if (i < hidden) {
+            kept[n] = get(i);
+            *reinterpret_cast<float4 *>(x + i) = kept[n];
+            sum += squares(kept[n]);
+        }
     }
+    for (uint32_t i = (KEPT * THREADS + threadIdx.x) * 4; i < hidden; i += THREADS * 4) {
+        float4 v = get(i);
+        *reinterpret_cast<float4 *>(x + i) = v;
+        sum += squares(v);
+    }
+    float factor = 1 / sqrtf(block_sum(sum) / (float)hidden + eps);
+#pragma unroll
+    for (int n = 0; n < KEPT; n++) {
+        uint32_t i = (n * THREADS + threadIdx.x) * 4;
+        if (i < hidden)
+            normed_store(normed + i, kept[n], factor, weight + i);
+    }
+    for (uint32_t i = (KEPT * THREADS + threadIdx.x) * 4; i < hidden; i += THREADS * 4)
+        normed_store(normed + i, *reinterpret_cast<const float4 *>(x + i), factor, weight + i);
 }
 
 /* x = the embedding of ids, normed = its norm; angles [tokens, half] = cosine and sine of each
@@ -54,21 +82,17 @@ __device__ __forceinline__ void begin(T *normed, float *x, float2 *angles, const
                                       uint32_t position, float eps)
 {
     grid_next();
-    const uint32_t t = blockIdx.x;
+    const size_t t = blockIdx.x;
     const T *row = embedding + (size_t)ids[t] * hidden;
-    float *to = x + (size_t)t * hidden, sum = 0;
     for (uint32_t i = threadIdx.x; i < half; i += THREADS) {
         float sine, cosine;
-        sincosf((float)(position + t) * frequency[i], &sine, &cosine);
-        angles[(size_t)t * half + i] = make_float2(cosine, sine);
+        sincosf((float)(position + blockIdx.x) * frequency[i], &sine, &cosine);
+        angles[t * half + i] = make_float2(cosine, sine);
     }
-    for (uint32_t i = threadIdx.x * 4; i < hidden; i += THREADS * 4) {
-        float4 v = make_float4(to_float(row[i]), to_float(row[i + 1]), to_float(row[i + 2]),
-                               to_float(row[i + 3]));
-        *reinterpret_cast<float4 *>(to + i) = v;
-        sum += squares(v);
-    }
-    norm(normed + (size_t)t * hidden, to, weight, hidden, eps, sum);
+    row_norm(normed + t * hidden, x + t * hidden, weight, hidden, eps, [=](uint32_t i) {
+        return make_float4(to_float(row[i]), to_float(row[i + 1]), to_float(row[i + 2]),
+                           to_float(row[i + 3]));
+    });
 }
 
 /* x += the parts [parts, tokens, hidden], normed = its norm. Grid: tokens. */
@@ -78,18 +102,15 @@ __device__ __forceinline__ void add(T *normed, float *x, const float *part, uint
 {
     grid_next();
     grid_wait();
-    const uint32_t t = blockIdx.x;
-    float *to = x + (size_t)t * hidden, sum = 0;
-    for (uint32_t i = threadIdx.x * 4; i < hidden; i += THREADS * 4) {
-        float4 v = *reinterpret_cast<float4 *>(to + i);
+    const size_t t = blockIdx.x, next = (size_t)gridDim.x * hidden;
+    const float *to = x + t * hidden, *from = part + t * hidden;
+    row_norm(normed + t * hidden, x + t * hidden, weight, hidden, eps, [=](uint32_t i) {
+        float4 v = *reinterpret_cast<const float4 *>(to + i);
 #pragma unroll 4
         for (uint32_t n = 0; n < parts; n++)
-            v = sum_of(v, *reinterpret_cast<const float4 *>(
-                              part + ((size_t)n * gridDim.x + t) * hidden + i));
-        *reinterpret_cast<float4 *>(to + i) = v;
-        sum += squares(v);
-    }
-    norm(normed + (size_t)t * hidden, to, weight, hidden, eps, sum);
+            v = sum_of(v, *reinterpret_cast<const float4 *>(from + n * next + i));
+        return v;
+    });
 }
 
 /* Rotates q and k of the parts [parts, tokens, qkv rows], and stores q [tokens, heads, head_size],
