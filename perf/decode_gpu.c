@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "llama/llama.h"
+#include "probe/stream.h"
 
 enum { RUNS = 3, TOKENS = 65 };
 static const double PEAK_TFLOPS = 989.5;
@@ -40,7 +41,29 @@ static double tera_operations(const struct model_config *c, uint32_t prompt)
     return (layer * c->layers + 2 * hidden * c->vocabulary) / 1e12;
 }
 
-static enum status measure(struct llama *llama, const struct model_config *config,
+/* Bytes per second that this card reads now. */
+static enum status limit_probe(double *bytes_per_second, struct error *err)
+{
+    enum { BUDGET_MS = 300 };
+    struct cuda cuda;
+    struct cuda_device device;
+    struct stream_result result = {0};
+    enum status status = cuda_open(&cuda, err);
+    if (status != STATUS_OK)
+        return status;
+    status = cuda_device_find(&cuda, "cuda", &device, err);
+    if (status == STATUS_OK)
+        status = cuda_context_use(&cuda, &device, err);
+    if (status == STATUS_OK) {
+        status = stream_probe(&cuda, &device, BUDGET_MS, &result, err);
+        cuda.DevicePrimaryCtxRelease(device.device);
+    }
+    cuda_close(&cuda);
+    *bytes_per_second = result.bytes_per_second;
+    return status;
+}
+
+static enum status measure(struct llama *llama, const struct model_config *config, double limit,
                            const int32_t *ids, uint32_t prompt, struct error *err)
 {
     for (int run = 0; run <= RUNS; run++) {
@@ -54,9 +77,10 @@ static enum status measure(struct llama *llama, const struct model_config *confi
         double first = (double)(s.ns[0] - begin) / 1e6;
         double tflops = tera_operations(config, prompt) / first * 1e3;
         if (run > 0)
-            printf("%8u %9.2f ms %6.1f TFLOP/s %3.0f %% %9.4f ms/token %8.1f tok/s %8.1f GB/s\n",
+            printf("%8u %9.2f ms %6.1f TFLOP/s %3.0f %% %9.4f ms/token %8.1f tok/s %8.1f GB/s "
+                   "%3.0f %%\n",
                    prompt, first, tflops, 100 * tflops / PEAK_TFLOPS, ms, 1e3 / ms,
-                   (double)bytes / ms / 1e6);
+                   (double)bytes / ms / 1e6, (double)bytes / ms * 1e5 / limit);
         fflush(stdout);
     }
     return STATUS_OK;
@@ -80,16 +104,21 @@ static enum status run(const char *path, enum llama_precision precision, int con
         ids[i] = (int32_t)((i * 7919u + 13) % model.config.vocabulary);
     struct llama_options options = {
         .precision = precision, .context = most + TOKENS, .device = "cuda"};
+    double limit = 0;
+    status = limit_probe(&limit, err);
     int64_t begin = clock_now_ns();
-    status = llama_load(&llama, &model, &options, err);
+    if (status == STATUS_OK)
+        status = llama_load(&llama, &model, &options, err);
     double seconds = (double)(clock_now_ns() - begin) / 1e9;
     if (status == STATUS_OK) {
         printf("%s, %s: %.3f GB of weights in %.3f s (%.2f GB/s)\n", llama_device(llama),
                llama_kernels(llama), (double)llama_weight_bytes(llama) / 1e9, seconds,
                (double)llama_weight_bytes(llama) / 1e9 / seconds);
-        printf("  prompt  first token          of peak         decode\n");
+        printf("limit %.1f GB/s\n  prompt  first token          of peak         decode\n",
+               limit / 1e9);
         for (int i = 0; i < contexts && status == STATUS_OK; i++)
-            status = measure(llama, &model.config, ids, (uint32_t)strtoul(list[i], NULL, 10), err);
+            status = measure(llama, &model.config, limit, ids, (uint32_t)strtoul(list[i], NULL, 10),
+                             err);
         llama_free(llama);
     }
     free(ids);
