@@ -137,8 +137,7 @@ static void check(const struct fixture *f, const struct product_kernels *kernels
     struct error err;
     uint32_t tokens = cases[i].tokens, rows = cases[i].rows, columns = cases[i].columns, parts = 0;
     size_t matrix = (size_t)rows * columns, count = (size_t)tokens * rows;
-    float *x = malloc((size_t)tokens * columns * sizeof *x),
-          *w = malloc(LAYERS * matrix * sizeof *w);
+    float *x = calloc((size_t)tokens * columns, sizeof *x), *w = calloc(LAYERS * matrix, sizeof *w);
     float *result = malloc(count * sizeof *result), *again = malloc(count * sizeof *again);
     assert_true(x && w && result && again);
     uint16_t *x_bits = values((size_t)tokens * columns, precision, 1 + (uint32_t)i, x);

@@ -12,6 +12,7 @@ enum {
     LARGE_SHARED = 3 * (LARGE + LARGE) * PRODUCT_DEPTH * 2,
     SMALL_SHARED = 4 * (LARGE + SMALL_ROWS) * PRODUCT_DEPTH * 2
 };
+enum { WIDER = 64 }; /* from a width to the next */
 static const uint32_t widths[PRODUCT_WIDTHS] = {128, 192, 256};
 
 FATBIN_DECLARE(wgmma);
@@ -186,11 +187,10 @@ enum status product_start(const struct product *p, const struct product_kernels 
         .gated = p->gated,
     };
     void *arguments[] = {&values};
-    uint32_t tiles = product_tiles(plan.width, count, p->rows) * plan.parts, i = 0;
+    uint32_t tiles = product_tiles(plan.width, count, p->rows) * plan.parts;
     uint32_t blocks = tiles < kernels->multiprocessors ? tiles : kernels->multiprocessors;
-    while (widths[i] != plan.width)
-        i++;
     *parts = plan.parts;
-    return card_launch_early(card, kernels->wide[i], (const uint32_t[]){blocks, 1, 1},
-                             PRODUCT_THREADS, wide_shared(plan.width), arguments, err);
+    return card_launch_early(card, kernels->wide[(plan.width - widths[0]) / WIDER],
+                             (const uint32_t[]){blocks, 1, 1}, PRODUCT_THREADS,
+                             wide_shared(plan.width), arguments, err);
 }
