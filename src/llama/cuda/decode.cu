@@ -6,9 +6,10 @@
  * waits for others' results, across the borders of operations, and what is waited for costs reading
  * time only when the ring is full. Keys and values of earlier tokens pass through the same ring.
  *
- * Blocks meet at counters in global memory: a block adds 1 when its share of a vector is written,
- * and waits until all that it needs have. Nothing is summed by atomics: every sum has one order,
- * and the same ids come out of every run.
+ * Blocks meet at counters in global memory: a block adds 1 when its share of a vector is under way,
+ * and waits until all that it needs have; the vector's words say themselves when they are there
+ * (meet.cuh). Nothing is summed by atomics: every sum has one order, and the same ids come out of
+ * every run.
  *
  * Two things that cost more than they look: a fence waits for the copies that its own warp has
  * under way, so the loader and the herald, who tells, are warps of their own; and any other access
