@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +94,53 @@ static void tree_counts_descendants(void **state)
     assert_int_equal(after.pss_bytes, -1);
 }
 
+struct starter {
+    int from_main, to_main;
+    pid_t child;
+};
+
+/* Starts a child and lives on. */
+static void *start_child(void *argument)
+{
+    struct starter *starter = argument;
+    char byte = 1;
+    starter->child = fork();
+    if (starter->child == 0) {
+        pause();
+        _exit(0);
+    }
+    if (write(starter->to_main, &byte, 1) != 1 || read(starter->from_main, &byte, 1) < 0)
+        return argument;
+    return NULL;
+}
+
+static void tree_counts_children_of_threads(void **state)
+{
+    (void)state;
+    int up[2], down[2];
+    char byte;
+    pid_t list[16];
+    pthread_t thread;
+    void *problem;
+    bool found = false;
+    assert_int_equal(pipe(up) || pipe(down), 0);
+    struct starter starter = {.from_main = down[0], .to_main = up[1]};
+    assert_int_equal(pthread_create(&thread, NULL, start_child, &starter), 0);
+    assert_int_equal(read(up[0], &byte, 1), 1);
+    size_t count = memory_tree_pids(getpid(), list, 16);
+    for (size_t i = 0; i < count; i++)
+        found = found || list[i] == starter.child;
+    kill(starter.child, SIGKILL);
+    waitpid(starter.child, NULL, 0);
+    close(down[1]);
+    assert_int_equal(pthread_join(thread, &problem), 0);
+    assert_null(problem);
+    assert_true(found);
+    close(up[0]);
+    close(up[1]);
+    close(down[0]);
+}
+
 static void describes_the_machine(void **state)
 {
     (void)state;
@@ -114,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields),
         cmocka_unit_test(tree_counts_descendants),
+        cmocka_unit_test(tree_counts_children_of_threads),
         cmocka_unit_test(describes_the_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
