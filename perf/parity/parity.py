@@ -39,6 +39,8 @@ def parse():
 class Worker:
     """A variant's worker, by the protocol."""
 
+    log = sys.stderr
+
     def __init__(self, o, variant):
         engine = variant.split("-")[0]
         manifest = json.loads((ENGINES / engine / "engine.json").read_text())
@@ -52,13 +54,14 @@ class Worker:
             "PRONY_FD_IN": str(to_worker[0]),
             "PRONY_FD_OUT": str(from_worker[1]),
             "PRONY_ENGINE_CACHE": str(cache),
+            "PRONY_ENGINE_SCRATCH": str(cache),
             "PYTHONPATH": f"{ENGINES / 'sdk'}:{os.environ.get('PYTHONPATH', '')}",
         }
         self.process = subprocess.Popen(
             self.command(engine),
             cwd=ENGINES / engine,
             env=environment,
-            stdout=sys.stderr,
+            stdout=self.log,
             pass_fds=(to_worker[0], from_worker[1]),
         )
         os.close(to_worker[0])

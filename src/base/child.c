@@ -148,7 +148,8 @@ enum status child_start(struct child *child, const struct child_options *options
                                        .out_fd = spawn.from_child[1],
                                        .folder_fd = spawn.folder_fd,
                                        .argv = (char *const *)options->argv,
-                                       .envp = spawn.envp});
+                                       .envp = spawn.envp,
+                                       .scratch = options->scratch});
     }
     close_fd(&spawn.sockets[1]);
     if (!report_receive(spawn.sockets[0], &report) || report.kind != GUARD_STARTED) {

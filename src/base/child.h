@@ -34,6 +34,9 @@ struct child_options {
     const char *log_path;    /* gets stdout and stderr; emptied first. stdin is /dev/null */
     /* "NAME=value" to set, "NAME" to take away, ended by NULL; the rest is ours. */
     const char *const *environment;
+    /* A folder that is removed, with all in it, when the child and its descendants have ended,
+     * however that was, or when the child could not be started; NULL: none. */
+    const char *scratch;
 };
 
 /* Returns once the program runs. STATUS_NOT_FOUND and others name the program and the folder. On

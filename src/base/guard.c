@@ -150,6 +150,20 @@ static unsigned sweep(pid_t pid, int *wait_status, bool *ended)
     return survivors;
 }
 
+/* Removes the folder with all in it: by rm, since walking folders is not async-signal-safe. */
+static void scratch_remove(const char *scratch)
+{
+    if (!scratch || rmdir(scratch) == 0)
+        return;
+    pid_t pid = fork();
+    if (pid == 0) {
+        execlp("rm", "rm", "-rf", "--", scratch, (char *)NULL);
+        _exit(127);
+    }
+    if (pid > 0)
+        waitpid(pid, NULL, 0);
+}
+
 /* Sleeps until the program ends or the host closes the socket; true for the host. */
 static bool watch(const struct guard_task *task, int signal_fd, pid_t pid, int *wait_status)
 {
@@ -188,13 +202,14 @@ _Noreturn void guard_run(const struct guard_task *task)
 
     int code = program_start(task, &pid);
     if (code) {
+        scratch_remove(task->scratch);
         report_send(task->socket_fd, GUARD_FAILED, code, 0);
         _exit(1);
     }
     /* Nothing of the host's may stay open here: not the pipes, not another child's socket. */
     dup2(task->socket_fd, 0);
     close_range(1, ~0U, 0);
-    struct guard_task mine = {.socket_fd = 0};
+    struct guard_task mine = {.socket_fd = 0, .scratch = task->scratch};
     int signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 
     report_send(mine.socket_fd, GUARD_STARTED, pid, 0);
@@ -203,6 +218,7 @@ _Noreturn void guard_run(const struct guard_task *task)
         for (int ms = 0; ms < GRACE_MS && reap(pid, &wait_status, &ended); ms += 10)
             sleep_ms(10);
     unsigned survivors = sweep(pid, &wait_status, &ended);
+    scratch_remove(mine.scratch);
     report_send(mine.socket_fd, GUARD_ENDED, wait_status, asked ? 0 : survivors);
     _exit(0);
 }

@@ -15,6 +15,7 @@ struct guard_task {
     int socket_fd; /* reports go out; end of file means: kill everything */
     int null_fd, log_fd, in_fd, out_fd, folder_fd;
     char *const *argv, *const *envp;
+    const char *scratch; /* removed with all in it when nothing runs any more; NULL: none */
 };
 
 /* Runs in a process forked for it and never returns. Uses async-signal-safe calls only, because

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "engine/surroundings.h"
 
 enum {
@@ -52,12 +53,14 @@ enum status link_open(struct link *link, const struct engine *engine, const char
     const char **argv = surroundings_command(engine);
     enum status status =
         argv ? surroundings_make(&around, engine, err) : error_no_memory(err, sizeof *argv);
+    link->scratch = status ? NULL : strdup(surroundings_scratch(&around));
     if (!status)
         status = child_start(&link->child,
                              &(struct child_options){.argv = argv,
                                                      .folder = engine->folder,
                                                      .log_path = link->log_path,
-                                                     .environment = around.list},
+                                                     .environment = around.list,
+                                                     .scratch = link->scratch},
                              err);
     surroundings_free(&around);
     free(argv);
@@ -353,11 +356,15 @@ bool link_hang_up(struct link *link, int64_t limit_ms)
 
 void link_close(struct link *link)
 {
+    struct error ignored;
     if (link->child.pid)
         child_kill(&link->child);
     protocol_lines_free(&link->lines);
     if (link->log_temporary && link->log_path)
         unlink(link->log_path);
+    if (link->scratch)
+        folder_remove(link->scratch, &ignored); /* the guard did, unless it was killed itself */
     free(link->log_path);
-    link->log_path = NULL;
+    free(link->scratch);
+    link->log_path = link->scratch = NULL;
 }

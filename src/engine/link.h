@@ -19,7 +19,7 @@
 struct link {
     struct child child;
     const struct engine *engine;
-    char *log_path;
+    char *log_path, *scratch;
     bool log_temporary;
     int cancel_fd;
     void (*on_cancel)(void *context); /* struct worker_options */

@@ -1,5 +1,6 @@
 #include "engine/surroundings.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,30 @@ void surroundings_free(struct surroundings *around)
 {
     free(around->python_path);
     free(around->cache);
+    free(around->scratch);
+}
+
+static const char scratch_name[] = "PRONY_ENGINE_SCRATCH=";
+
+const char *surroundings_scratch(const struct surroundings *around)
+{
+    return around->scratch ? around->scratch + sizeof scratch_name - 1 : NULL;
+}
+
+static enum status scratch_make(struct surroundings *around, struct error *err)
+{
+    const char *folder = getenv("TMPDIR");
+    char *text = NULL;
+    if (asprintf(&text, "%s%s/prony-scratch-XXXXXX", scratch_name,
+                 folder && *folder == '/' ? folder : "/tmp") < 0)
+        return error_no_memory(err, PATH_MAX);
+    if (!mkdtemp(text + sizeof scratch_name - 1)) {
+        error_errno(err, "create a temporary folder for a worker");
+        free(text);
+        return error_remedy(err, "Set TMPDIR to a folder that may be written and has room.");
+    }
+    around->scratch = text;
+    return STATUS_OK;
 }
 
 enum status surroundings_make(struct surroundings *around, const struct engine *engine,
@@ -40,7 +65,9 @@ enum status surroundings_make(struct surroundings *around, const struct engine *
         *err = no_folder;
         return error_remedy(err, "Set PRONY_CACHE to a folder that may be written.");
     }
-    return STATUS_OK;
+    enum status status = scratch_make(around, err);
+    around->list[count] = around->scratch;
+    return status;
 }
 
 /* One word of the command, with what stands for {python} and {built}. */

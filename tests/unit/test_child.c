@@ -177,6 +177,31 @@ static void dies_with_its_guard(void **state)
     child_kill(&child);
 }
 
+/* Whether the child ends, is killed, or cannot be started. */
+static void removes_its_scratch_folder(void **state)
+{
+    (void)state;
+    const char *const scripts[] = {"mkdir -p a/b; echo x > a/b/c; ln -s /usr a/usr",
+                                   "mkdir a; touch a/c; read line <&3", "touch c; kill -9 $$", ""};
+    for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
+        char scratch[] = "/tmp/prony-test-scratch-XXXXXX";
+        const char *argv[] = {*scripts[i] ? "sh" : "no-such-program", "-c", scripts[i], NULL};
+        struct child child;
+        struct error err;
+        assert_non_null(mkdtemp(scratch));
+        enum status status = child_start(
+            &child,
+            &(struct child_options){
+                .argv = argv, .folder = scratch, .log_path = log_path, .scratch = scratch},
+            &err);
+        assert_int_equal(status, *scripts[i] ? STATUS_OK : STATUS_NOT_FOUND);
+        child_wait(&child, i == 1 ? 100 : 10000);
+        child_kill(&child);
+        assert_int_not_equal(access(scratch, F_OK), 0);
+        assert_int_equal(access("/usr/bin", F_OK), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +211,7 @@ int main(void)
         cmocka_unit_test(leaves_no_descendant),
         cmocka_unit_test(counts_what_a_child_leaves_behind),
         cmocka_unit_test(dies_with_its_guard),
+        cmocka_unit_test(removes_its_scratch_folder),
     };
     int fd = mkstemp(log_path);
     if (fd < 0)
