@@ -62,6 +62,8 @@ class Sampling:
     top_p: float = 1.0
     min_p: float = 0.0
     seed: int = 0
+    tokens: int = 0  # how many are asked for; the SDK takes no more
+    stream: bool = False  # somebody talks to the model, and nothing is timed
 
 
 class Engine:
@@ -70,6 +72,9 @@ class Engine:
     name = ""
     version = ""
     stands_on = ""  # "torch 2.14.0, CUDA 13.0"
+
+    def start(self):
+        """Optional: called once, before hello is answered, for what takes long and needs no model."""
 
     def devices(self):
         return ["cpu"]
@@ -82,8 +87,9 @@ class Engine:
     def generate(self, prompt, sampling):
         """Yields one token id (an int) after the other, each as soon as it is in host memory.
         Every call is a fresh sequence: nothing of an earlier prompt may be reused. The SDK stops
-        asking when enough tokens are there, so the generator needs no end. An engine without
-        sampling raises Failure("unsupported", ...) when sampling.temperature is above 0."""
+        asking when enough tokens are there, so the generator needs no end; it is closed then, and
+        what it does at its close is outside of what is timed. An engine without sampling raises
+        Failure("unsupported", ...) when sampling.temperature is above 0."""
         raise NotImplementedError
 
     def logits(self, ids):
@@ -180,6 +186,7 @@ class _Worker:
             raise Failure("bad_request", "no model is loaded", "Send load first.")
 
     def hello(self, request):
+        self.engine.start()
         return {
             "protocol": PROTOCOL,
             "engine": self.engine.name,
@@ -215,7 +222,8 @@ class _Worker:
         sampling = Sampling(**{name: request[name] for name in fields if name in request})
         ids, stamps = [0] * tokens, [0] * tokens
         count, prompt_ns = 0, now_ns()
-        for token in self.engine.generate(prompt, sampling):
+        generation = self.engine.generate(prompt, sampling)
+        for token in generation:
             stamps[count] = now_ns()
             ids[count] = token
             count += 1
@@ -225,6 +233,8 @@ class _Worker:
                     break
             if count == tokens or token in stop:
                 break
+        if hasattr(generation, "close"):
+            generation.close()  # now, so that what fails there fails this request
         if not all(type(i) is int for i in ids):
             raise Failure(
                 "failed",

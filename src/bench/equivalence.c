@@ -55,6 +55,11 @@ void equivalence_record(struct record_equivalence *record, const struct divergen
     record->first_margin = fmin(divergence->first_margin, most);
 }
 
+bool equivalence_is_by_ids(const struct record_equivalence *record)
+{
+    return !record->why && !record->positions && record->error_bound > 0;
+}
+
 double equivalence_margin_bound(const struct record_equivalence *record)
 {
     return 2 * record->error_bound;
@@ -62,7 +67,9 @@ double equivalence_margin_bound(const struct record_equivalence *record)
 
 enum equivalence equivalence_judge(const struct record_equivalence *record)
 {
-    if (!record || (!record->positions && !record->why))
+    if (record && equivalence_is_by_ids(record) && !record->greedy_ids)
+        return EQUIVALENCE_UNGATED;
+    if (!record || (!record->positions && !record->why && !record->greedy_ids))
         return EQUIVALENCE_UNKNOWN;
     if (record->why)
         return EQUIVALENCE_UNGATED;
@@ -75,8 +82,11 @@ enum equivalence equivalence_judge(const struct record_equivalence *record)
 
 const char *equivalence_reason(const struct record_equivalence *record, struct arena *arena)
 {
+    bool by_ids = equivalence_is_by_ids(record);
     if (record->why)
         return arena_strdup(arena, record->why);
+    if (by_ids && !record->greedy_ids)
+        return arena_strdup(arena, "its engine gives no logits, and no ids of it were checked");
     if (record->broken)
         return arena_printf(arena, "logits at %u of %u positions are not finite numbers",
                             record->broken, record->positions);
@@ -92,7 +102,8 @@ const char *equivalence_reason(const struct record_equivalence *record, struct a
                             record->error_most * 100, record->precision, record->error_bound * 100);
     return arena_printf(arena,
                         "it generated an id, token %u, that the reference puts %.2g %% of its "
-                        "range below the best where %s allows %.2g %%, though its logits are right",
+                        "range below the best where %s allows %.2g %%%s",
                         record->greedy_worst + 1, record->greedy_margin * 100, record->precision,
-                        equivalence_margin_bound(record) * 100);
+                        equivalence_margin_bound(record) * 100,
+                        by_ids ? "" : ", though its logits are right");
 }

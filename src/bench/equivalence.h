@@ -39,6 +39,9 @@ void equivalence_record(struct record_equivalence *record, const struct divergen
 /* The verdict on a record. Never depends on anything else: a stored run keeps its verdicts. */
 enum equivalence equivalence_judge(const struct record_equivalence *record);
 
+/* Whether all that is known of it is the ids that it generated: its engine gives no logits. */
+bool equivalence_is_by_ids(const struct record_equivalence *record);
+
 /* A chosen id may fall short of the reference's maximum by so much of its range: the maximum may
  * be off by the bound, and so may the id that took its place. */
 double equivalence_margin_bound(const struct record_equivalence *record);

@@ -78,6 +78,12 @@ static const char *precision_of(const struct plan_variant *variant, const struct
     return *seat->loaded.precision ? seat->loaded.precision : variant->variant->precision;
 }
 
+/* What takes and gives text is held against the reference by the ids that it generates. */
+static bool is_gated(const struct engine_variant *variant)
+{
+    return variant->logits || variant->text;
+}
+
 static enum status variant_measure(struct streams *streams, const struct plan_variant *variant,
                                    struct record_equivalence *record, struct error *err)
 {
@@ -87,9 +93,9 @@ static enum status variant_measure(struct streams *streams, const struct plan_va
     progress_phase(gating->progress, variant->name, "equivalence");
     enum status status = seat_take(&seat, gating, variant->engine, variant->variant->name,
                                    gating->plan->device, gating->plan->stream_tokens, err);
-    if (!status)
+    if (!status && !variant->variant->text)
         status = stream_write(&seat, gating, &streams->other, err);
-    if (!status)
+    if (!status && !variant->variant->text)
         status = measure(streams, &divergence, err);
     if (!status) {
         record->precision = arena_strdup(&streams->arena, precision_of(variant, &seat));
@@ -99,7 +105,7 @@ static enum status variant_measure(struct streams *streams, const struct plan_va
                                      &record->error_bound))
             status =
                 error_set(err, STATUS_UNSUPPORTED, "there are no bounds for %s", record->precision);
-        else
+        else if (!variant->variant->text)
             equivalence_record(record, &divergence);
     }
     worker_stop(seat.worker);
@@ -114,7 +120,7 @@ static enum status variant_gate(struct streams *streams, size_t index,
     *record = (struct record_equivalence){.precision = variant->variant->precision, .first = -1};
     if (streams->obstacle)
         record->why = streams->obstacle;
-    else if (!variant->variant->logits)
+    else if (!is_gated(variant->variant))
         record->why = "its engine gives no logits";
     else
         status = variant_measure(streams, variant, record, err);
@@ -128,10 +134,10 @@ static enum status variant_gate(struct streams *streams, size_t index,
 }
 
 /* Whether anything is to be held against the reference at all. */
-static bool any_logits(const struct plan *plan)
+static bool any_gated(const struct plan *plan)
 {
     for (size_t i = 0; i < plan->variant_count; i++)
-        if (!plan->variants[i].unavailable && plan->variants[i].variant->logits)
+        if (!plan->variants[i].unavailable && is_gated(plan->variants[i].variant))
             return true;
     return false;
 }
@@ -150,7 +156,7 @@ static enum status gate_all(struct streams *streams, struct record_equivalence *
                             struct error *err)
 {
     const struct gating *gating = streams->gating;
-    enum status status = any_logits(gating->plan) ? scale_take(streams, err) : STATUS_OK;
+    enum status status = any_gated(gating->plan) ? scale_take(streams, err) : STATUS_OK;
     for (size_t i = 0; i < gating->plan->variant_count && !status; i++) {
         size_t origin = repeated(gating->plan, i);
         if (records[i].precision || gating->plan->variants[i].unavailable)
@@ -161,7 +167,7 @@ static enum status gate_all(struct streams *streams, struct record_equivalence *
             status = variant_gate(streams, i, &records[i], err);
         if (!status)
             status = store_equivalence_put(gating->store, gating->run, i, &records[i], err);
-        if (!status && origin == i)
+        if (!status && origin == i && (records[i].why || records[i].positions))
             gating_tell(gating, gating->plan->variants[i].name, &records[i]);
     }
     return status;

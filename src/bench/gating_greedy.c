@@ -16,8 +16,7 @@ static bool is_checked(const struct gating *gating, const struct record_run *run
 {
     const struct record_process *one = &run->processes[process];
     return !one->failure && one->token_count > 0 && one->point == 0 &&
-           one->prompt_tokens == gating->plan->prompt_tokens &&
-           equivalence_judge(&run->equivalence[one->variant]) != EQUIVALENCE_UNGATED;
+           one->prompt_tokens == gating->plan->prompt_tokens && !run->equivalence[one->variant].why;
 }
 
 static size_t checked_ids(const struct record_process *process)
@@ -102,7 +101,8 @@ static enum status records_store(const struct gating *gating, const struct recor
         if (!record->greedy_ids)
             continue;
         status = store_equivalence_put(gating->store, gating->run, i, record, err);
-        if (!status && record->greedy_margin > equivalence_margin_bound(record))
+        bool news = !record->positions || record->greedy_margin > equivalence_margin_bound(record);
+        if (!status && news)
             gating_tell(gating, run->variants[i].name, record);
     }
     return status;

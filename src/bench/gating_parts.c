@@ -31,7 +31,14 @@ void gating_tell(const struct gating *gating, const char *name,
     struct arena arena = {0};
     const char *reason = equivalence_reason(record, &arena), *outcome = NULL;
     enum equivalence verdict = equivalence_judge(record);
-    if (verdict == EQUIVALENCE_GIVEN)
+    if (verdict == EQUIVALENCE_GIVEN && equivalence_is_by_ids(record))
+        outcome = arena_printf(
+            &arena,
+            "equivalent by its ids alone: of %u, the worst %.2g %% of the range below the "
+            "reference's best (%s: up to %.2g %%)",
+            record->greedy_ids, record->greedy_margin * 100, record->precision,
+            equivalence_margin_bound(record) * 100);
+    else if (verdict == EQUIVALENCE_GIVEN)
         outcome = arena_printf(
             &arena, "equivalent: mean KL %.2g nat (%s: up to %.2g), top-1 %.1f %%", record->kl_mean,
             record->precision, record->kl_bound, 100.0 * record->agreeing / record->positions);

@@ -238,6 +238,12 @@ static void note_variant(struct notes *notes, size_t index, struct arena *arena)
                                 "%s was not gated: %s. Nothing here shows that it computes the "
                                 "same thing.",
                                 name, variant->equivalence_reason));
+    else if (equivalence_is_by_ids(&summary->run->equivalence[index]))
+        add(notes, arena_printf(arena,
+                                "%s gives no logits: it was held against the reference by %u ids "
+                                "that it generated. Probabilities that are wrong and leave the "
+                                "best id the best would not be seen.",
+                                name, summary->run->equivalence[index].greedy_ids));
     else if (!summary->run->equivalence[index].greedy_ids &&
              strcmp(summary->run->state, "complete") == 0)
         add(notes, arena_printf(arena,

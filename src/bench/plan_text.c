@@ -212,7 +212,8 @@ static void gate_print(const struct plan *plan, FILE *stream)
             plan->stream_tokens, plan->prompt_synthetic ? "synthetic ids" : "text");
     const char *lead = "          not gated, since their engines give no logits: ";
     for (size_t i = 0; i < plan->variant_count; i++)
-        if (!plan->variants[i].unavailable && !plan->variants[i].variant->logits) {
+        if (!plan->variants[i].unavailable && !plan->variants[i].variant->logits &&
+            !plan->variants[i].variant->text) {
             fprintf(stream, "%s%s", lead, plan->variants[i].name);
             lead = ", ";
         }

@@ -6,12 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/prompt.h"
 #include "cli/command.h"
 #include "cli/engine_named.h"
 #include "engine/conformance.h"
 #include "engine/manifest.h"
 #include "engine/presence.h"
 #include "machine/gpu.h"
+#include "model/model.h"
 #include "model/synthetic.h"
 
 struct engines_options {
@@ -158,14 +160,39 @@ static void check_print(void *context, const char *subject, const char *check,
     fflush(stdout);
 }
 
+/* Ids of text, for engines that take no others; their own check tells when it is none. */
+static enum status text_make(const char *path, int32_t text[CONFORMANCE_CONTEXT], struct error *err)
+{
+    struct model model;
+    bool synthetic;
+    enum status status = model_open(&model, path, err);
+    if (status)
+        return status;
+    status = prompt_make(path, model.config.vocabulary, text, CONFORMANCE_CONTEXT, &synthetic, err);
+    model_close(&model);
+    return status;
+}
+
+static bool takes_text(const struct engine *engine)
+{
+    for (size_t i = 0; i < engine->variant_count; i++)
+        if (engine->variants[i].text)
+            return true;
+    return false;
+}
+
 static enum status check(const struct engine *engine, const struct check_options *o,
                          size_t *failures, struct error *err)
 {
     char folder[] = "/tmp/prony-check-XXXXXX", path[PATH_MAX] = "";
+    int32_t text[CONFORMANCE_CONTEXT];
     bool made = !o->model;
     size_t count = 0;
     enum status status = made ? model_make(engine, folder, path, sizeof path, err) : STATUS_OK;
+    if (!status && takes_text(engine))
+        status = text_make(made ? path : o->model, text, err);
     struct conformance_options options = {.model = made ? path : o->model,
+                                          .text = text,
                                           .variant = o->variant,
                                           .device = o->device,
                                           .limit_ms = (int64_t)(o->timeout * 1000),

@@ -14,6 +14,7 @@ enum { CONFORMANCE_CONTEXT = 128 }; /* positions that the model must have */
 
 struct conformance_options {
     const char *model;   /* a small model in a format that the engine reads */
+    const int32_t *text; /* [CONFORMANCE_CONTEXT] ids of text, for variants that take no others */
     const char *variant; /* NULL: all of them */
     const char *device;  /* "cpu" */
     int64_t limit_ms;    /* for each request, hello and load included */

@@ -16,7 +16,8 @@ struct conformance {
     const struct engine_variant *variant; /* NULL while no model is needed */
     struct worker *worker;                /* NULL: the next check starts one */
     uint32_t vocabulary;                  /* 0: nothing is loaded */
-    int32_t prompt[CONFORMANCE_CONTEXT];  /* ids from all over the vocabulary */
+    int32_t prompt[CONFORMANCE_CONTEXT];  /* ids from all over the vocabulary, or of text */
+    int32_t other[CONFORMANCE_PROMPT];    /* another prompt, which begins with the same id */
     int32_t greedy[CONFORMANCE_TOKENS];   /* what follows the first CONFORMANCE_PROMPT of them */
 };
 

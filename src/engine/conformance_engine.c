@@ -29,7 +29,10 @@ enum status conformance_load(struct conformance *test, struct error *err)
         return status;
     test->vocabulary = loaded.vocabulary;
     for (uint32_t i = 0; i < CONFORMANCE_CONTEXT; i++)
-        test->prompt[i] = (int32_t)((i * 7919 + 13) % loaded.vocabulary);
+        test->prompt[i] = test->variant->text ? test->options->text[i]
+                                              : (int32_t)((i * 7919 + 13) % loaded.vocabulary);
+    for (uint32_t i = 0; i < CONFORMANCE_PROMPT; i++)
+        test->other[i] = test->prompt[i ? 20 + i : 0];
     return STATUS_OK;
 }
 

@@ -50,14 +50,15 @@ static enum status forgets(struct conformance *test, struct error *err)
 {
     int32_t ids[CONFORMANCE_TOKENS];
     enum status status =
-        generate(test, test->prompt + 20, CONFORMANCE_PROMPT, CONFORMANCE_TOKENS, ids, err);
+        generate(test, test->other, CONFORMANCE_PROMPT, CONFORMANCE_TOKENS, ids, err);
     return status ? status : same_again(test, "after another prompt", err);
 }
 
+/* The first id of a text may be one that says only where it begins. */
 static enum status takes_one(struct conformance *test, struct error *err)
 {
     int32_t ids[1];
-    return generate(test, test->prompt, 1, 1, ids, err);
+    return generate(test, test->prompt, test->variant->text ? 2 : 1, 1, ids, err);
 }
 
 static enum status fills_context(struct conformance *test, struct error *err)

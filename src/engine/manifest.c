@@ -18,8 +18,8 @@ static const char *const quantize_names[] = {"int8", "nf4", "float16", NULL};
 static enum status supports_parse(struct engine_variant *variant, const json_t *object,
                                   struct arena *arena, struct error *err)
 {
-    static const char *const known[] = {"formats", "devices",  "quantize", "shard",
-                                        "logits",  "sampling", "trace",    NULL};
+    static const char *const known[] = {"formats",  "devices", "quantize", "shard", "logits",
+                                        "sampling", "trace",   "text",     NULL};
     const json_t *supports = json_object_get(object, "supports");
     if (!json_is_object(supports))
         return error_set(err, STATUS_FORMAT, "\"supports\" should be an object");
@@ -30,7 +30,8 @@ static enum status supports_parse(struct engine_variant *variant, const json_t *
         json_get_bool_or(supports, "shard", false, &variant->shard, err) ||
         json_get_bool_or(supports, "logits", false, &variant->logits, err) ||
         json_get_bool_or(supports, "sampling", false, &variant->sampling, err) ||
-        json_get_bool_or(supports, "trace", false, &variant->trace, err))
+        json_get_bool_or(supports, "trace", false, &variant->trace, err) ||
+        json_get_bool_or(supports, "text", false, &variant->text, err))
         return err->status;
     return STATUS_OK;
 }

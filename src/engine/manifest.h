@@ -26,6 +26,7 @@ struct engine_variant {
     const char *const *quantize; /* "int8", "nf4", "float16" */
     const char *options;         /* JSON object of the engine's own, handed to load; "{}" */
     bool shard, logits, sampling, trace;
+    bool text;        /* its library takes text and gives text: not every prompt of ids can be */
     bool by_default;  /* part of `--framework ENGINE` without a variant */
     bool compiled;    /* it compiles the model */
     uint32_t context; /* capacity that the engine has by itself; 0: the model's own context */

@@ -301,6 +301,18 @@ const char *finding_compiling(struct findings *findings)
     return text;
 }
 
+/* "PyTorch-Opt (mean KL 1e-5 nat, of 3e-5 allowed)" */
+static const char *equivalent(struct findings *findings, size_t variant,
+                              const struct record_equivalence *record)
+{
+    const char *title = findings->titles[variant];
+    if (equivalence_is_by_ids(record))
+        return arena_printf(findings->arena, "%s (by %u generated ids alone)", title,
+                            record->greedy_ids);
+    return arena_printf(findings->arena, "%s (mean KL %.2g" TEXT_NBSP "nat, of %.2g allowed)",
+                        title, record->kl_mean, record->kl_bound);
+}
+
 const char *finding_equivalence(struct findings *findings)
 {
     const struct summary *summary = findings->summary;
@@ -312,18 +324,17 @@ const char *finding_equivalence(struct findings *findings)
             summary->variants[variant].control)
             continue;
         const struct record_equivalence *record = &summary->run->equivalence[variant];
-        positions = record->positions;
-        append(
-            findings, &list, ", ",
-            kept(findings,
-                 arena_printf(findings->arena, "%s (mean KL %.2g" TEXT_NBSP "nat, of %.2g allowed)",
-                              findings->titles[variant], record->kl_mean, record->kl_bound)));
+        positions = record->positions ? record->positions : positions;
+        append(findings, &list, ", ", kept(findings, equivalent(findings, variant, record)));
     }
     return *list ? kept(findings,
                         arena_printf(findings->arena,
                                      "Within what rounding explains, these compute what the "
-                                     "float32 reference does, at %u positions: %s.",
-                                     positions, list))
+                                     "float32 reference does%s: %s.",
+                                     positions ? arena_printf(findings->arena, ", at %u positions",
+                                                              positions)
+                                               : "",
+                                     list))
                  : "";
 }
 

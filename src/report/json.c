@@ -128,13 +128,15 @@ static json_t *json_equivalence(const struct summary *summary, size_t index, str
     put(out, object, "reason", json_text(variant->equivalence_reason, out));
     if (!found || found->why)
         return object;
+    enum { BY_IDS = 4 }; /* the first figures are of logits */
     const struct {
         const char *key;
         double value;
     } figures[] = {{"kl_mean", found->kl_mean},         {"kl_most", found->kl_most},
                    {"kl_bound", found->kl_bound},       {"error_most", found->error_most},
                    {"error_bound", found->error_bound}, {"greedy_margin", found->greedy_margin}};
-    for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++)
+    for (size_t i = equivalence_is_by_ids(found) ? BY_IDS : 0; i < sizeof figures / sizeof *figures;
+         i++)
         put(out, object, figures[i].key, json_finite(figures[i].value));
     const struct {
         const char *key;

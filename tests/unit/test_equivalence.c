@@ -137,7 +137,25 @@ static void verdicts(void **state)
     expect(&record, EQUIVALENCE_UNGATED, "it gives none");
     record = (struct record_equivalence){0};
     expect(&record, EQUIVALENCE_UNKNOWN, NULL);
+    assert_false(equivalence_is_by_ids(&record));
     expect(NULL, EQUIVALENCE_UNKNOWN, NULL);
+}
+
+/* An engine that gives text alone: no positions, only ids. */
+static void verdicts_by_ids(void **state)
+{
+    (void)state;
+    struct record_equivalence record = {
+        .precision = "float16", .error_bound = 0.01, .greedy_ids = 29, .greedy_margin = 0.0199};
+    assert_true(equivalence_is_by_ids(&record));
+    expect(&record, EQUIVALENCE_GIVEN, NULL);
+    record.greedy_margin = 0.0201;
+    expect(&record, EQUIVALENCE_FAILED, "below the best where float16 allows 2 %");
+    record.greedy_margin = 0;
+    record.greedy_ids = 0;
+    expect(&record, EQUIVALENCE_UNGATED, "no ids of it were checked");
+    record = sound();
+    assert_false(equivalence_is_by_ids(&record));
 }
 
 static void bounds_follow_the_precision(void **state)
@@ -193,9 +211,10 @@ static void files_are_read_row_by_row(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_compared),           cmocka_unit_test(broken_rows_are_told),
-        cmocka_unit_test(first_divergence_is_kept),    cmocka_unit_test(verdicts),
-        cmocka_unit_test(bounds_follow_the_precision), cmocka_unit_test(files_are_read_row_by_row),
+        cmocka_unit_test(rows_are_compared),         cmocka_unit_test(broken_rows_are_told),
+        cmocka_unit_test(first_divergence_is_kept),  cmocka_unit_test(verdicts),
+        cmocka_unit_test(verdicts_by_ids),           cmocka_unit_test(bounds_follow_the_precision),
+        cmocka_unit_test(files_are_read_row_by_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
