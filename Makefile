@@ -30,7 +30,7 @@ bench: ## fetch a real model and compare the engines that run here; BENCH='OPTIO
 	@scripts/bench $(BENCH)
 
 bench-all: ## the same with all engines that can be installed here: minutes of compiling, gigabytes of disk
-	@scripts/bootstrap bench
+	@scripts/bootstrap bench-all
 	@scripts/build release $(JOBS)
 	@scripts/bench --all $(BENCH)
 
