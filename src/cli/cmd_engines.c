@@ -122,6 +122,17 @@ static const struct option check_options[] = {
     {0},
 };
 
+/* Enough tokens that few are single bytes: a model that chooses by chance makes text of them. */
+enum { WORDS = 8192 };
+
+static bool takes_text(const struct engine *engine)
+{
+    for (size_t i = 0; i < engine->variant_count; i++)
+        if (engine->variants[i].text)
+            return true;
+    return false;
+}
+
 /* A model of the tiny shape in a folder of its own, in a format that the engine reads. */
 static enum status model_make(const struct engine *engine, char *folder, char *path, size_t size,
                               struct error *err)
@@ -134,6 +145,8 @@ static enum status model_make(const struct engine *engine, char *folder, char *p
         return error_errno(err, "make a temporary folder");
     snprintf(path, size, "%s/tiny%s", folder, gguf ? ".gguf" : "");
     synthetic_shape("tiny", &config);
+    if (takes_text(engine))
+        config.vocabulary = WORDS;
     struct model_output output = {.path = path,
                                   .format = gguf ? MODEL_GGUF : MODEL_SAFETENSORS,
                                   .precision = TENSOR_F32,
@@ -171,14 +184,6 @@ static enum status text_make(const char *path, int32_t text[CONFORMANCE_CONTEXT]
     status = prompt_make(path, model.config.vocabulary, text, CONFORMANCE_CONTEXT, &synthetic, err);
     model_close(&model);
     return status;
-}
-
-static bool takes_text(const struct engine *engine)
-{
-    for (size_t i = 0; i < engine->variant_count; i++)
-        if (engine->variants[i].text)
-            return true;
-    return false;
 }
 
 static enum status check(const struct engine *engine, const struct check_options *o,
