@@ -6,7 +6,7 @@
 
 #include "model/chat/chat_template.h"
 #include "model/chat/stream_text.h"
-#include "model/tokenizer/utf8.h"
+#include "base/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

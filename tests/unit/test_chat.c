@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "model/chat/chat_template.h"
 #include "model/chat/stream_text.h"
-#include "model/tokenizer/utf8.h"
+#include "base/utf8.h"
 
 /* A byte is its own id; then these, the last one a word that was added. */
 static const char *const controls[] = {"<s>",

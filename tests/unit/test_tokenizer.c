@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "../support/small_vocabulary.h"
-#include "model/tokenizer/utf8.h"
+#include "base/utf8.h"
 
 static struct tokenizer *small_open(const char *pre)
 {

@@ -13,6 +13,7 @@
 #include "model/gguf/gguf.h"
 #include "model/gguf/gguf_write.h"
 #include "model/model.h"
+#include "model/tokenizer/tokenizer_json.h"
 #include "model/tokenizer/tokenizer_parts.h"
 
 struct token_list {
@@ -40,12 +41,12 @@ enum status token_list_from_gguf(struct token_list *list, struct arena *arena,
                                  const struct gguf *gguf, struct error *err);
 void token_list_to_gguf(const struct token_list *list, struct gguf_head *head);
 
-/* From what tokenizer.json and tokenizer_config.json (NULL: none) hold; the same errors, which name
- * path. Tokens up to count, the rows of the embedding, that the tokenizer does not have are called
- * [PAD...]. */
-enum status token_list_from_json(struct token_list *list, struct arena *arena, json_t *tokenizer,
-                                 const json_t *config, const char *path, uint32_t count,
-                                 struct error *err);
+/* From what tokenizer.json, whose texts the list shares, and tokenizer_config.json (NULL: none)
+ * hold; the same errors, which name path. Tokens up to count, the rows of the embedding, that the
+ * tokenizer does not have are called [PAD...]. */
+enum status token_list_from_json(struct token_list *list, struct arena *arena,
+                                 const struct tokenizer_json *json, const json_t *config,
+                                 const char *path, uint32_t count, struct error *err);
 /* From the files in a folder. */
 enum status token_list_from_folder(struct token_list *list, struct arena *arena, const char *folder,
                                    uint32_t count, struct error *err);

@@ -30,43 +30,41 @@ static enum status unsupported(const struct reader *r, const char *what)
     return error_where(r->err, "%s", r->path);
 }
 
-static enum status token_add(const struct reader *r, const json_t *id, const char *text,
+/* The text is not copied. */
+static enum status token_add(const struct reader *r, int64_t index, const char *text,
                              enum token_type type)
 {
-    json_int_t index = json_is_integer(id) ? json_integer_value(id) : -1;
     if (!text || index < 0 || index >= r->list->count)
         return broken(r, "a token has no text, or an id outside the model's vocabulary");
     if (r->list->tokens[index] && strcmp(r->list->tokens[index], text) != 0)
         return broken(r, "two tokens have the same id");
-    r->list->tokens[index] = arena_strdup(r->arena, text);
+    r->list->tokens[index] = text;
     r->list->types[index] = type;
-    return r->list->tokens[index] ? STATUS_OK : error_no_memory(r->err, strlen(text));
+    return STATUS_OK;
 }
 
-static enum status read_tokens(const struct reader *r, json_t *tokenizer)
+static enum status read_added(const struct reader *r, const json_t *tokenizer)
 {
-    json_t *vocabulary = json_object_get(json_object_get(tokenizer, "model"), "vocab");
-    json_t *added = json_object_get(tokenizer, "added_tokens"), *token, *id;
-    const char *text;
+    const json_t *added = json_object_get(tokenizer, "added_tokens"), *token;
     size_t index;
     enum status status = STATUS_OK;
-    if (!json_is_object(vocabulary))
-        return broken(r, "there is no vocabulary");
-    json_object_foreach(vocabulary, text, id)
-    {
-        status = token_add(r, id, text, TOKEN_NORMAL);
-        if (status)
-            return status;
-    }
     json_array_foreach(added, index, token)
     {
+        const json_t *id = json_object_get(token, "id");
+        const char *content = json_string_value(json_object_get(token, "content"));
+        const char *text = content ? arena_strdup(r->arena, content) : NULL;
         bool special = json_is_true(json_object_get(token, "special"));
-        status = token_add(r, json_object_get(token, "id"),
-                           json_string_value(json_object_get(token, "content")),
-                           special ? TOKEN_CONTROL : TOKEN_USER_DEFINED);
-        if (status)
-            return status;
+        if (!status && content && !text)
+            status = error_no_memory(r->err, strlen(content));
+        if (!status)
+            status = token_add(r, json_is_integer(id) ? json_integer_value(id) : -1, text,
+                               special ? TOKEN_CONTROL : TOKEN_USER_DEFINED);
     }
+    return status;
+}
+
+static enum status fill_gaps(const struct reader *r)
+{
     for (uint32_t i = 0; i < r->list->count; i++) {
         if (r->list->tokens[i])
             continue;
@@ -78,29 +76,29 @@ static enum status read_tokens(const struct reader *r, json_t *tokenizer)
     return STATUS_OK;
 }
 
-/* Merges are "left right" or, in newer files, ["left", "right"]. */
-static enum status read_merges(const struct reader *r, const json_t *tokenizer)
+static enum status read_tokens(const struct reader *r, const struct tokenizer_json *json)
 {
-    const json_t *merges = json_object_get(json_object_get(tokenizer, "model"), "merges");
-    size_t count = json_array_size(merges);
-    if (count > INT32_MAX)
+    enum status status = STATUS_OK;
+    if (!json->vocabulary)
+        return broken(r, "there is no vocabulary");
+    for (size_t i = 0; i < json->vocabulary_count && !status; i++)
+        status = token_add(r, json->vocabulary[i].id, json->vocabulary[i].text, TOKEN_NORMAL);
+    if (!status)
+        status = read_added(r, json->rest);
+    return status ? status : fill_gaps(r);
+}
+
+static enum status read_merges(const struct reader *r, const struct tokenizer_json *json)
+{
+    struct token_list *list = r->list;
+    if (json->merge_count > INT32_MAX)
         return broken(r, "there are too many merges");
-    r->list->merges = arena_array(r->arena, count + 1, sizeof *r->list->merges);
-    if (!r->list->merges)
-        return error_no_memory(r->err, count * sizeof *r->list->merges);
-    for (size_t i = 0; i < count; i++) {
-        const json_t *merge = json_array_get(merges, i);
-        const char *left = json_string_value(json_array_get(merge, 0));
-        const char *right = json_string_value(json_array_get(merge, 1));
-        const char *whole = json_string_value(merge);
-        if (!whole && (!left || !right))
-            return broken(r, "a merge is neither a text nor a pair of texts");
-        const char *copy =
-            whole ? arena_strdup(r->arena, whole) : arena_printf(r->arena, "%s %s", left, right);
-        if (!copy)
-            return error_no_memory(r->err, 64);
-        r->list->merges[r->list->merge_count++] = copy;
-    }
+    list->merges = arena_array(r->arena, json->merge_count + 1, sizeof *list->merges);
+    if (!list->merges)
+        return error_no_memory(r->err, json->merge_count * sizeof *list->merges);
+    if (json->merge_count)
+        memcpy(list->merges, json->merges, json->merge_count * sizeof *list->merges);
+    list->merge_count = (uint32_t)json->merge_count;
     return STATUS_OK;
 }
 
@@ -172,9 +170,9 @@ static void read_specials(const struct reader *r, const json_t *config)
     list->chat_template = template ? arena_strdup(r->arena, template) : NULL;
 }
 
-enum status token_list_from_json(struct token_list *list, struct arena *arena, json_t *tokenizer,
-                                 const json_t *config, const char *path, uint32_t count,
-                                 struct error *err)
+enum status token_list_from_json(struct token_list *list, struct arena *arena,
+                                 const struct tokenizer_json *json, const json_t *config,
+                                 const char *path, uint32_t count, struct error *err)
 {
     struct reader r = {list, arena, path, err};
     *list = (struct token_list){
@@ -184,14 +182,14 @@ enum status token_list_from_json(struct token_list *list, struct arena *arena, j
     };
     if (!list->tokens || !list->types)
         return error_no_memory(err, count * sizeof *list->tokens);
-    enum status status = read_kind(&r, tokenizer);
+    enum status status = read_kind(&r, json->rest);
     if (!status)
-        status = read_tokens(&r, tokenizer);
+        status = read_tokens(&r, json);
     if (!status)
-        status = read_merges(&r, tokenizer);
+        status = read_merges(&r, json);
     if (status)
         return status;
-    list->add_bos = adds_bos(tokenizer);
+    list->add_bos = adds_bos(json->rest);
     read_specials(&r, config);
     return STATUS_OK;
 }
@@ -240,6 +238,7 @@ enum status token_list_from_folder(struct token_list *list, struct arena *arena,
                                    uint32_t count, struct error *err)
 {
     char path[PATH_MAX];
+    struct tokenizer_json json;
     json_t *config;
     snprintf(path, sizeof path, "%s/tokenizer.json", folder);
     if (!path_is_file(path)) {
@@ -248,11 +247,10 @@ enum status token_list_from_folder(struct token_list *list, struct arena *arena,
     }
     if (config_read(&config, folder, err))
         return err->status;
-    json_t *tokenizer = json_read(path, TOKENIZER_LIMIT_BYTES, err);
-    enum status status =
-        tokenizer ? token_list_from_json(list, arena, tokenizer, config, path, count, err)
-                  : err->status;
-    json_decref(tokenizer);
+    enum status status = tokenizer_json_read(&json, arena, path, err);
+    if (!status)
+        status = token_list_from_json(list, arena, &json, config, path, count, err);
+    tokenizer_json_close(&json);
     json_decref(config);
     return status ? status : template_from_file(&list->chat_template, arena, folder, err);
 }

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "model/tokenizer/bpe.h"
 #include "model/tokenizer/pretokenizer.h"
 #include "model/tokenizer/tokenizer_parts.h"
-#include "model/tokenizer/utf8.h"
 #include "model/tokenizer/vocabulary.h"
 
 struct tokenizer {

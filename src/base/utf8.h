@@ -1,6 +1,6 @@
 /* Which bytes are UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF. */
-#ifndef PRONY_MODEL_UTF8_H
-#define PRONY_MODEL_UTF8_H
+#ifndef PRONY_BASE_UTF8_H
+#define PRONY_BASE_UTF8_H
 
 #include <stddef.h>
 
