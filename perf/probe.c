@@ -22,7 +22,7 @@ static double likwid(const char *kernel, uint32_t threads)
     double found = 0, mega;
     snprintf(command, sizeof command,
              "GLIBC_TUNABLES=glibc.malloc.hugetlb=1 "
-             "likwid-bench -t load_%s -w N:1GB:%u -i %u 2>/dev/null",
+             "likwid-bench -t load_%s -w N:1GB:%u -i %d 2>/dev/null",
              kernel, threads, PASSES);
     FILE *stream = popen(command, "r"); // NOLINT(cert-env33-c): a fixed command, for a developer
     while (stream && fgets(line, sizeof line, stream))

@@ -9,9 +9,9 @@
 
 #include "../support/small_vocabulary.h"
 #include "base/file.h"
+#include "base/utf8.h"
 #include "model/chat/chat_template.h"
 #include "model/chat/stream_text.h"
-#include "base/utf8.h"
 
 /* A byte is its own id; then these, the last one a word that was added. */
 static const char *const controls[] = {"<s>",
