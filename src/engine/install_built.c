@@ -10,8 +10,9 @@
 #include "engine/build_script.h"
 #include "engine/install_work.h"
 #include "engine/presence.h"
+#include "engine/recipe.h"
 
-enum { ROOM = PATH_MAX + 64, MAX_FILE = 1 << 20 };
+enum { ROOM = PATH_MAX + 64 };
 
 /* The folders of a build. All are in that of the version, so that what is whole can be renamed. */
 struct places {
@@ -28,34 +29,6 @@ static enum status places_find(const struct work *work, struct places *places, s
     snprintf(places->replaced, ROOM, "%s/work/replaced", work->folder);
     return installation_built(work->engine->base, work->name, places->built, sizeof places->built,
                               err);
-}
-
-static enum status file_append(struct work *work, const char *path, const char **text,
-                               struct error *err)
-{
-    char *file;
-    size_t bytes;
-    enum status status = file_read(path, MAX_FILE, &file, &bytes, err);
-    if (status)
-        return status;
-    *text = arena_printf(&work->arena, "%s%s", *text, file);
-    free(file);
-    return *text ? STATUS_OK : error_no_memory(err, bytes);
-}
-
-/* All that decides what is built: the files that are named, the SDK's header, whether for a GPU. */
-static enum status recipe_read(struct work *work, const char **text, struct error *err)
-{
-    char path[PATH_MAX * 2];
-    enum status status = STATUS_OK;
-    *text = work->request->gpu ? "GPU\n" : "";
-    for (const char *const *file = work->engine->install->build; *file && !status; file++) {
-        snprintf(path, sizeof path, "%s/%s", work->engine->folder, *file);
-        status = file_append(work, path, text, err);
-    }
-    snprintf(path, sizeof path, "%s/include/prony/worker.h",
-             work->engine->sdk ? work->engine->sdk : ".");
-    return status || !path_is_file(path) ? status : file_append(work, path, text, err);
 }
 
 static bool is_ready(struct work *work, const char *recipe)
@@ -193,7 +166,7 @@ enum status install_built(struct work *work, struct error *err)
     struct error ignored;
     enum status status = places_find(work, &places, err);
     if (!status)
-        status = recipe_read(work, &recipe, err);
+        status = recipe_read(work->engine, work->request->gpu, &work->arena, &recipe, err);
     if (!status && work->version && is_ready(work, recipe))
         return STATUS_OK;
     if (!status)

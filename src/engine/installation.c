@@ -192,6 +192,7 @@ enum status installation_use(struct engine *engine, const struct installation *i
     engine->python = installation->python;
     engine->own_python = installation->python && strcmp(installation->build, "user") != 0;
     engine->built = installation->built;
+    engine->built_from = installation->requirements;
     engine->own = installation->own;
     return cache_fill(engine, installation->version, arena, err);
 }

@@ -40,10 +40,11 @@ struct engine {
     const char *const *command; /* argv of the worker, started in folder; [0] may be relative */
     const struct engine_install *install; /* NULL: nothing to install */
     /* What engine/installation.h has found on this machine: */
-    const char *version; /* of what is installed, "2.15.0", "user"; NULL: nothing, or no need */
-    const char *python;  /* the interpreter, {python} in the command; NULL: none */
-    bool own_python;     /* it belongs to an environment that Prony made */
-    const char *built;   /* folder of what was built, {built} in the command; NULL: none */
+    const char *version;    /* of what is installed, "2.15.0", "user"; NULL: nothing, or no need */
+    const char *python;     /* the interpreter, {python} in the command; NULL: none */
+    bool own_python;        /* it belongs to an environment that Prony made */
+    const char *built;      /* folder of what was built, {built} in the command; NULL: none */
+    const char *built_from; /* see engine/recipe.h */
     const char *own;   /* what of the user's that stands on, a path; NULL: Prony built all of it */
     const char *cache; /* folder for compile caches, which need not exist; NULL: nowhere */
     bool hidden;       /* for tests: only when named (null) */

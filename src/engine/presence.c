@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/recipe.h"
+
 static bool found_in_path(const char *program)
 {
     const char *path = getenv("PATH");
@@ -73,6 +75,12 @@ const char *engine_obstacle(const struct engine *engine, const struct engine_var
     if (!engine->python && *engine->command[0] != '{' && !is_there(engine, engine->command[0]))
         return arena_printf(arena, "its worker %s is missing in %s; build Prony again",
                             engine->command[0], engine->folder);
+    if (recipe_has_changed(engine, arena))
+        return arena_printf(arena,
+                            "it was built from other files than Prony has now. Run: prony engines "
+                            "install %s@%s%s%s",
+                            engine->base, engine->version, engine->own ? " --own " : "",
+                            engine->own ? engine->own : "");
     const struct engine_program *program = needed_program(engine, variant, device);
     if (program)
         return arena_printf(arena, "%s is missing, which it needs: %s. Run: apt-get install %s",

@@ -186,9 +186,12 @@ class Whole(BuildTest):
 
         # Another recipe: it is built again, and may use what was there.
         (self.home / "make").write_text(SCRIPT + "# changed\n")
+        report = self.prony("engines", "doctor", "demo@2.0", status=1).stdout
+        self.assertRegex(report, "from other files than.*Run: prony engines install demo@2.0\n")
         (self.network / "number").write_text("9\n")
         self.assertIn("It was built in another way; building it anew.", self.install())
         self.assertIn("built after 7", next(self.cache.rglob("2.0/install.log")).read_text())
+        self.install("demo@1.0")
         self.expect_works("demo", "2.0")
 
         # What was built is damaged.
@@ -217,6 +220,12 @@ class Whole(BuildTest):
         self.install("demo@mine", "--own", own)
         self.expect_works("demo@mine", "own")
         self.assertIn(f"stands on {own}", self.prony("engines", "doctor", "demo@mine").stdout)
+
+        (self.home / "make").write_text(SCRIPT + "# changed\n")
+        report = self.prony("engines", "doctor", "demo@mine", status=1).stdout
+        self.assertIn(f"Run: prony engines install demo@mine --own {own}\n", report)
+        self.install("demo@mine", "--own", own)
+        self.expect_works("demo@mine", "own")
 
         # One that its script finds, unless a version is named.
         self.assertIn(f"Taking the build of yours in {own}", self.install(DEMO_OWN=str(own)))
