@@ -254,10 +254,14 @@ static void control_is_never_narrower(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(metrics_of_one_process),     cmocka_unit_test(drift_cancels),
-        cmocka_unit_test(changes_are_measured_alone), cmocka_unit_test(verdicts),
-        cmocka_unit_test(table_is_complete),          cmocka_unit_test(control_widens_the_zone),
+        cmocka_unit_test(metrics_of_one_process),
+        cmocka_unit_test(drift_cancels),
+        cmocka_unit_test(changes_are_measured_alone),
+        cmocka_unit_test(verdicts),
+        cmocka_unit_test(table_is_complete),
+        cmocka_unit_test(control_widens_the_zone),
         cmocka_unit_test(control_is_never_narrower),
+        cmocka_unit_test(precision_is_what_was_computed_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

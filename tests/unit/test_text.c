@@ -158,7 +158,7 @@ static void test_spreads(void **state)
 {
     (void)state;
     const struct metric_info *ms = &metric_infos[METRIC_TPOT];
-    struct estimate estimate = {true, 0.01229, 0.01215, 0.01241, 6, NULL};
+    struct estimate estimate = {true, 0.01229, 0.01215, 0.01241, 6, NULL, NULL};
     assert_string_equal(number_metric(&estimate, ms).text, "12.29");
     assert_string_equal(number_spread(&estimate, ms).text, "0.14"); /* the longer side */
     estimate.low = 0.01229 - 1e-9;
