@@ -1,6 +1,5 @@
 /* Installs an engine that its folder's script builds. */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

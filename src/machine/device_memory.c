@@ -106,11 +106,8 @@ enum status device_memory_open(struct device_memory **opened, const char *pci, s
     *opened = NULL;
     if (!memory)
         return error_no_memory(err, sizeof *memory);
-    enum status status = nvml_open(&memory->nvml, err);
-    if (!status)
-        status = nvml_device_by_pci(memory->nvml, pci, &memory->device, err);
+    enum status status = nvml_open_card(&memory->nvml, pci, &memory->device, err);
     if (status) {
-        nvml_close(memory->nvml);
         free(memory);
         return status;
     }

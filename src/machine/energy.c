@@ -100,8 +100,7 @@ static enum status rapl_open(struct energy *energy, const char *sys, struct erro
 
 static enum status gpu_open(struct energy *energy, const char *pci, struct error *err)
 {
-    if (nvml_open(&energy->nvml, err) ||
-        nvml_device_by_pci(energy->nvml, pci, &energy->device, err))
+    if (nvml_open_card(&energy->nvml, pci, &energy->device, err))
         return err->status;
     struct nvml_value now = nvml_energy_j(energy->nvml, energy->device);
     if (!now.known)

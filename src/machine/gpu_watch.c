@@ -71,11 +71,8 @@ enum status gpu_watch_open(struct gpu_watch **opened, const char *pci, struct er
     *opened = NULL;
     if (!watch)
         return error_no_memory(err, sizeof *watch);
-    enum status status = nvml_open(&watch->nvml, err);
-    if (!status)
-        status = nvml_device_by_pci(watch->nvml, pci, &watch->device, err);
+    enum status status = nvml_open_card(&watch->nvml, pci, &watch->device, err);
     if (status) {
-        nvml_close(watch->nvml);
         free(watch);
         return status;
     }

@@ -197,6 +197,20 @@ enum status nvml_device_by_pci(const struct nvml *nvml, const char *pci,
     return error_where(err, "%s", pci);
 }
 
+enum status nvml_open_card(struct nvml **nvml, const char *pci, struct nvml_device **device,
+                           struct error *err)
+{
+    enum status status = nvml_open(nvml, err);
+    if (!*nvml)
+        return status;
+    status = nvml_device_by_pci(*nvml, pci, device, err);
+    if (status) {
+        nvml_close(*nvml);
+        *nvml = NULL;
+    }
+    return status;
+}
+
 static struct nvml_value value_of(int result, double value)
 {
     return result == NVML_OK ? (struct nvml_value){true, value, NULL}

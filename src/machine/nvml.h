@@ -74,6 +74,9 @@ enum status nvml_device_at(const struct nvml *nvml, uint32_t index, struct nvml_
 /* By the address that the driver gives a card (gpu.h). */
 enum status nvml_device_by_pci(const struct nvml *nvml, const char *pci,
                                struct nvml_device **device, struct error *err);
+/* Opens the library for that one card; on an error *nvml is NULL. */
+enum status nvml_open_card(struct nvml **nvml, const char *pci, struct nvml_device **device,
+                           struct error *err);
 
 void nvml_facts_read(const struct nvml *nvml, struct nvml_device *device, struct nvml_facts *facts);
 void nvml_sample_read(const struct nvml *nvml, struct nvml_device *device,

@@ -8,8 +8,6 @@
 #include "model/tokenizer/pretokenizer_json.h"
 #include "model/tokenizer/token_list.h"
 
-enum { TOKENIZER_LIMIT_BYTES = 256 << 20 };
-
 struct reader {
     struct token_list *list;
     struct arena *arena;
@@ -203,7 +201,7 @@ static enum status template_from_file(const char **text, struct arena *arena, co
     snprintf(path, sizeof path, "%s/chat_template.jinja", folder);
     if (*text || !path_is_file(path))
         return STATUS_OK;
-    enum status status = file_read(path, TOKENIZER_LIMIT_BYTES, &read, &bytes, err);
+    enum status status = file_read(path, TOKENIZER_FILE_BYTES, &read, &bytes, err);
     if (!status && !(*text = arena_strdup(arena, read)))
         status = error_no_memory(err, bytes);
     free(read);
@@ -216,7 +214,7 @@ static enum status config_read(json_t **config, const char *folder, struct error
     char path[PATH_MAX];
     *config = NULL;
     snprintf(path, sizeof path, "%s/tokenizer_config.json", folder);
-    if (path_is_file(path) && !(*config = json_read(path, TOKENIZER_LIMIT_BYTES, err)))
+    if (path_is_file(path) && !(*config = json_read(path, TOKENIZER_FILE_BYTES, err)))
         return err->status;
     return STATUS_OK;
 }

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/json_scan.h"
 
-enum { LIMIT_BYTES = 256 << 20, FIRST_CAPACITY = 1024 };
+enum { FIRST_CAPACITY = 1024 };
 
 struct parser {
     struct tokenizer_json *json;
@@ -164,7 +164,7 @@ enum status tokenizer_json_read(struct tokenizer_json *json, struct arena *arena
     char *read;
     size_t bytes;
     *json = (struct tokenizer_json){0};
-    if (file_read(path, LIMIT_BYTES, &read, &bytes, err))
+    if (file_read(path, TOKENIZER_FILE_BYTES, &read, &bytes, err))
         return err->status;
     char *text = arena_alloc(arena, bytes + 1);
     if (text)

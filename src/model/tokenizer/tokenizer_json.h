@@ -10,6 +10,9 @@
 #include "base/arena.h"
 #include "base/error.h"
 
+/* What a file of a tokenizer in a folder may have. */
+enum { TOKENIZER_FILE_BYTES = 256 << 20 };
+
 struct tokenizer_json_token {
     const char *text;
     int64_t id;
