@@ -173,6 +173,8 @@ static void keys_bind(EditLine *editor)
     el_set(editor, EL_BIND, "\\e[200~", "prony-paste", NULL);
     el_set(editor, EL_BIND, "\\e\\r", "prony-line-break", NULL);
     el_set(editor, EL_BIND, "\\e\\n", "prony-line-break", NULL);
+    /* What the kernel keeps of a Ctrl-D that was typed while an answer came. */
+    el_set(editor, EL_BIND, "^@", "em-delete-or-list", NULL);
 }
 
 static void history_open(struct input *input)

@@ -320,6 +320,15 @@ class Terminal(Talk):
         self.type(b"\x03")
         self.assertEqual(self.ended(), 130)
 
+    def test_ctrl_d_typed_while_an_answer_comes_leaves_after_it(self):
+        self.start("--max-tokens", 50, framework="slow")
+        self.wait_for("> ")
+        self.type(b"tell me\n")
+        self.wait_for("tell me\r\n.{20}")
+        self.type(b"\x04")
+        self.wait_for(r"prompt tokens, .*\]")
+        self.assertEqual(self.ended(), 0)
+
     def test_a_second_ctrl_c_leaves_a_worker_that_does_not_heed_the_first(self):
         self.start(framework="stuck")
         self.wait_for("> ")
