@@ -7,6 +7,7 @@ engine prints goes to the worker's log. Only the standard library is needed.
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import select
@@ -128,6 +129,21 @@ def process_memory():
         "host_peak_bytes": max(now, peak),
         "method": "PSS from /proc/self/smaps_rollup, peak VmHWM",
     }
+
+
+FREE_SPACE = (
+    "The disk is full: free some space, or set PRONY_CACHE and TMPDIR to folders on another disk."
+)
+
+
+def disk_is_full(problem):
+    """Whether this exception, or one that led to it, comes from a full disk or quota."""
+    while problem:
+        full = getattr(problem, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if full or "disk is full" in str(problem):  # as SQLite says it
+            return True
+        problem = problem.__cause__ or problem.__context__
+    return False
 
 
 class _Channel:
@@ -286,6 +302,8 @@ class _Worker:
         except Exception as problem:  # an engine's bug must not take the worker with it
             sys.excepthook(*sys.exc_info())
             error = {"code": "failed", "message": f"{type(problem).__name__}: {problem}"}
+            if disk_is_full(problem):
+                error["hint"] = FREE_SPACE
         return {"error": error}
 
 

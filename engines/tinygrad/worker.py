@@ -22,6 +22,14 @@ class TinyGrad(Engine):
     settings = model = None
     trace_path = ""
 
+    def start(self):
+        """tinygrad is imported by load, which has its settings; what is missing of it shows here."""
+        package = importlib.metadata.distribution("tinygrad")
+        for line in (package.read_text("RECORD") or "").splitlines():
+            path = line.partition(",")[0]
+            if path.endswith(".py") and not package.locate_file(path).exists():
+                raise ModuleNotFoundError(f"{path} is gone")
+
     def devices(self):
         return ["cpu"] + ["cuda"] * os.path.exists("/dev/nvidiactl")
 
@@ -44,6 +52,8 @@ class TinyGrad(Engine):
             try:
                 device = device_open(request.device.upper())
             except Exception as problem:  # whatever its drivers say
+                if request.device == "cpu":
+                    raise
                 what = f"tinygrad cannot use {request.device}: {problem}"
                 raise Failure("unsupported", what, "Try --device cpu.") from None
         with request.phase("read"), LlamaFile(request.model) as file:

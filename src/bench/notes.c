@@ -225,6 +225,13 @@ static void note_fairness(struct notes *notes)
     json_decref(plan);
 }
 
+/* A reason's length without its full stop: many a hint ends with one, and the note goes on. */
+static int reason_length(const char *reason)
+{
+    size_t length = strlen(reason);
+    return (int)(length && reason[length - 1] == '.' ? length - 1 : length);
+}
+
 static void note_variant(struct notes *notes, size_t index, struct arena *arena)
 {
     const struct summary *summary = notes->summary;
@@ -235,9 +242,10 @@ static void note_variant(struct notes *notes, size_t index, struct arena *arena)
                                 name, variant->equivalence_reason));
     else if (variant->equivalence == EQUIVALENCE_UNGATED)
         add(notes, arena_printf(arena,
-                                "%s was not gated: %s. Nothing here shows that it computes the "
+                                "%s was not gated: %.*s. Nothing here shows that it computes the "
                                 "same thing.",
-                                name, variant->equivalence_reason));
+                                name, reason_length(variant->equivalence_reason),
+                                variant->equivalence_reason));
     else if (equivalence_is_by_ids(&summary->run->equivalence[index]))
         add(notes, arena_printf(arena,
                                 "%s gives no logits: it was held against the reference by %u ids "
