@@ -10,6 +10,7 @@
 struct convert_options {
     const char *output, *format, *precision;
     int64_t threads;
+    double part_gb;
 };
 
 #define FIELD(name) offsetof(struct convert_options, name)
@@ -39,6 +40,13 @@ static const struct option options[] = {
      .high = 256,
      .help = "Threads that convert; 0 is all cores.",
      .offset = FIELD(threads)},
+    {.name = "part-gb",
+     .kind = OPTION_NUMBER,
+     .metavar = "F",
+     .low = 0,
+     .high = 1e6,
+     .help = "Safetensors: at most this many GB of weights in a file, and an index; 0 is one file.",
+     .offset = FIELD(part_gb)},
     {0},
 };
 
@@ -51,6 +59,8 @@ static enum status convert(const struct convert_options *o, const struct model *
     output.precision =
         o->precision ? model_precision_parse(o->precision) : convert_precision(model);
     enum status status = model_output_format(o->output, o->format, &output.format, err);
+    if (!status)
+        status = model_output_parts(&output, o->part_gb, err);
     if (status)
         return status;
     output.progress = model_progress_start(&progress, "Converting");

@@ -15,6 +15,7 @@ struct make_options {
     int64_t layers, hidden, heads, kv_heads, head_size, ffn, vocabulary,
         context;      /* 0: the size's */
     double rope_base; /* 0: as well */
+    double part_gb;
     bool tied, untied;
 };
 
@@ -30,8 +31,9 @@ static const struct option options[] = {
      .offset = FIELD(output)},
     {.name = "size",
      .kind = OPTION_CHOICE,
-     .choices = "tiny 1b 8b",
-     .help = "The shape to start from: Llama 3.2 1B, Llama 3 8B, or one for tests.",
+     .choices = SYNTHETIC_SIZES,
+     .help = "The shape to start from: Llama 3.2 1B, Llama 3 8B, Llama 3.1 70B or 405B, or one for "
+             "tests.",
      .offset = FIELD(size)},
     {.name = "precision",
      .kind = OPTION_CHOICE,
@@ -57,6 +59,13 @@ static const struct option options[] = {
      .high = 256,
      .help = "Threads that compute values; 0 is all cores.",
      .offset = FIELD(threads)},
+    {.name = "part-gb",
+     .kind = OPTION_NUMBER,
+     .metavar = "F",
+     .low = 0,
+     .high = 1e6,
+     .help = "Safetensors: at most this many GB of weights in a file, and an index; 0 is one file.",
+     .offset = FIELD(part_gb)},
     {.name = "layers",
      .kind = OPTION_INT,
      .metavar = "N",
@@ -191,6 +200,8 @@ static int run(const void *given, const struct option_list *args)
     (void)args;
     enum status status = model_output_format(o->output, o->format, &output.format, &err);
     if (!status)
+        status = model_output_parts(&output, o->part_gb, &err);
+    if (!status)
         status = config_choose(o, &config, &err);
     if (!status) {
         snprintf(name, sizeof name, "Synthetic %s, seed %" PRId64, o->size, o->seed);
@@ -217,6 +228,7 @@ const struct command command_model_make = {
                "Examples:\n\n"
                "  prony model make --size 1b --output llama-1b.gguf\n"
                "  prony model make --size 1b --precision bfloat16 --output llama-1b\n"
+               "  prony model make --size 70b --part-gb 5 --output llama-70b\n"
                "  prony model make --size tiny --layers 4 --rope-scaling llama3 -o test.gguf",
     .run = run,
 };

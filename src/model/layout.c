@@ -96,6 +96,22 @@ bool layout_weights(struct arena *arena, const struct model_config *config,
     return !l.failed;
 }
 
+static uint64_t role_parameters(const struct model_config *config, enum weight_role role)
+{
+    struct weight weight = {.role = role};
+    weight_shape(config, &weight);
+    return weight.rows * weight.columns;
+}
+
+uint64_t layout_parameters(const struct model_config *config)
+{
+    uint64_t layer = 0;
+    for (enum weight_role role = WEIGHT_ATTN_NORM; role <= WEIGHT_DOWN; role++)
+        layer += role_parameters(config, role);
+    return config->layers * layer + role_parameters(config, WEIGHT_NORM) +
+           role_parameters(config, WEIGHT_EMBEDDING) * (config->tied ? 1 : 2);
+}
+
 uint64_t layout_row_from_gguf(uint64_t row, uint32_t head_size)
 {
     uint64_t head = row / head_size, in_head = row % head_size;

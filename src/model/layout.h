@@ -38,6 +38,7 @@ struct weight {
     uint32_t n_dims;
     uint64_t rows, columns; /* a vector is one row */
     uint64_t row_bytes, bytes;
+    uint32_t part;   /* which of the model's files it is in */
     uint64_t offset; /* in the file; set by the writer of the head */
 };
 
@@ -46,6 +47,9 @@ struct weight {
 bool layout_weights(struct arena *arena, const struct model_config *config,
                     enum model_format format, enum tensor_type precision, bool rope_freqs,
                     struct weight **weights, size_t *count);
+
+/* Weights of all matrices and vectors, but the rope factors. */
+uint64_t layout_parameters(const struct model_config *config);
 
 /* Rows of q and k are in another order in GGUF, for rotation of neighbours, than in safetensors,
  * for rotation of halves. The safetensors row that is the given GGUF row, and the reverse. */

@@ -36,6 +36,16 @@ enum status model_output_format(const char *path, const char *name, enum model_f
     return STATUS_OK;
 }
 
+enum status model_output_parts(struct model_output *output, double gb, struct error *err)
+{
+    output->part_bytes = (uint64_t)(gb * 1e9);
+    if (!(gb > 0) || output->format == MODEL_SAFETENSORS)
+        return STATUS_OK;
+    error_set(err, STATUS_USAGE, "GGUF is written in one file, not in parts");
+    error_where(err, "%s", output->path);
+    return error_remedy(err, "Leave --part-gb out, or write safetensors.");
+}
+
 static enum status space_check(const char *path, const struct weight *weights, size_t count,
                                struct error *err)
 {
@@ -154,46 +164,47 @@ static enum status folder_write(const struct model_content *content,
     return status ? status : config_write(&content->config, output->precision, output->path, err);
 }
 
-/* The path of the weights file. An index left from another model would win over it. */
-static enum status weights_path(const struct model_output *output, char path[PATH_MAX],
-                                struct error *err)
-{
-    if (output->format == MODEL_GGUF) {
-        snprintf(path, PATH_MAX, "%s", output->path);
-        return STATUS_OK;
-    }
-    enum status status = folder_make(output->path, err);
-    snprintf(path, PATH_MAX, "%s/model.safetensors.index.json", output->path);
-    if (!status && path_is_file(path)) {
-        error_set(err, STATUS_USAGE, "the folder already holds a model in several files");
-        error_where(err, "%s", path);
-        return error_remedy(err, "Give another folder, or remove that model.");
-    }
-    snprintf(path, PATH_MAX, "%s/model.safetensors", output->path);
-    return status;
-}
-
 static enum status head_write(const struct model_content *content,
-                              const struct model_output *output, FILE *stream,
-                              struct weight *weights, size_t count, uint64_t *file_bytes,
+                              const struct model_output *output, struct weights_file *file,
                               struct error *err)
 {
     struct gguf_head head;
+    FILE *stream = file->writer.stream;
     if (output->format == MODEL_SAFETENSORS)
-        return safetensors_write_head(stream, weights, count, file_bytes, err);
+        return safetensors_write_head(stream, file->weights, file->count, &file->bytes, err);
     gguf_write_start(&head, stream);
     gguf_write_metadata(&head, content, output->precision);
-    return gguf_write_table(&head, weights, count, file_bytes, err);
+    return gguf_write_table(&head, file->weights, file->count, &file->bytes, err);
+}
+
+/* Everything but the names of the files. */
+static enum status files_fill(const struct model_content *content,
+                              const struct model_output *output, struct weights_files *files,
+                              const struct weight *weights, size_t count, struct error *err)
+{
+    struct weights_job job = {
+        .files = files,
+        .weights = weights,
+        .count = count,
+        .source = content->source,
+        .interleave_head_size = output->format == MODEL_GGUF ? content->config.head_size : 0,
+        .threads = output->threads,
+        .progress = output->progress,
+    };
+    for (size_t i = 0; i < files->count; i++)
+        if (head_write(content, output, &files->file[i], err))
+            return err->status;
+    enum status status = weights_write(&job, err);
+    return status || output->format == MODEL_GGUF ? status : folder_write(content, output, err);
 }
 
 enum status model_write(const struct model_content *content, const struct model_output *output,
                         uint64_t *bytes, struct error *err)
 {
     struct arena arena = {0};
-    struct file_writer writer = {0};
+    struct weights_files files = {0};
     struct weight *weights;
     size_t count;
-    char path[PATH_MAX];
     bool new_folder = output->format == MODEL_SAFETENSORS && !path_is_folder(output->path);
     enum status status = STATUS_OK;
     if (strlen(output->path) > PATH_MAX - 64)
@@ -204,35 +215,17 @@ enum status model_write(const struct model_content *content, const struct model_
     if (!status)
         status = space_check(output->path, weights, count, err);
     if (!status)
-        status = weights_path(output, path, err);
+        status = weights_files_open(&files, output->path, output->format, output->part_bytes,
+                                    weights, count, err);
     if (!status)
-        status = file_writer_open(&writer, path, err);
-    if (status)
-        goto cleanup;
-
-    struct weights_job job = {
-        .file = fileno(writer.stream),
-        .weights = weights,
-        .count = count,
-        .source = content->source,
-        .interleave_head_size = output->format == MODEL_GGUF ? content->config.head_size : 0,
-        .threads = output->threads,
-        .progress = output->progress,
-    };
-    status = head_write(content, output, writer.stream, weights, count, &job.file_bytes, err);
+        status = files_fill(content, output, &files, weights, count, err);
     if (!status)
-        status = weights_write(&job, err);
-    if (!status && output->format == MODEL_SAFETENSORS)
-        status = folder_write(content, output, err);
-    if (!status)
-        status = file_writer_commit(&writer, err);
-    if (bytes)
-        *bytes = job.file_bytes;
-
-cleanup:
+        status = weights_files_commit(&files, err);
+    for (size_t i = 0; !status && bytes && i < files.count; i++)
+        *bytes = (i ? *bytes : 0) + files.file[i].bytes;
     if (status && !err->where[0])
         error_where(err, "%s", output->path);
-    file_writer_abort(&writer);
+    weights_files_close(&files);
     if (status && new_folder)
         rmdir(output->path);
     arena_free(&arena);

@@ -87,8 +87,9 @@ static enum status block_write(const struct weights_job *job, const struct block
 {
     uint64_t offset = block->weight->offset + block->row * block->weight->row_bytes;
     uint64_t left = block->rows * block->weight->row_bytes;
+    int file = fileno(job->files->file[block->weight->part].writer.stream);
     while (left > 0) {
-        ssize_t written = pwrite(job->file, out, left, (off_t)offset);
+        ssize_t written = pwrite(file, out, left, (off_t)offset);
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
@@ -142,10 +143,19 @@ static void *fill_thread(void *argument)
     return NULL;
 }
 
+static uint64_t files_bytes(const struct weights_files *files)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < files->count; i++)
+        bytes += files->file[i].bytes;
+    return bytes;
+}
+
 /* Waits for all threads, reporting progress meanwhile. */
 static void fill_watch(struct filling *filling)
 {
     const struct weight_progress *progress = &filling->job->progress;
+    uint64_t total = files_bytes(filling->job->files);
     bool stopped_by_user = false;
     pthread_mutex_lock(&filling->mutex);
     while (filling->running > 0) {
@@ -158,7 +168,7 @@ static void fill_watch(struct filling *filling)
         if (progress->report && !stopped_by_user) {
             uint64_t done = filling->done_bytes;
             pthread_mutex_unlock(&filling->mutex);
-            stopped_by_user = !progress->report(progress->context, done, filling->job->file_bytes);
+            stopped_by_user = !progress->report(progress->context, done, total);
             pthread_mutex_lock(&filling->mutex);
             filling->stopped |= stopped_by_user;
         }
@@ -176,22 +186,23 @@ static uint32_t cores(void)
 
 /* Takes the disk space now, where the file system can: better to fail before the work than in it.
  */
-static enum status file_reserve(const struct weights_job *job, struct error *err)
+static enum status file_reserve(const struct weights_file *file, struct error *err)
 {
-    if (fallocate(job->file, 0, 0, (off_t)job->file_bytes) == 0)
+    int descriptor = fileno(file->writer.stream);
+    if (fallocate(descriptor, 0, 0, (off_t)file->bytes) == 0)
         return STATUS_OK;
     if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
-        return error_errno(err, "reserve %llu bytes", (unsigned long long)job->file_bytes);
-    if (ftruncate(job->file, (off_t)job->file_bytes) != 0)
+        return error_errno(err, "reserve %llu bytes", (unsigned long long)file->bytes);
+    if (ftruncate(descriptor, (off_t)file->bytes) != 0)
         return error_errno(err, "set the size of the file");
     return STATUS_OK;
 }
 
 enum status weights_write(const struct weights_job *job, struct error *err)
 {
-    enum status status = file_reserve(job, err);
-    if (status)
-        return status;
+    for (size_t i = 0; i < job->files->count; i++)
+        if (file_reserve(&job->files->file[i], err))
+            return err->status;
     uint32_t wanted = job->threads ? job->threads : cores();
     wanted = wanted > MAX_THREADS ? MAX_THREADS : wanted;
     struct filling filling = {.job = job, .mutex = PTHREAD_MUTEX_INITIALIZER};

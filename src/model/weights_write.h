@@ -1,4 +1,4 @@
-/* Fills a file with weights: every thread computes a block of rows and writes it where it belongs,
+/* Fills files with weights: every thread computes a block of rows and writes it where it belongs,
  * so that no more than a few megabytes a thread are in memory. */
 #ifndef PRONY_MODEL_WEIGHTS_WRITE_H
 #define PRONY_MODEL_WEIGHTS_WRITE_H
@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "model/layout.h"
+#include "model/weights_files.h"
 
 /* Where the values come from. */
 struct weight_source {
@@ -26,9 +27,8 @@ struct weight_progress {
 };
 
 struct weights_job {
-    int file; /* descriptor; the head is written */
-    uint64_t file_bytes;
-    const struct weight *weights; /* with their offsets */
+    const struct weights_files *files; /* open, their heads written */
+    const struct weight *weights;      /* with their parts and offsets */
     size_t count;
     struct weight_source source;
     uint32_t interleave_head_size; /* GGUF: the head size, to reorder q and k by; else 0 */

@@ -70,7 +70,8 @@ static void sizes_have_the_real_number_of_parameters(void **state)
     static const struct {
         const char *size;
         uint64_t parameters;
-    } sizes[] = {{"1b", 1235814400}, {"8b", 8030261248}};
+    } sizes[] = {
+        {"1b", 1235814400}, {"8b", 8030261248}, {"70b", 70553706496}, {"405b", 405853388800}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct model_config config;
         struct error err;
