@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <prony/worker.h>
@@ -29,13 +28,12 @@ struct native {
 static const struct {
     const char *variant, *name;
     enum llama_precision precision;
-    enum tensor_type type;
     bool rounded; /* activations as well: for the equivalence gate, not for speed */
 } precisions[] = {
-    {"native-f32", "float32", LLAMA_F32, TENSOR_F32, false},
-    {"native-f16", "float16", LLAMA_F16, TENSOR_F16, false},
-    {"native-bf16", "bfloat16", LLAMA_BF16, TENSOR_BF16, false},
-    {"native-rounded", "bfloat16", LLAMA_BF16, TENSOR_BF16, true},
+    {"native-f32", "float32", LLAMA_F32, false},
+    {"native-f16", "float16", LLAMA_F16, false},
+    {"native-bf16", "bfloat16", LLAMA_BF16, false},
+    {"native-rounded", "bfloat16", LLAMA_BF16, true},
 };
 
 /* A struct error of the model layer as one of the protocol. */
@@ -85,30 +83,6 @@ static int precision_choose(const struct prony_load *request, struct prony_error
                       request->variant, request->precision);
 }
 
-/* Lets go of file pages that were read only to convert them: nobody will read them again, and they
- * would be counted as the model's memory. */
-static void source_drop(const struct tensor *tensor, enum tensor_type held)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t before = (page - (uintptr_t)tensor->data % page) % page; /* the first page is shared */
-    if (tensor->type == held || !tensor->data || tensor->bytes < before + page)
-        return;
-    madvise((char *)tensor->data + before, (tensor->bytes - before) / page * page, MADV_DONTNEED);
-}
-
-static void sources_drop(const struct model *model, enum tensor_type held)
-{
-    source_drop(&model->embedding, held);
-    source_drop(&model->output, held);
-    for (uint32_t i = 0; i < model->config.layers; i++) {
-        const struct model_layer *l = &model->layer[i];
-        const struct tensor *const tensors[] = {&l->wq,     &l->wk,   &l->wv,    &l->wo,
-                                                &l->w_gate, &l->w_up, &l->w_down};
-        for (size_t j = 0; j < sizeof tensors / sizeof tensors[0]; j++)
-            source_drop(tensors[j], held);
-    }
-}
-
 static void phase_add(struct prony_loaded *result, const char *name, int64_t start_ns)
 {
     result->phase[result->phases].name = name;
@@ -156,7 +130,6 @@ static int native_load(void **state, const struct prony_load *request, struct pr
         return fail(error, &err);
     }
     const char *card = llama_device(native->llama);
-    sources_drop(&native->model, card ? TENSOR_TYPES : precisions[choice].type);
     if (card)
         snprintf(native->detail, sizeof native->detail, "%s kernels, %s",
                  llama_kernels(native->llama), card);

@@ -10,6 +10,7 @@
 #include "bench/summary.h"
 #include "bench/variants.h"
 #include "model/detect.h"
+#include "model/synthetic.h"
 
 enum {
     ITERATIONS = 20,
@@ -57,7 +58,9 @@ static enum status model_find(struct plan *plan, const struct plan_request *requ
         status = model_locate(request->model_path, found, sizeof found, err);
     if (status)
         return status;
-    if (!realpath(found, resolved)) {
+    if (synthetic_is_name(found)) {
+        snprintf(resolved, sizeof resolved, "%s", found);
+    } else if (!realpath(found, resolved)) {
         error_errno(err, "find the model");
         return error_where(err, "%s", found);
     }

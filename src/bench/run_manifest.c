@@ -60,13 +60,12 @@ static json_t *model_describe(const struct plan *plan)
     const struct model_config *config = &model->config;
     return json_pack("{s:s, s:s, s:s*, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "path",
                      plan->model_path, "sha256", plan->model_hash, "name", model->name, "format",
-                     model->format == MODEL_GGUF ? "gguf" : "safetensors", "parameters",
-                     (json_int_t)model->parameters, "weight_bytes", (json_int_t)model->weight_bytes,
-                     "layers", (json_int_t)config->layers, "hidden_size",
-                     (json_int_t)config->hidden_size, "heads", (json_int_t)config->heads,
-                     "kv_heads", (json_int_t)config->kv_heads, "vocabulary",
-                     (json_int_t)config->vocabulary, "context", (json_int_t)config->context, "tied",
-                     config->tied);
+                     model_format_name(model->format), "parameters", (json_int_t)model->parameters,
+                     "weight_bytes", (json_int_t)model->weight_bytes, "layers",
+                     (json_int_t)config->layers, "hidden_size", (json_int_t)config->hidden_size,
+                     "heads", (json_int_t)config->heads, "kv_heads", (json_int_t)config->kv_heads,
+                     "vocabulary", (json_int_t)config->vocabulary, "context",
+                     (json_int_t)config->context, "tied", config->tied);
 }
 
 /* Where energy is counted, or why it is not. */

@@ -17,7 +17,7 @@ static bool has(const char *const *list, const char *word)
 static const char *obstacle(struct plan *plan, const struct engine *engine,
                             const struct engine_variant *variant)
 {
-    const char *format = plan->model.format == MODEL_GGUF ? "gguf" : "safetensors";
+    const char *format = model_format_name(plan->model.format);
     char kind[16];
     snprintf(kind, sizeof kind, "%.*s", (int)strcspn(plan->device, ":"), plan->device);
     if (!has(variant->devices, kind))

@@ -45,7 +45,7 @@ static void engine_print(const struct engine *engine, struct arena *arena)
         const struct engine_variant *variant = &engine->variants[i];
         printf("  %-16s %-9s ", variant->name, variant->precision);
         words_print(variant->devices, 8);
-        words_print(variant->formats, 16);
+        words_print(variant->formats, 26);
         printf("%s\n", variant->about);
     }
     const char *obstacle = engine_obstacle(engine, NULL, NULL, arena);

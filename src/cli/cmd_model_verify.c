@@ -14,7 +14,7 @@ static int run(const void *options, const struct option_list *args)
         status = model_verify(&model, &err);
         if (!status)
             printf("%s: whole (%s, %.1f M parameters)\n", args->items[0],
-                   model.format == MODEL_GGUF ? "GGUF" : "safetensors",
+                   model.format == MODEL_GGUF ? "GGUF" : model_format_name(model.format),
                    (double)model.parameters / 1e6);
         model_close(&model);
     }

@@ -52,7 +52,7 @@ void model_facts_free(struct model_facts *facts)
 
 static const char *format_name(const struct model *model)
 {
-    return model->format == MODEL_GGUF ? "GGUF" : "safetensors";
+    return model->format == MODEL_GGUF ? "GGUF" : model_format_name(model->format);
 }
 
 static const char *rope_name(const struct model_facts *facts)
@@ -185,7 +185,7 @@ json_t *model_facts_json(const struct model_facts *facts)
     json_t *json = json_pack(
         "{s:s,s:o,s:o,s:s,s:s,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:o,s:o,s:I}", "name",
         model->name, "path", path_json(model->path), "weights", path_json(model->weights), "format",
-        model->format == MODEL_GGUF ? "gguf" : "safetensors", "architecture", "llama", "parameters",
+        model_format_name(model->format), "architecture", "llama", "parameters",
         (json_int_t)model->parameters, "weight_bytes", (json_int_t)model->weight_bytes, "types",
         types_json(facts), "layers", (json_int_t)c->layers, "hidden_size",
         (json_int_t)c->hidden_size, "ffn_size", (json_int_t)c->ffn_size, "heads",

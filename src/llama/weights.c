@@ -78,6 +78,7 @@ static void load_share(void *context, uint32_t thread)
             row_widen(loading, job->tensor, r, row);
             loading->kernels->narrow[job->precision](job->copy + r * row_bytes, row, columns);
         }
+        tensor_rows_drop(job->tensor, share.begin, share.end - share.begin);
     }
 }
 

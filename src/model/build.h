@@ -15,4 +15,7 @@ enum status model_build_gguf(struct model *model, const struct gguf *gguf, struc
 enum status model_build_safetensors(struct model *model, const struct safetensors *parts,
                                     uint64_t count, struct error *err);
 
+/* The weights of a name that synthetic_is_name, and its shape: nothing is read. */
+enum status model_build_synthetic(struct model *model, const char *name, struct error *err);
+
 #endif

@@ -3,9 +3,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "model/files.h"
 #include "model/rope_factors.h"
@@ -64,18 +62,12 @@ static void source_row(const void *context, const struct weight *weight, uint64_
     tensor_row_f32(tensor, row, out);
 }
 
-/* Lets go of the mapped pages: the memory that a conversion takes stays small. q and k are read in
- * another order within a head, so that a page may be mapped again, which is harmless. */
+/* The memory that a conversion takes stays small. q and k are read in another order within a head,
+ * so that a page may be mapped again, which is harmless. */
 static void source_done(const void *context, const struct weight *weight, uint64_t row,
                         uint64_t rows)
 {
-    const struct tensor *tensor = source_tensor(context, weight);
-    if (!tensor->data)
-        return;
-    uint64_t row_bytes = tensor->bytes / tensor_rows(tensor);
-    const unsigned char *start = (const unsigned char *)tensor->data + row * row_bytes;
-    size_t into_page = (uintptr_t)start % (uintptr_t)sysconf(_SC_PAGESIZE);
-    madvise((void *)(start - into_page), rows * row_bytes + into_page, MADV_DONTNEED);
+    tensor_rows_drop(source_tensor(context, weight), row, rows);
 }
 
 static bool is_same_file(const char *a, const char *b)

@@ -12,6 +12,7 @@
 #include "model/model.h"
 #include "model/printable.h"
 #include "model/safetensors/hf_config.h"
+#include "model/synthetic.h"
 
 enum { FAMILY_BYTES = 64 };
 
@@ -103,13 +104,17 @@ static enum status detect(const char *path, enum model_type *type, char family[F
     enum status status = model_locate(path, found, sizeof found, err);
     if (status && (!path_is_folder(path) || status == STATUS_USAGE || status == STATUS_IO))
         return status;
+    family[0] = '\0';
+    if (!status && synthetic_is_name(found)) {
+        *type = MODEL_TYPE_LLAMA;
+        return STATUS_OK;
+    }
     if (status) /* a folder that holds no model we read, and may be named or described */
         snprintf(found, sizeof found, "%s", path);
     bool folder = path_is_folder(found);
     size_t folder_bytes = folder ? strlen(found) : (size_t)(path_base(found) - found);
     snprintf(config, sizeof config, "%.*s%sconfig.json", (int)folder_bytes, found,
              folder ? "/" : "");
-    family[0] = '\0';
     if (!folder)
         ask_gguf(found, family);
     if (!family[0])

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "model/model.h"
+#include "model/synthetic.h"
 
 enum { MAX_GGUF_FILES = 256, MAX_LISTED = 4 };
 
@@ -165,6 +166,8 @@ static enum status locate_beside(const char *path, char *found, size_t size, str
 
 enum status model_locate(const char *path, char *found, size_t size, struct error *err)
 {
+    if (synthetic_is_name(path))
+        return answer(found, size, path, "", err);
     if (path_is_folder(path))
         return locate_in_folder(path, found, size, err);
     if (access(path, F_OK) != 0) {

@@ -11,6 +11,15 @@
 #include "model/printable.h"
 #include "model/safetensors/hf_config.h"
 #include "model/safetensors/safetensors_index.h"
+#include "model/synthetic.h"
+
+const char *model_format_name(enum model_format format)
+{
+    static const char *const names[] = {[MODEL_GGUF] = "gguf",
+                                        [MODEL_SAFETENSORS] = "safetensors",
+                                        [MODEL_SYNTHETIC] = "synthetic"};
+    return names[format];
+}
 
 /* The name shown for a model: text, safe to print. */
 static enum status set_name(struct model *model, const char *text, size_t bytes, struct error *err)
@@ -198,13 +207,14 @@ enum status model_open(struct model *model, const char *path, struct error *err)
         model_close(model);
         return error_no_memory(err, sizeof found);
     }
-    enum status status = path_is_folder(place) ? open_safetensors(model, place, NULL, err)
-                                               : open_file(model, place, err);
+    enum status status = synthetic_is_name(place) ? model_build_synthetic(model, place, err)
+                         : path_is_folder(place)  ? open_safetensors(model, place, NULL, err)
+                                                  : open_file(model, place, err);
     if (status) {
         model_close(model);
         return status;
     }
-    model->weights = model->files->paths[0];
+    model->weights = model->files->count ? model->files->paths[0] : place;
     return STATUS_OK;
 }
 

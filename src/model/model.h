@@ -1,7 +1,8 @@
 /* A model file of the Llama architecture, opened and checked, whatever its format.
  *
  * model_open() accepts a GGUF or safetensors file, or a folder that holds one GGUF file or
- * config.json with model.safetensors or model.safetensors.index.json. After it, every tensor that
+ * config.json with model.safetensors or model.safetensors.index.json; or "synthetic:SHAPE", weights
+ * without a file, which are made up row by row (see model/synthetic.h). After it, every tensor that
  * the architecture needs is there, has the right shape and lies inside the map: a model that opens
  * is a model that loads. Nothing is copied; weights are borrowed from the map. */
 #ifndef PRONY_MODEL_MODEL_H
@@ -16,7 +17,10 @@
 #include "model/config.h"
 #include "model/tensor.h"
 
-enum model_format { MODEL_GGUF, MODEL_SAFETENSORS };
+enum model_format { MODEL_GGUF, MODEL_SAFETENSORS, MODEL_SYNTHETIC };
+
+/* "gguf", "safetensors", "synthetic": as manifests and options call it. */
+const char *model_format_name(enum model_format format);
 
 /* Shapes: [out, in] for matrices. h = hidden, d = head_size. */
 struct model_layer {
@@ -31,7 +35,8 @@ struct model_layer {
 
 struct model {
     const char *path;    /* as given */
-    const char *weights; /* the file the weights are in (the index's first, when several) */
+    const char *weights; /* the file the weights are in (the index's first, when several); without
+                            one, the path */
     enum model_format format;
     const char *name; /* from the metadata, else from the file's name */
     struct model_config config;
@@ -56,10 +61,11 @@ void model_close(struct model *model);
  * is then the answer). Several GGUF files are an error that lists them and asks which. */
 enum status model_locate(const char *path, char *found, size_t size, struct error *err);
 
-/* The weights' files, in the order of their names. [count] */
+/* The weights' files, in the order of their names. [count], 0 for a synthetic model. */
 const char *const *model_paths(const struct model *model, size_t *count);
 
-/* SHA-256 over the weights files' bytes, in the order of their names, as 64 hex digits. Kept in
+/* SHA-256 over the weights files' bytes, in the order of their names, as 64 hex digits; of a
+ * synthetic model, over what it is made from. Kept in
  * the cache folder by path, size and times of modification, since large files take seconds. */
 enum status model_hash(const struct model *model, char hex[65], struct error *err);
 

@@ -1,8 +1,11 @@
 #include "model/synthetic.h"
 
-#include <math.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "model/noise.h"
 #include "model/rope_factors.h"
 
 static const struct shape {
@@ -38,19 +41,79 @@ static const struct shape {
       .ffn_size = 14336,
       .vocabulary = 128256,
       .context = 8192}},
+    {"70b",
+     {.hidden_size = 8192,
+      .layers = 80,
+      .heads = 64,
+      .kv_heads = 8,
+      .head_size = 128,
+      .ffn_size = 28672,
+      .vocabulary = 128256,
+      .context = 131072,
+      .rope = {ROPE_SCALING_LLAMA3, 8, 1, 4, 8192}}},
+    {"405b",
+     {.hidden_size = 16384,
+      .layers = 126,
+      .heads = 128,
+      .kv_heads = 8,
+      .head_size = 128,
+      .ffn_size = 53248,
+      .vocabulary = 128256,
+      .context = 131072,
+      .rope = {ROPE_SCALING_LLAMA3, 8, 1, 4, 8192}}},
 };
 
 bool synthetic_shape(const char *size, struct model_config *config)
 {
+    static const char family[] = "llama3-";
+    if (strncmp(size, family, sizeof family - 1) == 0)
+        size += sizeof family - 1;
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         if (strcmp(shapes[i].size, size) == 0) {
             *config = shapes[i].config;
+            config->bos = -1;
             config->norm_eps = 1e-5F;
             config->rope_base = 500000;
             return true;
         }
     }
     return false;
+}
+
+static const char name_start[] = "synthetic:";
+
+bool synthetic_is_name(const char *path)
+{
+    return strncmp(path, name_start, sizeof name_start - 1) == 0;
+}
+
+enum status synthetic_name_parse(const char *path, struct model_config *config, uint64_t *seed,
+                                 struct error *err)
+{
+    char size[32], *end = NULL;
+    const char *text = path + sizeof name_start - 1;
+    size_t length = strcspn(text, ":");
+    snprintf(size, sizeof size, "%.*s", (int)(length < sizeof size ? length : sizeof size), text);
+    if (!synthetic_shape(size, config)) {
+        error_set(err, STATUS_USAGE, "there is no synthetic model '%.40s'", text);
+        return error_remedy(err, "Shapes are " SYNTHETIC_SIZES ", as in synthetic:8b.");
+    }
+    *seed = 1;
+    if (!text[length])
+        return STATUS_OK;
+    errno = 0;
+    *seed = strtoull(text + length + 1, &end, 10);
+    if (errno == 0 && end > text + length + 1 && !*end && text[length + 1] != '-')
+        return STATUS_OK;
+    error_set(err, STATUS_USAGE, "the seed of '%.60s' is no whole number", path);
+    return error_remedy(err, "Write it as in synthetic:8b:7, or leave it out.");
+}
+
+enum status synthetic_has_no_tokenizer(const char *path, struct error *err)
+{
+    error_set(err, STATUS_NOT_FOUND, "a synthetic model without a file has no tokenizer");
+    error_where(err, "%s", path);
+    return error_remedy(err, "Write it with one: prony model make.");
 }
 
 /* Llama 3.1 was trained on 8192 positions and stretched eightfold; shorter contexts are shrunk so
@@ -80,32 +143,6 @@ struct generator {
     const struct model_config *config;
 };
 
-/* Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators (2014), the SplitMix64
- * finaliser. */
-static uint64_t mix(uint64_t z)
-{
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
-
-static uint64_t weight_key(uint64_t seed, const char *name)
-{
-    uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
-    for (const char *p = name; *p; p++)
-        hash = (hash ^ (unsigned char)*p) * 0x100000001b3;
-    return mix(hash ^ mix(seed));
-}
-
-/* Nearly normal with standard deviation 1/sqrt(3) * 65536: the sum of four uniform 16-bit numbers,
- * centred. */
-static int32_t noise(uint64_t key, uint64_t index)
-{
-    uint64_t z = mix(key + index * 0x9e3779b97f4a7c15);
-    return (int32_t)((z & 0xffff) + (z >> 16 & 0xffff) + (z >> 32 & 0xffff) + (z >> 48)) -
-           2 * 0xffff;
-}
-
 static void generate_row(const void *context, const struct weight *weight, uint64_t row, float *out)
 {
     const struct generator *generator = context;
@@ -113,17 +150,8 @@ static void generate_row(const void *context, const struct weight *weight, uint6
         rope_factors_make(generator->config, out);
         return;
     }
-    uint64_t key = weight_key(generator->seed, weight->canonical), first = row * weight->columns;
-    if (weight->n_dims == 1) {
-        /* Around 1, and on a grid that every precision has: GGUF keeps vectors in float32. */
-        for (uint64_t i = 0; i < weight->columns; i++)
-            out[i] = 1 + roundf((float)noise(key, first + i) / 16384) / 64;
-        return;
-    }
-    /* Inputs of variance 1 give outputs of variance 1. */
-    float scale = sqrtf(3.0F / (float)weight->columns) / 65536;
-    for (uint64_t i = 0; i < weight->columns; i++)
-        out[i] = (float)noise(key, first + i) * scale;
+    noise_row(noise_key(generator->seed, weight->canonical), weight->n_dims == 1, weight->columns,
+              row, out);
 }
 
 enum status synthetic_write(const struct model_config *config, const char *name, uint64_t seed,

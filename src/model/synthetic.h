@@ -12,7 +12,11 @@
 #include "model/config.h"
 #include "model/model_write.h"
 
-/* The shape of "1b" (Llama 3.2 1B), "8b" (Llama 3 8B) or "tiny"; false for another name. */
+/* "tiny" is for tests; the others are Llama 3.2 1B, Llama 3 8B, Llama 3.1 70B and 405B. */
+#define SYNTHETIC_SIZES "tiny 1b 8b 70b 405b"
+
+/* The shape of one of SYNTHETIC_SIZES, with or without "llama3-" before it; false for another name.
+ */
 bool synthetic_shape(const char *size, struct model_config *config);
 
 /* Llama 3's rope scaling for the shape's context. */
@@ -20,6 +24,16 @@ void synthetic_scale_rope(struct model_config *config);
 
 /* STATUS_USAGE names what does not fit. */
 enum status synthetic_check(const struct model_config *config, struct error *err);
+
+/* "synthetic:SHAPE" or "synthetic:SHAPE:SEED": a model without a file. The shape is one of those
+ * above, the seed 1 if it is not given; what synthetic_write makes of both is the same model. */
+bool synthetic_is_name(const char *path);
+/* STATUS_USAGE when the name says no shape, or no seed. */
+enum status synthetic_name_parse(const char *path, struct model_config *config, uint64_t *seed,
+                                 struct error *err);
+
+/* STATUS_NOT_FOUND. */
+enum status synthetic_has_no_tokenizer(const char *path, struct error *err);
 
 /* config has passed synthetic_check. *bytes is the size of the weights file. */
 enum status synthetic_write(const struct model_config *config, const char *name, uint64_t seed,

@@ -1,8 +1,11 @@
 #include "model/tensor.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "model/half.h"
+#include "model/noise.h"
 #include "model/quant.h"
 
 static const struct {
@@ -14,7 +17,7 @@ static const struct {
     [TENSOR_Q4_1] = {"Q4_1", 32, 20},   [TENSOR_Q5_0] = {"Q5_0", 32, 22},
     [TENSOR_Q5_1] = {"Q5_1", 32, 24},   [TENSOR_Q8_0] = {"Q8_0", 32, 34},
     [TENSOR_Q4_K] = {"Q4_K", 256, 144}, [TENSOR_Q5_K] = {"Q5_K", 256, 176},
-    [TENSOR_Q6_K] = {"Q6_K", 256, 210},
+    [TENSOR_Q6_K] = {"Q6_K", 256, 210}, [TENSOR_SYNTHETIC] = {"made-up", 1, 2},
 };
 
 uint32_t tensor_type_block(enum tensor_type type)
@@ -75,11 +78,30 @@ uint64_t tensor_elements(const struct tensor *tensor)
     return tensor_rows(tensor) * tensor_columns(tensor);
 }
 
+bool tensor_is_mapped(const struct tensor *tensor)
+{
+    return tensor->data && tensor->type != TENSOR_SYNTHETIC;
+}
+
+void tensor_rows_drop(const struct tensor *tensor, uint64_t row, uint64_t rows)
+{
+    if (!tensor_is_mapped(tensor) || rows == 0)
+        return;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uint64_t row_bytes = tensor->bytes / tensor_rows(tensor);
+    uintptr_t begin = (uintptr_t)tensor->data + row * row_bytes, end = begin + rows * row_bytes;
+    begin = (begin + page - 1) / page * page;
+    end = end / page * page;
+    if (begin < end)
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 void tensor_row_f32(const struct tensor *tensor, uint64_t row, float *out)
 {
     uint64_t columns = tensor_columns(tensor);
     uint64_t row_bytes = columns / types[tensor->type].block * types[tensor->type].bytes;
-    const unsigned char *data = (const unsigned char *)tensor->data + row * row_bytes;
+    const unsigned char *data =
+        (const unsigned char *)tensor->data + (tensor_is_mapped(tensor) ? row * row_bytes : 0);
     const uint16_t *halves = (const uint16_t *)(const void *)data;
     switch (tensor->type) {
     case TENSOR_F32:
@@ -92,6 +114,9 @@ void tensor_row_f32(const struct tensor *tensor, uint64_t row, float *out)
     case TENSOR_BF16:
         for (uint64_t i = 0; i < columns; i++)
             out[i] = bfloat_to_float(halves[i]);
+        break;
+    case TENSOR_SYNTHETIC:
+        noise_row(*(const uint64_t *)tensor->data, tensor->n_dims == 1, columns, row, out);
         break;
     default:
         quant_to_f32(tensor->type, data, columns, out);

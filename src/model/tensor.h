@@ -2,6 +2,7 @@
 #ifndef PRONY_MODEL_TENSOR_H
 #define PRONY_MODEL_TENSOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,7 @@ enum tensor_type {
     TENSOR_Q4_K,
     TENSOR_Q5_K,
     TENSOR_Q6_K,
+    TENSOR_SYNTHETIC, /* no bytes at all: rows are made up; data is the uint64_t key of noise.h */
     TENSOR_TYPES
 };
 
@@ -30,7 +32,7 @@ struct tensor {
     uint32_t n_dims;
     uint64_t dims[TENSOR_MAX_DIMS]; /* outermost first: [rows, columns]; unused ones are 1 */
     const void *data;               /* row-major; NULL when the tensor is absent */
-    uint64_t bytes;
+    uint64_t bytes;                 /* of a synthetic one: what it would be in 16 bits */
 };
 
 /* Elements in one block, and bytes of one block (1 element for the float types). */
@@ -42,6 +44,12 @@ const char *tensor_type_name(enum tensor_type type);
 /* Fills in bytes from type and dims. STATUS_FORMAT: a dimension is 0, the product overflows, or a
  * row is not a whole number of blocks. */
 enum status tensor_measure(struct tensor *tensor, struct error *err);
+
+/* Whether data are bytes of a mapped file. */
+bool tensor_is_mapped(const struct tensor *tensor);
+/* Lets go of the whole pages of a mapped tensor's rows: what is read once, to be converted, need
+ * not stay in memory. They may be read again. */
+void tensor_rows_drop(const struct tensor *tensor, uint64_t row, uint64_t rows);
 
 /* Columns: the contiguous dimension. Rows: the product of the others. */
 uint64_t tensor_columns(const struct tensor *tensor);

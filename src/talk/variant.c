@@ -37,7 +37,7 @@ static bool has(const char *const *list, const char *word, size_t length)
 static enum status check(const struct engine_variant *variant, const struct variant_task *task,
                          struct error *err)
 {
-    const char *format = task->model->format == MODEL_GGUF ? "gguf" : "safetensors";
+    const char *format = model_format_name(task->model->format);
     if (!has(variant->devices, task->device, strcspn(task->device, ":"))) {
         error_set(err, STATUS_UNSUPPORTED, "%s does not run on device %s", variant->name,
                   task->device);

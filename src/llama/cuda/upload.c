@@ -9,6 +9,7 @@
 #include "llama/cpu/kernels.h"
 #include "llama/threads.h"
 #include "model/narrow.h"
+#include "model/tensor_walk.h"
 
 enum {
     BUFFER_BYTES = 4 << 20,
@@ -274,6 +275,14 @@ static enum status norms_send(struct upload *u, cuda_pointer to, size_t *bytes, 
     return status;
 }
 
+/* Nobody will read the file again: its pages would be counted as the model's memory. */
+static void sources_drop(const struct model *model)
+{
+    const struct tensor *tensor;
+    for (uint64_t i = 0; (tensor = model_tensor(model, i)); i++)
+        tensor_rows_drop(tensor, 0, tensor_rows(tensor));
+}
+
 static const void *moved(const void *offset, cuda_pointer base)
 {
     return (const void *)((uintptr_t)offset + base);
@@ -330,6 +339,7 @@ enum status weights_upload(struct device_weights *weights, struct card *card,
     }
     if (status == STATUS_OK)
         status = upload_run(&u, threads, err);
+    sources_drop(model);
     if (status != STATUS_OK)
         weights_release(weights, card);
     free(u.part);

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "model/files.h"
+#include "model/synthetic.h"
 
 void folder_of(const char *path, char folder[PATH_MAX])
 {
@@ -19,6 +20,8 @@ enum status token_list_of_model(struct token_list *list, struct arena *arena,
                                 const struct model *model, struct error *err)
 {
     char folder[PATH_MAX];
+    if (model->format == MODEL_SYNTHETIC)
+        return synthetic_has_no_tokenizer(model->weights, err);
     if (model->format == MODEL_GGUF)
         return token_list_from_gguf(list, arena, &model->files->gguf, err);
     folder_of(model->weights, folder);

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "model/safetensors/hf_config.h"
+#include "model/synthetic.h"
 #include "model/tokenizer/token_list.h"
 #include "model/tokenizer/tokenizer_parts.h"
 
@@ -91,6 +92,8 @@ enum status tokenizer_open(struct tokenizer **tokenizer, const char *path, struc
     enum status status = model_locate(path, found, sizeof found, err);
     if (status != STATUS_OK)
         return status;
+    if (synthetic_is_name(found))
+        return synthetic_has_no_tokenizer(found, err);
     if (path_is_folder(found))
         return tokenizer_open_folder(tokenizer, found, err);
     if (is_ranks(found))
