@@ -20,6 +20,7 @@ extern const struct command command_model_get;
 extern const struct command command_model_inspect;
 extern const struct command command_model_list;
 extern const struct command command_model_make;
+extern const struct command command_model_plan;
 extern const struct command command_model_rm;
 extern const struct command command_model_tokenize;
 extern const struct command command_model_verify;
@@ -55,6 +56,7 @@ const struct command *const commands[] = {
     &command_model_convert,
     &command_model_inspect,
     &command_model_verify,
+    &command_model_plan,
     &command_model_tokenize,
     &command_documentation,
     NULL,

@@ -11,7 +11,7 @@
 enum { MAX_VARIANTS = 64 };
 
 static const char *const precisions[] = {"float32", "float16", "bfloat16", "mixed", NULL};
-static const char *const format_names[] = {"gguf", "safetensors", NULL};
+static const char *const format_names[] = {"gguf", "safetensors", "synthetic", NULL};
 static const char *const device_names[] = {"cpu", "cuda", NULL};
 static const char *const quantize_names[] = {"int8", "nf4", "float16", NULL};
 
@@ -55,8 +55,8 @@ static enum status variant_parse(struct engine_variant *variant, const json_t *o
                                  const char *engine, struct arena *arena, struct error *err)
 {
     static const char *const known[] = {
-        "name",    "title",   "precision", "about",           "supports",
-        "options", "default", "compiled",  "default_context", NULL};
+        "name",    "title",    "precision",       "about",  "supports", "options",
+        "default", "compiled", "default_context", "memory", NULL};
     int64_t context = 0;
     if (!json_is_object(object))
         return error_set(err, STATUS_FORMAT, "it is not an object");
@@ -70,7 +70,8 @@ static enum status variant_parse(struct engine_variant *variant, const json_t *o
         options_get(object, arena, &variant->options, err) ||
         json_get_bool_or(object, "default", true, &variant->by_default, err) ||
         json_get_bool_or(object, "compiled", false, &variant->compiled, err) ||
-        json_get_int_or(object, "default_context", 0, UINT32_MAX, 0, &context, err))
+        json_get_int_or(object, "default_context", 0, UINT32_MAX, 0, &context, err) ||
+        manifest_memory_parse(json_object_get(object, "memory"), &variant->memory, err))
         return err->status;
     variant->context = (uint32_t)context;
     variant->own_name = variant->name;

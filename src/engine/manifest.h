@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "engine/manifest_install.h"
+#include "engine/manifest_memory.h"
 
 /* All strings live in the catalogue's arena. Lists end with NULL. */
 struct engine_variant {
@@ -30,6 +31,7 @@ struct engine_variant {
     bool by_default;  /* part of `--framework ENGINE` without a variant */
     bool compiled;    /* it compiles the model */
     uint32_t context; /* capacity that the engine has by itself; 0: the model's own context */
+    struct engine_memory memory; /* what it keeps */
 };
 
 struct engine {

@@ -1,0 +1,71 @@
+#include "fit/table.h"
+
+#include "fit/need.h"
+#include "machine/free_memory.h"
+
+void fit_table_head(const struct fit_table *table, FILE *stream)
+{
+    fprintf(stream, "%s, %.2f G parameters: GB on each device, with a context of\n\n", table->name,
+            (double)table->parameters / 1e9);
+    fprintf(stream, "%-22s %6s %9s", "variant", "shards", "weights");
+    for (size_t i = 0; i < table->contexts.count; i++)
+        fprintf(stream, " %9u", table->contexts.value[i]);
+    fputc('\n', stream);
+}
+
+static struct need need_at(const struct fit_table *table, const struct engine_variant *variant,
+                           const char *quantize, uint32_t shard, uint32_t context)
+{
+    const struct need_request request = {.config = table->config,
+                                         .memory = &variant->memory,
+                                         .stored_bytes = table->stored_bytes,
+                                         .quantize = quantize,
+                                         .shard = shard,
+                                         .context = context,
+                                         .threads = table->threads};
+    return need_of(&request);
+}
+
+static void row(const struct fit_table *table, const struct engine_variant *variant,
+                const char *quantize, uint32_t shard, FILE *stream)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s%s%s", variant->name, quantize ? " " : "",
+             quantize ? quantize : "");
+    struct need need = need_at(table, variant, quantize, shard, 1);
+    fprintf(stream, "%-22s %6u %9.2f", name, shard, (double)need.weights / 1e9);
+    for (size_t i = 0; i < table->contexts.count; i++) {
+        uint32_t context = table->contexts.value[i];
+        need = need_at(table, variant, quantize, shard, context);
+        if (table->config->context && context > table->config->context)
+            fprintf(stream, " %9s", "-");
+        else
+            fprintf(stream, " %9.2f", (double)need_total(&need) / 1e9);
+    }
+    fputc('\n', stream);
+}
+
+void fit_table_rows(const struct fit_table *table, const struct engine_variant *variant,
+                    const char *quantize, FILE *stream)
+{
+    for (size_t i = 0; i < table->shards.count; i++) {
+        uint32_t shard = table->shards.value[i];
+        if (table->config->heads % shard == 0 && table->config->kv_heads % shard == 0)
+            row(table, variant, quantize, shard, stream);
+    }
+}
+
+void fit_table_free(FILE *stream)
+{
+    struct free_memory host = free_memory_host();
+    uint32_t cards = free_memory_card_count();
+    struct free_memory card = free_memory_cards(cards);
+    if (host.known)
+        fprintf(stream, "Free here: %.2f GB of memory (%s)", (double)host.bytes / 1e9, host.source);
+    else
+        fputs("What is free here is not known", stream);
+    if (cards && card.known)
+        fprintf(stream, "; %u GPU%s, at least %.2f GB on each (%s)", cards, cards > 1 ? "s" : "",
+                (double)card.bytes / 1e9, card.source);
+    fputs(".\n", stream);
+}
