@@ -31,6 +31,24 @@ static bool greet(const struct engine *engine, struct error *err)
     return true;
 }
 
+static bool runs_on_cpu(const struct engine *engine)
+{
+    for (size_t i = 0; i < engine->variant_count; i++)
+        for (const char *const *device = engine->variants[i].devices; *device; device++)
+            if (strcmp(*device, "cpu") == 0)
+                return true;
+    return false;
+}
+
+/* Whole, and yet of no use on this machine. */
+static void availability_print(const struct engine *engine)
+{
+    struct error err;
+    struct gpu gpu;
+    if (!runs_on_cpu(engine) && gpu_check("cuda", &gpu, &err))
+        printf("      not available here: it needs a GPU, and %s\n", err.what);
+}
+
 static void place_print(const struct engine *engine)
 {
     char folder[PATH_MAX];
@@ -86,6 +104,8 @@ static bool version_examine(const struct engine *engine, struct arena *arena)
                engine->own                             ? " --own PATH"
                : engine->python && !engine->own_python ? " --python INTERPRETER"
                                                        : "");
+    } else {
+        availability_print(engine);
     }
     place_print(engine);
     return works;

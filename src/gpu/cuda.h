@@ -16,6 +16,8 @@ struct cuda_module;
 struct cuda_function;
 struct cuda_stream;
 struct cuda_event;
+struct cuda_graph;
+struct cuda_graph_run;         /* CUgraphExec */
 typedef uint64_t cuda_pointer; /* CUdeviceptr */
 
 /* CUresult: 0 is success; gpu/cuda_error.c knows those that a user can do something about. */
@@ -35,6 +37,7 @@ enum {
 
 enum { CUDA_FUNCTION_MAX_DYNAMIC_SHARED_BYTES = 8 }; /* CUfunction_attribute */
 enum { CUDA_STREAM_NON_BLOCKING = 1 };
+enum { CUDA_CAPTURE_THREAD_LOCAL = 1 }; /* CUstreamCaptureMode */
 enum { CUDA_EVENT_BLOCKING_SYNC = 1, CUDA_EVENT_DISABLE_TIMING = 2 };
 enum { CUDA_HOST_PORTABLE = 1, CUDA_HOST_MAPPED = 2, CUDA_HOST_WRITE_COMBINED = 4 };
 
@@ -123,6 +126,16 @@ struct cuda_launch {
     FUNCTION(StreamQuery, "cuStreamQuery", (struct cuda_stream * stream))                          \
     FUNCTION(StreamWaitEvent, "cuStreamWaitEvent",                                                 \
              (struct cuda_stream * stream, struct cuda_event * event, unsigned flags))             \
+    FUNCTION(StreamBeginCapture, "cuStreamBeginCapture_v2",                                        \
+             (struct cuda_stream * stream, int mode))                                              \
+    FUNCTION(StreamEndCapture, "cuStreamEndCapture",                                               \
+             (struct cuda_stream * stream, struct cuda_graph * *graph))                            \
+    FUNCTION(GraphInstantiate, "cuGraphInstantiateWithFlags",                                      \
+             (struct cuda_graph_run * *run, struct cuda_graph * graph, uint64_t flags))            \
+    FUNCTION(GraphLaunch, "cuGraphLaunch",                                                         \
+             (struct cuda_graph_run * run, struct cuda_stream * stream))                           \
+    FUNCTION(GraphDestroy, "cuGraphDestroy", (struct cuda_graph * graph))                          \
+    FUNCTION(GraphRunDestroy, "cuGraphExecDestroy", (struct cuda_graph_run * run))                 \
     FUNCTION(EventCreate, "cuEventCreate", (struct cuda_event * *event, unsigned flags))           \
     FUNCTION(EventDestroy, "cuEventDestroy_v2", (struct cuda_event * event))                       \
     FUNCTION(EventRecord, "cuEventRecord",                                                         \

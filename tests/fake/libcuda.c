@@ -1,11 +1,14 @@
 /* A libcuda.so.1 without a GPU: what src/gpu calls, with errors on request. Memory is the host's,
- * the kernels of src/probe/stream.cu are computed here, and all others do nothing.
+ * the kernels of src/probe/stream.cu and engines/tensorrt/step.cu are computed here, and all others
+ * do nothing.
  *
  * FAKE_CUDA holds words: "cuInit=100" makes that function fail with that code; "version=11040",
  * "count=0", "major=7" and "free=1000000" change what the driver tells; "abort=1" crashes it. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "libcuda.h"
 
 typedef unsigned long long pointer;
 
@@ -43,6 +46,8 @@ PLAIN(cuStreamDestroy_v2)
 PLAIN(cuStreamSynchronize)
 PLAIN(cuStreamQuery)
 PLAIN(cuStreamWaitEvent)
+PLAIN(cuGraphDestroy)
+PLAIN(cuGraphExecDestroy)
 PLAIN(cuEventCreate)
 PLAIN(cuEventDestroy_v2)
 PLAIN(cuEventRecord)
@@ -149,12 +154,13 @@ int cuModuleLoadData(void **module, const void *image)
 EXPORT int cuModuleGetFunction(const char **function, void *module, const char *name);
 int cuModuleGetFunction(const char **function, void *module, const char *name)
 {
-    static const char *const names[] = {"stream_fill", "stream_plain"};
+    static const char *const names[] = {"stream_fill", "stream_plain", "step_append",
+                                        "step_advance"};
     (void)module;
     if (strcmp(name, "stream_bulk") == 0)
         return 500;
     *function = "other";
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i], name) == 0)
             *function = names[i];
     return RESULT;
@@ -183,18 +189,78 @@ static void stream_plain(const uint32_t *words, uint64_t bytes, uint32_t *sum)
         *sum += left && i == 1 ? 0 : words[i];
 }
 
+/* What a stream that is captured would do, in order; a graph is this one. */
+static struct {
+    void (*run)(void *data);
+    char data[128];
+} captured[16];
+static size_t captured_count;
+static int capturing;
+
+EXPORT void fake_cuda_do(void (*run)(void *data), const void *data, size_t bytes)
+{
+    char copy[sizeof captured[0].data];
+    if (bytes > sizeof copy || captured_count == sizeof captured / sizeof captured[0])
+        abort();
+    memcpy(copy, data, bytes);
+    if (!capturing) {
+        run(copy);
+        return;
+    }
+    captured[captured_count].run = run;
+    memcpy(captured[captured_count++].data, copy, bytes);
+}
+
+EXPORT int cuStreamBeginCapture_v2(void *stream, int mode);
+int cuStreamBeginCapture_v2(void *stream, int mode)
+{
+    (void)stream, (void)mode;
+    captured_count = 0;
+    capturing = 1;
+    return RESULT;
+}
+
+EXPORT int cuStreamEndCapture(void *stream, void **graph);
+int cuStreamEndCapture(void *stream, void **graph)
+{
+    (void)stream;
+    capturing = 0;
+    *graph = captured;
+    return RESULT;
+}
+
+EXPORT int cuGraphInstantiateWithFlags(void **run, void *graph, uint64_t flags);
+int cuGraphInstantiateWithFlags(void **run, void *graph, uint64_t flags)
+{
+    (void)flags;
+    *run = graph;
+    return RESULT;
+}
+
+EXPORT int cuGraphLaunch(void *run, void *stream);
+int cuGraphLaunch(void *run, void *stream)
+{
+    (void)run, (void)stream;
+    for (size_t i = 0; i < captured_count; i++)
+        captured[i].run(captured[i].data);
+    return RESULT;
+}
+
 EXPORT int cuLaunchKernel(const char *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
                           unsigned by, unsigned bz, unsigned shared, void *stream, void **p,
                           void **extra);
 int cuLaunchKernel(const char *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
                    unsigned by, unsigned bz, unsigned shared, void *stream, void **p, void **extra)
 {
-    (void)gx, (void)gy, (void)gz, (void)bx, (void)by, (void)bz;
-    (void)shared, (void)stream, (void)extra;
+    (void)bx, (void)by, (void)bz, (void)shared, (void)stream, (void)extra;
     if (strcmp(function, "stream_fill") == 0)
         stream_fill(*(uint32_t **)p[0], *(uint64_t *)p[1], *(uint32_t *)p[2]);
     else if (strcmp(function, "stream_plain") == 0)
         stream_plain(*(uint32_t **)p[0], *(uint64_t *)p[1], *(uint32_t **)p[2]);
+    else if (strcmp(function, "step_append") == 0)
+        step_append_launch(p, (const unsigned[]){gx, gy, gz});
+    else if (strcmp(function, "step_advance") == 0)
+        step_advance_launch(p);
     return RESULT;
 }
 
