@@ -32,14 +32,14 @@ struct execution {
     struct turn *turns; /* [blocks, points, variants] of the block's last attempt */
     struct {
         uint32_t attempt;
-        bool disturbed;    /* one of the attempt's processes was */
-    } * blocks;            /* [blocks] */
-    struct clocks *clocks; /* [variants]: the fastest that its processes had */
-    bool *described;       /* [variants]: its versions are stored */
-    uint32_t *order;       /* [variants] of the block at hand */
+        bool disturbed;          /* one of the attempt's processes was */
+        struct energy_idle idle; /* of the attempt, once it was read */
+    } * blocks;                  /* [blocks] */
+    struct clocks *clocks;       /* [variants]: the fastest that its processes had */
+    bool *described;             /* [variants]: its versions are stored */
+    uint32_t *order;             /* [variants] of the block at hand */
     struct coldness coldness;
-    struct energy *energy;   /* NULL: the machine has no counters that can be read */
-    struct energy_idle idle; /* in the block at hand */
+    struct energy *energy; /* NULL: the machine has no counters that can be read */
 };
 
 void run_variants(const struct plan *plan, struct record_variant *variants)
@@ -71,6 +71,7 @@ static void attempt_begin(struct execution *execution, size_t block, uint32_t at
            plan->point_count * plan->variant_count * sizeof *execution->turns);
     execution->blocks[block].attempt = attempt;
     execution->blocks[block].disturbed = false;
+    execution->blocks[block].idle = (struct energy_idle){NAN, NAN};
 }
 
 /* What progress tells of a process: of one that only starts, its start. */
@@ -115,6 +116,10 @@ static enum status take_up(struct execution *execution, struct error *err)
             process->point >= plan->point_count)
             continue;
         process_note(execution, process, &execution->arena);
+        if (isfinite(reading_of(process, READING_IDLE_W)))
+            execution->blocks[process->block].idle =
+                (struct energy_idle){.watts = reading_of(process, READING_IDLE_W),
+                                     .step_s = reading_of(process, READING_ENERGY_STEP)};
         execution->described[process->variant] |= process->failure == NULL;
     }
     return status;
@@ -209,7 +214,7 @@ static enum status measure(struct execution *execution, struct record_process *r
     struct process_task task = {.plan = execution->plan,
                                 .variant = record->variant,
                                 .energy = execution->energy,
-                                .idle = execution->idle,
+                                .idle = execution->blocks[record->block].idle,
                                 .point = &execution->plan->points[record->point],
                                 .cancel_fd = options->cancel_fd,
                                 .progress = &execution->progress};
@@ -227,13 +232,15 @@ static enum status measure(struct execution *execution, struct record_process *r
     return status;
 }
 
-/* What the machine draws while nothing of ours runs. */
-static struct energy_idle idle_power(const struct execution *execution)
+/* What the machine draws while nothing of ours runs: once for all processes of an attempt. Of one
+ * that was broken off, what was read then counts: a card that has rested since draws less. */
+static void idle_read(struct execution *execution, uint32_t block)
 {
-    if (!execution->energy)
-        return (struct energy_idle){NAN, NAN};
+    struct energy_idle *idle = &execution->blocks[block].idle;
+    if (!execution->energy || isfinite(idle->watts))
+        return;
     progress_phase(&execution->progress, "energy", "reading the idle power");
-    return energy_idle(execution->energy, IDLE_MS);
+    *idle = energy_idle(execution->energy, IDLE_MS);
 }
 
 /* What this block's share of the limit is held against; 0 where the probe could not read. */
@@ -278,7 +285,7 @@ static enum status attempt_execute(struct execution *execution, uint32_t block, 
         return STATUS_OK;
     progress_block(&execution->progress, (size_t)block + 1);
     schedule_order(plan->variant_count, block, execution->order);
-    execution->idle = idle_power(execution);
+    idle_read(execution, block);
     double bandwidth = probe(execution);
     for (uint32_t point = 0; point < plan->point_count && !status; point++)
         status = point_execute(execution, block, point, bandwidth, err);
@@ -322,6 +329,8 @@ static enum status execution_init(struct execution *execution, struct error *err
     if (!execution->turns || !execution->blocks || !execution->clocks || !execution->described ||
         !execution->order)
         return error_no_memory(err, variants * blocks);
+    for (size_t block = 0; block < blocks; block++)
+        attempt_begin(execution, block, 0);
     enum status status = take_up(execution, err);
     if (!status)
         status =

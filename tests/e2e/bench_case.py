@@ -1,10 +1,12 @@
 """What the tests of prony bench share: engines of known speed, and a store of each test's own."""
 
+import contextlib
 import json
 import os
 import sqlite3
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -46,6 +48,30 @@ def engine_write(folder, name, command, options=None, devices=("cpu",), install=
         manifest["install"] = install
     (home / "engine.json").write_text(json.dumps(manifest))
     return home
+
+
+@contextlib.contextmanager
+def power(root, watts):
+    """A copy of the kernel's folder of energy counters, which count so much whatever happens."""
+    zone = Path(root) / "class/powercap/intel-rapl:0"
+    zone.mkdir(parents=True, exist_ok=True)
+    (zone / "name").write_text("package-0\n")
+    (zone / "max_energy_range_uj").write_text("262143328850\n")
+    (zone / "energy_uj").write_text("0\n")
+    ended = threading.Event()
+
+    def count():
+        while not ended.wait(0.002):
+            (zone / "next").write_text(f"{int(time.monotonic() * watts * 1e6)}\n")
+            (zone / "next").rename(zone / "energy_uj")
+
+    counter = threading.Thread(target=count)
+    counter.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        counter.join()
 
 
 class BenchCase(unittest.TestCase):

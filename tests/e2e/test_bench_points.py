@@ -6,12 +6,10 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import threading
-import time
 import unittest
 from pathlib import Path
 
-from bench_case import PRONY, WORKER, BenchCase, engine_write
+from bench_case import PRONY, WORKER, BenchCase, engine_write, power
 
 
 class Points(BenchCase):
@@ -126,29 +124,12 @@ class Points(BenchCase):
         self.assertEqual(list((self.root / "cache" / "cold").iterdir()), [])
 
     def test_energy(self):
-        """Counters in a copy of the kernel's folder, which count 20 W whatever happens."""
-        zone = self.root / "sys/class/powercap/intel-rapl:0"
-        zone.mkdir(parents=True)
-        (zone / "name").write_text("package-0\n")
-        (zone / "max_energy_range_uj").write_text("262143328850\n")
-        counting = threading.Event()
-
-        def count():
-            while not counting.wait(0.002):
-                (zone / "next").write_text(f"{int(time.monotonic() * 20e6)}\n")
-                (zone / "next").rename(zone / "energy_uj")
-
-        (zone / "energy_uj").write_text("0\n")
-        counter = threading.Thread(target=count)
-        counter.start()
+        """Counters that count 20 W whatever happens."""
         output = self.root / "energy.json"
         words = ["--model-path", self.model, "--framework", "slow", "--blocks", "2"]
-        try:
-            self.environment["PRONY_SYSFS"] = str(self.root / "sys")
+        self.environment["PRONY_SYSFS"] = str(self.root / "sys")
+        with power(self.root / "sys", 20):
             result = self.bench(*words, "--iterations", "150", "--output", output)
-        finally:
-            counting.set()
-            counter.join()
         run = json.loads(output.read_text())
         self.assertEqual(run["manifest"]["energy"], "RAPL (package-0)")
         self.assertIn("Energy per Token (J)", result.stdout)

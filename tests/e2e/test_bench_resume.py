@@ -7,7 +7,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from bench_case import WORKER, BenchCase
+from bench_case import WORKER, BenchCase, power
 
 
 class Resume(BenchCase):
@@ -54,6 +54,30 @@ class Resume(BenchCase):
         self.expect_no_workers()
         self.assertEqual(self.rows("SELECT state FROM run"), [("running",)])
         self.resume_and_check()
+
+    def test_a_block_keeps_its_idle_power(self):
+        """The machine draws 20 W, and 60 W in a block that is gone on with."""
+        words = ("--model-path", self.model, "--framework", "quick", "slow", "--blocks", "2")
+        self.environment["PRONY_SYSFS"] = str(self.root / "sys")
+        with power(self.root / "sys", 20):
+            process = self.start(*words, "--iterations", "150")
+            while not (line := process.stderr.readline()).startswith("block 1"):
+                self.assertTrue(line)
+            process.kill()
+            process.stderr.close()
+            process.wait(60)
+        with power(self.root / "sys", 60):
+            self.bench("--resume")
+        idle = self.rows(
+            "SELECT block, value FROM reading JOIN process ON process = process.id "
+            "WHERE name = 'idle_w' ORDER BY process.id"
+        )
+        for (block, watts), expected in zip(
+            idle, ((0, 20), (0, 20), (1, 60), (1, 60)), strict=True
+        ):
+            self.assertEqual(block, expected[0])
+            self.assertLess(abs(watts / expected[1] - 1), 0.2)
+        self.assertEqual(idle[0], idle[1])
 
     def test_worker_killed(self):
         process = self.start(
