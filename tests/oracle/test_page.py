@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 
 CASES = [
     *("three", "failed", "one-block", "one-variant", "many", "nothing", "hostile"),
-    *("sweep", "sweep-grid", "gate"),
+    *("sweep", "sweep-grid", "cold", "gate"),
 ]
 LOOKS = {
     "light": {"viewport": {"width": 1100, "height": 800}, "color_scheme": "light"},
@@ -91,7 +91,13 @@ class Page(unittest.TestCase):
     def test_it_is_accessible(self):
         for case, look in (
             *(("three", "light"), ("failed", "dark"), ("one-block", "phone")),
-            *(("sweep", "dark"), ("sweep-grid", "phone"), ("gate", "light"), ("gate", "dark")),
+            *(
+                ("sweep", "dark"),
+                ("sweep-grid", "phone"),
+                ("cold", "dark"),
+                ("gate", "light"),
+                ("gate", "dark"),
+            ),
         ):
             with self.subTest(case=case, look=look):
                 tab = self.open(case, **LOOKS[look])
@@ -177,6 +183,20 @@ class Page(unittest.TestCase):
                             self.assertGreater(other["x"], dot["x"])
                         if float(its["ms"]) > 1.1 * float(row["ms"]):
                             self.assertLess(other["y"], dot["y"])
+
+    def test_cold_starts_are_on_one_scale(self):
+        tab = self.open("cold", **LOOKS["light"])
+        figure = tab.locator("#starts figure")
+        heads = figure.locator(".panel h3").all_inner_texts()
+        cases = [(p, c) for c in ("warm", "cold") for p in ("warm", "cold")]
+        self.assertEqual(heads, [f"Pages {p}, compile cache {c}" for p, c in cases])
+        rows = self.rows(figure)
+        self.assertEqual(len(rows), 4 * 3 - 1)  # one variant failed in one case
+        widths = [bar.bounding_box()["width"] for bar in figure.locator("rect.bar").all()]
+        for width, row in zip(widths, rows, strict=True):
+            self.assertAlmostEqual(
+                width / widths[0], float(row["seconds"]) / float(rows[0]["seconds"]), delta=0.02
+            )
 
     def test_the_gate_s_marks_are_on_their_side_of_the_bound(self):
         tab = self.open("gate", **LOOKS["light"])

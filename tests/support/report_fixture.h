@@ -264,6 +264,31 @@ static inline void fixture_sweep(struct fixture *fixture, bool grid)
     fixture->at[1][2][METRIC_TPOT].known = false; /* a line with a gap */
 }
 
+/* --cold: each case takes longer than the one before; one variant failed in one of them. */
+static inline void fixture_cold(struct fixture *fixture)
+{
+    struct summary *summary = &fixture->summary;
+    fixture_make(fixture, fixture_three, THREE, 6);
+    summary->points = fixture->points;
+    summary->point_count = 5;
+    for (size_t i = 0; i < summary->point_count; i++) {
+        fixture->points[i] =
+            (struct summary_point){.prompt_tokens = 64, .context = 256, .metrics = fixture->at[i]};
+        if (i > 0) { /* point 0 is the run's own */
+            fixture->points[i].pages = i % 2 ? "warm" : "cold";
+            fixture->points[i].compile_cache = i > 2 ? "cold" : "warm";
+        }
+        for (size_t v = 0; v < THREE; v++) {
+            struct estimate *own = &fixture->at[i][v][METRIC_START_TO_FIRST_TOKEN];
+            *own = fixture->rows[v].metrics[METRIC_START_TO_FIRST_TOKEN];
+            own->value *= (double)(i + 1);
+            own->low *= (double)(i + 1);
+            own->high *= (double)(i + 1);
+        }
+    }
+    fixture->at[2][1][METRIC_START_TO_FIRST_TOKEN].known = false;
+}
+
 static const struct fixture_variant fixture_four[] = {
     {"native-f32", "native", "float32", 1},      {"native-f16", "native", "float16", 1.9},
     {"rival", "rival", "float16", 1.89},         {"careless", "careless", "float16", 2.4},

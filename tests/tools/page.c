@@ -41,6 +41,8 @@ static bool make(struct fixture *fixture, const char *name)
         fixture_sweep(fixture, false);
     else if (strcmp(name, "sweep-grid") == 0)
         fixture_sweep(fixture, true);
+    else if (strcmp(name, "cold") == 0)
+        fixture_cold(fixture);
     else if (strcmp(name, "gate") == 0)
         fixture_gate(fixture);
     else
@@ -57,7 +59,7 @@ int main(int argc, char **argv)
     if (!fixture || argc != 2 || !make(fixture, argv[1]))
         fputs(
             "usage: page three|failed|one-block|one-variant|many|nothing|hostile|sweep|sweep-grid|"
-            "gate\n",
+            "cold|gate\n",
             stderr);
     else if (report_html.write(&fixture->summary, &options, stdout, &err))
         error_print(&err, stderr);

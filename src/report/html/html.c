@@ -8,10 +8,10 @@
 #include "report/report.h"
 
 static const struct page_section *const sections[] = {
-    &section_limit,       &section_table,   &section_analysis,     &section_verdicts,
-    &section_equivalence, &section_latency, &section_tokens,       &section_lengths,
-    &section_start,       &section_memory,  &section_disturbances, &section_failures,
-    &section_manifest,
+    &section_limit,       &section_table,    &section_analysis, &section_verdicts,
+    &section_equivalence, &section_latency,  &section_tokens,   &section_lengths,
+    &section_start,       &section_starts,   &section_memory,   &section_disturbances,
+    &section_failures,    &section_manifest,
 };
 enum { SECTIONS = sizeof sections / sizeof sections[0] };
 

@@ -39,7 +39,7 @@ struct page_section {
 
 extern const struct page_section section_limit, section_table, section_analysis, section_verdicts,
     section_equivalence, section_latency, section_tokens, section_lengths, section_start,
-    section_memory, section_disturbances, section_failures, section_manifest;
+    section_starts, section_memory, section_disturbances, section_failures, section_manifest;
 
 /* page.css and page.js, and their digests for the page's own security policy: "sha256-…". */
 extern const char page_css[], page_css_digest[], page_js[], page_js_digest[];
