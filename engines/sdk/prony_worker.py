@@ -82,7 +82,8 @@ class Engine:
 
     def load(self, request):
         """Loads a model; neither compiles nor runs it. Returns a dict with vocabulary,
-        weight_bytes and kv_token_bytes, and if it likes precision, threads and detail."""
+        weight_bytes and kv_token_bytes, and if it likes precision (with request.quantize: that),
+        threads, detail and embedding_bytes (docs/protocol.md)."""
         raise NotImplementedError
 
     def generate(self, prompt, sampling):

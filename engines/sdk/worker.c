@@ -120,12 +120,16 @@ static json_t *loaded_reply(const struct prony_loaded *loaded)
         json_array_append_new(phases, json_pack("{s:s, s:I, s:I}", "name", loaded->phase[i].name,
                                                 "start_ns", (json_int_t)loaded->phase[i].start_ns,
                                                 "end_ns", (json_int_t)loaded->phase[i].end_ns));
-    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:s, s:s}", "phases", phases, "weight_bytes",
-                     (json_int_t)loaded->weight_bytes, "kv_token_bytes",
-                     (json_int_t)loaded->kv_token_bytes, "vocabulary",
-                     (json_int_t)loaded->vocabulary, "threads", (json_int_t)loaded->threads,
-                     "precision", loaded->precision ? loaded->precision : "", "detail",
-                     loaded->detail ? loaded->detail : "");
+    json_t *reply = json_pack(
+        "{s:o, s:I, s:I, s:I, s:I, s:s, s:s}", "phases", phases, "weight_bytes",
+        (json_int_t)loaded->weight_bytes, "kv_token_bytes", (json_int_t)loaded->kv_token_bytes,
+        "vocabulary", (json_int_t)loaded->vocabulary, "threads", (json_int_t)loaded->threads,
+        "precision", loaded->precision ? loaded->precision : "", "detail",
+        loaded->detail ? loaded->detail : "");
+    if (reply && loaded->embedding_bytes)
+        json_object_set_new(reply, "embedding_bytes",
+                            json_integer((json_int_t)loaded->embedding_bytes));
+    return reply;
 }
 
 static json_t *load(struct worker *worker, const json_t *request, struct prony_error *error)

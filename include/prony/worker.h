@@ -53,9 +53,12 @@ struct prony_loaded {
     size_t phases;
     uint64_t weight_bytes;   /* weights as held for inference */
     uint64_t kv_token_bytes; /* KV cache bytes that one position adds */
+    /* Of them, the input embedding's when that is a matrix of its own (a token reads one row of
+     * it); 0: the host works it out from the model and the precision, which for nf4 it cannot. */
+    uint64_t embedding_bytes;
     uint32_t vocabulary;
     uint32_t threads;      /* actually used */
-    const char *precision; /* of the weights as held */
+    const char *precision; /* of the weights as held; what quantize asks for, if it does */
     const char *detail;    /* free text: kernels picked, device's name; may be NULL */
 };
 

@@ -75,7 +75,7 @@ static enum status scale_take(struct streams *streams, struct error *err)
 /* The precision that a row shows is the one whose bounds count. */
 static const char *precision_of(const struct plan_variant *variant, const struct seat *seat)
 {
-    return *seat->loaded.precision ? seat->loaded.precision : variant->variant->precision;
+    return *seat->loaded.precision ? seat->loaded.precision : plan_precision(variant);
 }
 
 /* What takes and gives text is held against the reference by the ids that it generates. */
@@ -91,8 +91,8 @@ static enum status variant_measure(struct streams *streams, const struct plan_va
     struct divergence divergence;
     struct seat seat;
     progress_phase(gating->progress, variant->name, "equivalence");
-    enum status status = seat_take(&seat, gating, variant->engine, variant->variant->name,
-                                   gating->plan->device, gating->plan->stream_tokens, err);
+    enum status status =
+        seat_take(&seat, gating, variant, gating->plan->device, gating->plan->stream_tokens, err);
     if (!status && !variant->variant->text)
         status = stream_write(&seat, gating, &streams->other, err);
     if (!status && !variant->variant->text)
@@ -117,7 +117,7 @@ static enum status variant_gate(struct streams *streams, size_t index,
 {
     const struct plan_variant *variant = &streams->gating->plan->variants[index];
     enum status status = STATUS_OK;
-    *record = (struct record_equivalence){.precision = variant->variant->precision, .first = -1};
+    *record = (struct record_equivalence){.precision = plan_precision(variant), .first = -1};
     if (streams->obstacle)
         record->why = streams->obstacle;
     else if (!is_gated(variant->variant))
@@ -125,7 +125,7 @@ static enum status variant_gate(struct streams *streams, size_t index,
     else
         status = variant_measure(streams, variant, record, err);
     if (status && status != STATUS_INTERRUPTED) {
-        *record = (struct record_equivalence){.precision = variant->variant->precision,
+        *record = (struct record_equivalence){.precision = plan_precision(variant),
                                               .why = failure_line(err, &streams->arena),
                                               .first = -1};
         status = STATUS_OK;

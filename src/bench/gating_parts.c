@@ -1,28 +1,32 @@
 #include "bench/gating_parts.h"
 
-enum status seat_take(struct seat *seat, const struct gating *gating, const struct engine *engine,
-                      const char *variant, const char *device, uint32_t context, struct error *err)
+enum status seat_take(struct seat *seat, const struct gating *gating,
+                      const struct plan_variant *variant, const char *device, uint32_t context,
+                      struct error *err)
 {
     struct worker_options options = {.cancel_fd = gating->cancel_fd};
     struct worker_hello hello;
     struct worker_load request = {.model = gating->plan->model_path,
-                                  .variant = variant,
+                                  .variant = variant->variant->name,
                                   .device = device,
+                                  .quantize = variant->form.quantize,
+                                  .shard = variant->form.shard,
                                   .threads = gating->plan->threads,
                                   .context = context};
     *seat = (struct seat){0};
-    enum status status = worker_start(&seat->worker, engine, &options, &hello, err);
+    enum status status = worker_start(&seat->worker, variant->engine, &options, &hello, err);
     return status ? status : worker_load(seat->worker, &request, &seat->loaded, err);
 }
 
 enum status seat_native(struct seat *seat, const struct gating *gating, const char *variant,
                         uint32_t context, struct error *err)
 {
-    const struct engine *engine;
+    struct plan_variant taken = {.form = {.shard = 1}};
     *seat = (struct seat){0};
-    if (!engine_variant_find(&gating->plan->catalogue, variant, &engine))
+    taken.variant = engine_variant_find(&gating->plan->catalogue, variant, &taken.engine);
+    if (!taken.variant)
         return error_set(err, STATUS_NOT_FOUND, "there is no variant %s", variant);
-    return seat_take(seat, gating, engine, variant, "cpu", context, err);
+    return seat_take(seat, gating, &taken, "cpu", context, err);
 }
 
 void gating_tell(const struct gating *gating, const char *name,

@@ -15,8 +15,9 @@ struct seat {
     struct worker_loaded loaded;
 };
 
-enum status seat_take(struct seat *seat, const struct gating *gating, const struct engine *engine,
-                      const char *variant, const char *device, uint32_t context, struct error *err);
+enum status seat_take(struct seat *seat, const struct gating *gating,
+                      const struct plan_variant *variant, const char *device, uint32_t context,
+                      struct error *err);
 /* A variant of the native engine, on the CPU. */
 enum status seat_native(struct seat *seat, const struct gating *gating, const char *variant,
                         uint32_t context, struct error *err);

@@ -21,6 +21,7 @@ static int partner(const struct summary *summary, size_t of, const char *precisi
     for (size_t i = 0; i < summary->variant_count; i++)
         if (i != of && strcmp(variants[i].engine, variants[of].engine) == 0 &&
             is_precision(summary, i, precision) && summary->variants[i].compiled == compiled &&
+            summary->variants[i].shard == summary->variants[of].shard &&
             !summary->variants[i].control && summary->variants[i].equivalence != EQUIVALENCE_FAILED)
             return (int)i;
     return NONE;

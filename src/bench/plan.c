@@ -10,6 +10,7 @@
 #include "bench/summary.h"
 #include "bench/variants.h"
 #include "model/detect.h"
+#include "model/quantisable.h"
 #include "model/synthetic.h"
 
 enum {
@@ -204,6 +205,20 @@ static enum status ids_make(struct plan *plan, struct error *err)
                              &plan->prompt_synthetic, err);
 }
 
+/* What is quantised on load is quantised from the numbers that all engines have. */
+static enum status weights_check(const struct plan *plan, const struct plan_request *request,
+                                 struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < request->quantize_count && !status; i++)
+        if (strcmp(request->quantize[i], "none") != 0)
+            status = model_check_quantize(&plan->model, request->quantize[i], err);
+    for (size_t i = 0; i < plan->variant_count && !status; i++)
+        if (plan->variants[i].form.quantize)
+            status = model_check_quantize(&plan->model, plan->variants[i].form.quantize, err);
+    return status;
+}
+
 static enum status fill(struct plan *plan, const struct plan_request *request, struct error *err)
 {
     enum status status = model_find(plan, request, err);
@@ -215,6 +230,8 @@ static enum status fill(struct plan *plan, const struct plan_request *request, s
         status = engine_catalogue_open(&plan->catalogue, err);
     if (!status)
         status = variants_choose(plan, request, err);
+    if (!status)
+        status = weights_check(plan, request, err);
     if (!status)
         status = numbers_choose(plan, request, err);
     if (status)
@@ -238,6 +255,19 @@ void plan_free(struct plan *plan)
     engine_catalogue_close(&plan->catalogue);
     arena_free(&plan->arena);
     *plan = (struct plan){0};
+}
+
+const char *plan_precision(const struct plan_variant *variant)
+{
+    return variant->form.quantize ? variant->form.quantize : variant->variant->precision;
+}
+
+bool plan_quantises(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->variant_count; i++)
+        if (plan->variants[i].form.quantize)
+            return true;
+    return false;
 }
 
 uint32_t plan_tokens(const struct plan *plan)

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "engine/form.h"
 #include "engine/manifest.h"
 #include "machine/gpu.h"
 #include "model/model.h"
@@ -35,6 +36,9 @@ struct plan_request {
     const char *const *frameworks; /* engines and variants by name; none: all installed */
     size_t framework_count;
     const char *model_path, *model_type, *device;
+    const char *const *quantize; /* each with each of shard is a variant of its own; "none" */
+    size_t quantize_count;
+    struct plan_lengths shard;
     uint32_t iterations, warmup, blocks, threads;
     struct plan_lengths prompt_tokens, context; /* each with each is a point */
     bool cold;                                  /* measure the load matrix */
@@ -48,7 +52,8 @@ struct plan_request {
 struct plan_variant {
     const struct engine *engine;
     const struct engine_variant *variant;
-    const char *name, *title; /* the variant's own, but for a control */
+    struct engine_form form;  /* that it is to hold the model in */
+    const char *name, *title; /* the variant's own and the form's, but for a control */
     const char *control_of;   /* name of the variant that this one repeats; NULL: none */
     uint32_t context;         /* positions that its cache is to hold */
     const char *unavailable;  /* why it cannot run here, and what mends it; NULL: it can */
@@ -82,6 +87,11 @@ struct plan {
 /* Checks the model's type before anything else. On failure nothing is left to free. */
 enum status plan_make(struct plan *plan, const struct plan_request *request, struct error *err);
 void plan_free(struct plan *plan);
+
+/* The precision that a variant is to hold weights in. */
+const char *plan_precision(const struct plan_variant *variant);
+/* Whether any variant quantises. */
+bool plan_quantises(const struct plan *plan);
 
 /* Tokens that the timed generate makes: the prompt's, warm-up and counted ones. */
 uint32_t plan_tokens(const struct plan *plan);

@@ -11,11 +11,14 @@ static json_t *variants_json(const struct plan *plan)
     json_t *list = json_array();
     for (size_t i = 0; i < plan->variant_count; i++) {
         const struct plan_variant *variant = &plan->variants[i];
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s, s:b, s:s*, s:s*}", "name", variant->name,
-                                        "engine", variant->engine->name, "compiled",
-                                        variant->variant->compiled, "unavailable",
-                                        variant->unavailable, "control_of", variant->control_of));
+        json_t *json =
+            json_pack("{s:s, s:s, s:b, s:s*, s:s*, s:s*}", "name", variant->name, "engine",
+                      variant->engine->name, "compiled", variant->variant->compiled, "unavailable",
+                      variant->unavailable, "control_of", variant->control_of, "quantize",
+                      variant->form.quantize);
+        if (json && variant->form.shard > 1)
+            json_object_set_new(json, "shard", json_integer(variant->form.shard));
+        json_array_append_new(list, json);
     }
     return list;
 }
@@ -252,7 +255,7 @@ void plan_print(const struct plan *plan, FILE *stream)
         if (variant->unavailable)
             fprintf(stream, "  %-16s not available: %s\n", variant->name, variant->unavailable);
         else
-            fprintf(stream, "  %-16s %-9s %s\n", variant->name, variant->variant->precision,
+            fprintf(stream, "  %-16s %-9s %s\n", variant->name, plan_precision(variant),
                     variant->variant->about);
     }
     fprintf(stream, "Order     %u block%s, each variant in a fresh process\n", plan->blocks,

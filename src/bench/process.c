@@ -117,10 +117,12 @@ static enum status start(struct life *life, struct process_versions *versions, s
 /* Bytes of an input embedding that is a matrix of its own, as held. A step reads one row of it. */
 static uint64_t embedding_bytes(const struct model *model, const char *precision)
 {
-    uint64_t bytes = strstr(precision, "32") ? 4 : strstr(precision, "16") ? 2 : 0;
-    return model->config.tied
-               ? 0
-               : (uint64_t)model->config.vocabulary * model->config.hidden_size * bytes;
+    uint64_t hidden = model->config.hidden_size;
+    uint64_t row = strstr(precision, "32")          ? 4 * hidden
+                   : strstr(precision, "16")        ? 2 * hidden
+                   : strcmp(precision, "int8") == 0 ? hidden + sizeof(float) /* its scale */
+                                                    : 0;
+    return model->config.tied ? 0 : model->config.vocabulary * row;
 }
 
 /* The point's, or at the run's own lengths what the variant has by itself. */
@@ -137,9 +139,12 @@ static enum status load(struct life *life, struct process_versions *versions, st
     const struct plan *plan = life->task->plan;
     struct record_process *record = life->record;
     struct worker_loaded loaded;
+    const struct plan_variant *variant = &plan->variants[life->task->variant];
     struct worker_load request = {.model = plan->model_path,
-                                  .variant = plan->variants[life->task->variant].variant->name,
+                                  .variant = variant->variant->name,
                                   .device = plan->device,
+                                  .quantize = variant->form.quantize,
+                                  .shard = variant->form.shard,
                                   .threads = plan->own_defaults ? 0 : plan->threads,
                                   .context = context_of(life)};
     phase(life, "load");
@@ -152,7 +157,9 @@ static enum status load(struct life *life, struct process_versions *versions, st
     record->kv_token_bytes = loaded.kv_token_bytes;
     record->threads = loaded.threads;
     record->precision = keep(life->arena, loaded.precision);
-    record->embedding_bytes = embedding_bytes(&plan->model, loaded.precision);
+    record->embedding_bytes = loaded.embedding_bytes >= 0
+                                  ? (uint64_t)loaded.embedding_bytes
+                                  : embedding_bytes(&plan->model, loaded.precision);
     if (record->embedding_bytes >= record->weight_bytes)
         record->embedding_bytes = 0;
     record->phases = arena_array(life->arena, loaded.phases + 1, sizeof *record->phases);

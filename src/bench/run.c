@@ -49,7 +49,7 @@ void run_variants(const struct plan *plan, struct record_variant *variants)
         variants[i] = (struct record_variant){.name = plan->variants[i].name,
                                               .title = plan->variants[i].title,
                                               .engine = plan->variants[i].engine->name,
-                                              .precision = variant->precision,
+                                              .precision = plan_precision(&plan->variants[i]),
                                               .about = variant->about,
                                               .engine_version = "",
                                               .stands_on = "",

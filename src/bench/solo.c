@@ -8,6 +8,7 @@
 #include "engine/presence.h"
 #include "engine/worker.h"
 #include "model/model.h"
+#include "model/quantisable.h"
 
 enum { PROMPT_TOKENS = 64, CONTEXT_UNIT = 256 };
 
@@ -30,7 +31,8 @@ static double ms(int64_t from_ns, int64_t to_ns)
 
 static enum status choose(struct solo *solo, struct error *err)
 {
-    const char *name = solo->request->name;
+    const char *name = solo->request->name, *device = solo->request->device;
+    struct arena *arena = &solo->catalogue.arena;
     solo->variant = engine_variant_find(&solo->catalogue, name, &solo->engine);
     if (!solo->variant && (solo->engine = engine_find(&solo->catalogue, name)))
         solo->variant = &solo->engine->variants[0];
@@ -39,7 +41,8 @@ static enum status choose(struct solo *solo, struct error *err)
         return error_remedy(err, "'prony engines' lists those that are there.");
     }
     const char *obstacle =
-        engine_obstacle(solo->engine, solo->variant, solo->request->device, &solo->catalogue.arena);
+        form_obstacle(&solo->catalogue, solo->variant, &solo->request->form, device, arena);
+    obstacle = obstacle ? obstacle : engine_obstacle(solo->engine, solo->variant, device, arena);
     return obstacle ? error_set(err, STATUS_NOT_FOUND, "%s: %s", solo->variant->name, obstacle)
                     : STATUS_OK;
 }
@@ -78,7 +81,10 @@ static enum status load(struct solo *solo, struct error *err)
     uint32_t needed = PROMPT_TOKENS + 1 + request->warmup + request->tokens;
     uint32_t rounded = (needed + CONTEXT_UNIT - 1) / CONTEXT_UNIT * CONTEXT_UNIT;
     struct worker_loaded loaded;
+    struct engine_form form = form_of(solo->variant, &request->form);
     struct worker_load asked = {.model = solo->model.path,
+                                .quantize = form.quantize,
+                                .shard = form.shard,
                                 .variant = solo->variant->name,
                                 .device = request->device,
                                 .threads = request->threads,
@@ -168,6 +174,8 @@ enum status solo_run(const struct solo_request *request, FILE *stream, struct er
         status = choose(&solo, err);
     if (!status)
         status = model_open(&solo.model, request->model_path, err);
+    if (!status && request->form.quantize)
+        status = model_check_quantize(&solo.model, request->form.quantize, err);
     if (!status)
         status = live(&solo, err);
     worker_stop(solo.worker);

@@ -8,11 +8,13 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "engine/form.h"
 
 struct solo_request {
     const char *name;       /* an engine: its first variant; or a variant */
     const char *model_path; /* as --model-path */
     const char *device;
+    struct engine_form form;
     const char *trace_path; /* profile of the timed tokens; NULL: none */
     const char *log_path;   /* gets what the worker writes */
     uint32_t threads;       /* 0: the engine's own choice */

@@ -7,6 +7,7 @@
 #include "bench/cells.h"
 #include "bench/readings.h"
 #include "bench/selection.h"
+#include "engine/form.h"
 #include "stats/stats.h"
 
 /* Figures of all steps of a variant's processes together: no interval, since they are extremes
@@ -168,6 +169,7 @@ static void variant_history(struct summary *summary)
             .variant = &run->variants[i],
             .precision = run->variants[i].precision,
             .why = run->variants[i].unavailable,
+            .shard = 1,
         };
     }
     for (size_t i = 0; i < run->process_count; i++) {
@@ -235,11 +237,23 @@ static void read_control(struct summary *summary, const json_t *variants)
     }
 }
 
-static void read_compiled(struct summary *summary, const json_t *variants)
+/* What the plan asked of a variant. */
+static enum status read_asked(struct summary *summary, const json_t *variants, struct error *err)
 {
-    for (size_t i = 0; i < json_array_size(variants) && i < summary->variant_count; i++)
-        summary->variants[i].compiled =
-            json_is_true(json_object_get(json_array_get(variants, i), "compiled"));
+    for (size_t i = 0; i < json_array_size(variants) && i < summary->variant_count; i++) {
+        const json_t *asked = json_array_get(variants, i);
+        struct summary_variant *variant = &summary->variants[i];
+        const char *quantize = json_string_value(json_object_get(asked, "quantize"));
+        int64_t shard;
+        if (json_get_int_or(asked, "shard", 1, FORM_SHARDS, 1, &shard, err))
+            return err->status;
+        variant->compiled = json_is_true(json_object_get(asked, "compiled"));
+        variant->shard = (unsigned)shard;
+        variant->quantize = quantize ? arena_strdup(&summary->arena, quantize) : NULL;
+        if (quantize && !variant->quantize)
+            return error_no_memory(err, strlen(quantize));
+    }
+    return STATUS_OK;
 }
 
 /* What the plan says of the run's size; a record without a plan says nothing. */
@@ -262,7 +276,9 @@ static enum status read_plan(struct summary *summary, const struct record_run *r
         const char *source = json_string_value(json_object_get(plan, "prompt_source"));
         summary->synthetic = source && strcmp(source, "synthetic") == 0;
         read_control(summary, json_object_get(plan, "variants"));
-        read_compiled(summary, json_object_get(plan, "variants"));
+        status = read_asked(summary, json_object_get(plan, "variants"), err);
+    }
+    if (!status) {
         status = points_make(summary, record, plan, err);
         summary->blocks_planned = (size_t)blocks;
         summary->iterations = (size_t)iterations;

@@ -29,8 +29,10 @@ struct summary_variant {
     const char *precision; /* of the weights as held; what the variant declares until known */
     unsigned threads;      /* that it used; 0: not known */
     struct estimate metrics[METRIC_COUNT];
-    bool falling;  /* its tokens still became faster while they counted: not steady */
-    bool compiled; /* it compiles the model */
+    bool falling;         /* its tokens still became faster while they counted: not steady */
+    bool compiled;        /* it compiles the model */
+    const char *quantize; /* "int8", ... that it was asked to quantise to; NULL: to nothing */
+    unsigned shard;       /* devices that it was split over */
     enum equivalence equivalence;
     const char *equivalence_reason; /* why it failed or was not gated; else NULL */
     bool control; /* the A/A control: compared with what it repeats, and with nothing else */

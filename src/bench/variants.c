@@ -13,9 +13,9 @@ static bool has(const char *const *list, const char *word)
     return false;
 }
 
-/* Why a variant cannot run here; NULL when it can. */
+/* Why a variant cannot run here in that form; NULL when it can. */
 static const char *obstacle(struct plan *plan, const struct engine *engine,
-                            const struct engine_variant *variant)
+                            const struct engine_variant *variant, const struct engine_form *form)
 {
     const char *format = model_format_name(plan->model.format);
     char kind[16];
@@ -29,7 +29,9 @@ static const char *obstacle(struct plan *plan, const struct engine *engine,
                             "--output %s",
                             format, plan->model_path,
                             plan->model.format == MODEL_GGUF ? "FOLDER" : "FILE.gguf");
-    return engine_obstacle(engine, variant, plan->device, &plan->arena);
+    const char *missing =
+        form_obstacle(&plan->catalogue, variant, form, plan->device, &plan->arena);
+    return missing ? missing : engine_obstacle(engine, variant, plan->device, &plan->arena);
 }
 
 static enum status add(struct plan *plan, const struct plan_variant *added, struct error *err)
@@ -46,17 +48,20 @@ static enum status add(struct plan *plan, const struct plan_variant *added, stru
 }
 
 static enum status append(struct plan *plan, const struct engine *engine,
-                          const struct engine_variant *variant, struct error *err)
+                          const struct engine_variant *variant, const struct engine_form *asked,
+                          struct error *err)
 {
+    struct engine_form form = form_of(variant, asked);
     for (size_t i = 0; i < plan->variant_count; i++)
-        if (plan->variants[i].variant == variant)
+        if (plan->variants[i].variant == variant && form_same(&plan->variants[i].form, &form))
             return STATUS_OK;
     struct plan_variant added = {.engine = engine,
                                  .variant = variant,
-                                 .name = variant->name,
-                                 .title = variant->title,
-                                 .unavailable = obstacle(plan, engine, variant)};
-    return add(plan, &added, err);
+                                 .form = form,
+                                 .name = form_name(&plan->arena, variant->name, &form),
+                                 .title = form_title(&plan->arena, variant->title, &form),
+                                 .unavailable = obstacle(plan, engine, variant, &form)};
+    return added.name && added.title ? add(plan, &added, err) : error_no_memory(err, 0);
 }
 
 /* The A/A control: the yardstick again, as a variant of its own. The yardstick is the native
@@ -83,30 +88,82 @@ static enum status append_control(struct plan *plan, struct error *err)
 }
 
 /* The corners beside pytorch-opt, which is float16 and compiled: each costs one of the two. */
-static enum status append_chosen(struct plan *plan, const struct plan_request *request,
-                                 const struct engine *engine, const struct engine_variant *variant,
-                                 struct error *err)
+static enum status corner(const struct plan_request *request, const struct engine *engine,
+                          const struct engine_variant **variant, struct error *err)
 {
     const char *instead = request->pytorch_no_compile && request->pytorch_no_half ? "pytorch-base"
                           : request->pytorch_no_compile ? "pytorch-opt-no-compile"
                           : request->pytorch_no_half    ? "pytorch-opt-no-half"
                                                         : NULL;
-    if (!instead || strcmp(variant->own_name, "pytorch-opt") != 0)
-        return append(plan, engine, variant, err);
+    if (!instead || strcmp((*variant)->own_name, "pytorch-opt") != 0)
+        return STATUS_OK;
     for (size_t i = 0; i < engine->variant_count; i++)
-        if (strcmp(engine->variants[i].own_name, instead) == 0)
-            return append(plan, engine, &engine->variants[i], err);
+        if (strcmp(engine->variants[i].own_name, instead) == 0) {
+            *variant = &engine->variants[i];
+            return STATUS_OK;
+        }
     error_set(err, STATUS_NOT_FOUND, "this %s has no variant '%s'", engine->name, instead);
     return error_where(err, "%s", engine->folder);
+}
+
+/* Each way to quantise that is asked for, with each number of shards; all of them unless one is
+ * named with its form. */
+static size_t form_count(const struct plan_request *request)
+{
+    return (request->quantize_count ? request->quantize_count : 1) *
+           (request->shard.count ? request->shard.count : 1);
+}
+
+static struct engine_form form_at(const struct plan_request *request, size_t i)
+{
+    size_t shards = request->shard.count ? request->shard.count : 1;
+    const char *quantize = request->quantize_count ? request->quantize[i / shards] : "none";
+    return (struct engine_form){strcmp(quantize, "none") == 0 ? NULL : quantize,
+                                request->shard.count ? request->shard.value[i % shards] : 1};
+}
+
+static enum status append_variant(struct plan *plan, const struct plan_request *request,
+                                  const struct engine *engine, const struct engine_variant *variant,
+                                  struct error *err)
+{
+    enum status status = corner(request, engine, &variant, err);
+    for (size_t i = 0; i < form_count(request) && !status; i++) {
+        struct engine_form form = form_at(request, i);
+        status = append(plan, engine, variant, &form, err);
+    }
+    return status;
+}
+
+/* The variants of an engine that can take a form; where none can, its first, to say why. */
+static enum status append_form(struct plan *plan, const struct plan_request *request,
+                               const struct engine *engine, const struct engine_form *form,
+                               struct error *err)
+{
+    const struct engine_variant *first = NULL;
+    enum status status = STATUS_OK;
+    bool any = false;
+    for (size_t i = 0; i < engine->variant_count && !status; i++) {
+        const struct engine_variant *variant = &engine->variants[i];
+        if (!variant->by_default)
+            continue;
+        status = corner(request, engine, &variant, err);
+        first = first ? first : variant;
+        if (status || form_obstacle(&plan->catalogue, variant, form, plan->device, &plan->arena))
+            continue;
+        any = true;
+        status = append(plan, engine, variant, form, err);
+    }
+    return status || any || !first ? status : append(plan, engine, first, form, err);
 }
 
 static enum status append_engine(struct plan *plan, const struct plan_request *request,
                                  const struct engine *engine, struct error *err)
 {
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < engine->variant_count && !status; i++)
-        if (engine->variants[i].by_default)
-            status = append_chosen(plan, request, engine, &engine->variants[i], err);
+    for (size_t i = 0; i < form_count(request) && !status; i++) {
+        struct engine_form form = form_at(request, i);
+        status = append_form(plan, request, engine, &form, err);
+    }
     return status;
 }
 
@@ -133,14 +190,36 @@ static enum status unknown(const struct engine_catalogue *catalogue, const char 
                              "beside the prony program.");
 }
 
+/* A variant with a form in its name, "native-f16+int8", which is then all that is asked of it. */
+static enum status append_formed(struct plan *plan, const struct plan_request *request,
+                                 const char *name, size_t length, const struct engine_form *form,
+                                 struct error *err)
+{
+    const struct engine *engine;
+    char *base = arena_strndup(&plan->arena, name, length);
+    if (!base)
+        return error_no_memory(err, length);
+    if (request->quantize_count || request->shard.count) {
+        error_set(err, STATUS_USAGE, "--framework %s says itself how to quantise and shard", name);
+        return error_remedy(err, "Leave --quantize and --shard out, or name %s.", base);
+    }
+    const struct engine_variant *variant = engine_variant_find(&plan->catalogue, base, &engine);
+    return variant ? append(plan, engine, variant, form, err)
+                   : unknown(&plan->catalogue, name, err);
+}
+
 static enum status append_named(struct plan *plan, const struct plan_request *request,
                                 const char *name, struct error *err)
 {
+    struct engine_form form;
+    size_t length = form_parse(name, &form);
+    if (name[length])
+        return append_formed(plan, request, name, length, &form, err);
     const struct engine *engine = engine_find(&plan->catalogue, name);
     if (engine)
         return append_engine(plan, request, engine, err);
     const struct engine_variant *variant = engine_variant_find(&plan->catalogue, name, &engine);
-    return variant ? append_chosen(plan, request, engine, variant, err)
+    return variant ? append_variant(plan, request, engine, variant, err)
                    : unknown(&plan->catalogue, name, err);
 }
 
@@ -164,8 +243,7 @@ static enum status none_can_run(const struct plan *plan, struct error *err)
             return STATUS_OK;
     if (plan->variant_count) {
         error_set(err, STATUS_NOT_FOUND, "none of the chosen variants can run here");
-        return error_where(err, "%s: %s", plan->variants[0].variant->name,
-                           plan->variants[0].unavailable);
+        return error_where(err, "%s: %s", plan->variants[0].name, plan->variants[0].unavailable);
     }
     error_set(err, STATUS_NOT_FOUND, "no engine is installed");
     return error_remedy(err, "Folders with an engine.json are looked for in $PRONY_ENGINE_PATH and "

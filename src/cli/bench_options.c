@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "cli/form_options.h"
+
 #define FIELD(name) offsetof(struct bench_options, name)
 
 const struct bench_options bench_defaults = {.redo = true, .fair_comparison = true};
@@ -32,6 +34,8 @@ const struct option bench_option_table[] = {
      .metavar = "DEVICE",
      .help = "Where the models run: cpu (the default), cuda or cuda:N.",
      .offset = FIELD(device)},
+    OPTION_QUANTIZE(OPTION_LIST, FIELD(quantize), "; several (none among them): a column each"),
+    OPTION_SHARD(OPTION_LIST, FIELD(shard), "; several: a column each"),
     {.name = "threads",
      .kind = OPTION_INT,
      .metavar = "N",
@@ -134,39 +138,22 @@ const struct option bench_option_table[] = {
      .kind = OPTION_FLAG,
      .help = "Go on with the newest run that did not come to its end.",
      .offset = FIELD(resume)},
-    {.name = "quantize",
-     .kind = OPTION_CHOICE,
-     .choices = "int8 nf4 float16",
-     .help = "Quantise on load.",
-     .offset = FIELD(quantize),
-     .group = "Not in this version"},
-    {.name = "shard",
-     .kind = OPTION_INT,
-     .metavar = "N",
-     .low = 1,
-     .high = 1024,
-     .help = "Split the model over N devices.",
-     .offset = FIELD(shard)},
     {0},
 };
 
 enum status bench_options_check(const struct bench_options *o, struct error *err)
 {
-    const char *name = o->quantize ? "--quantize" : o->shard > 1 ? "--shard" : NULL;
-    if (!name && o->quick && o->blocks > 1) {
+    if (o->quick && o->blocks > 1) {
         error_set(err, STATUS_USAGE, "--quick is one block, --blocks asks for %lld",
                   (long long)o->blocks);
         return error_remedy(err, "Leave one of them out.");
     }
-    if (!name && !o->fair_comparison && (o->threads || o->context.count)) {
+    if (!o->fair_comparison && (o->threads || o->context.count)) {
         error_set(err, STATUS_USAGE,
                   "--no-fair-comparison leaves threads and context to each engine");
         return error_remedy(err, "Leave --threads and --context out, or compare fairly.");
     }
-    if (!name)
-        return STATUS_OK;
-    error_set(err, STATUS_UNSUPPORTED, "%s: this version does not have that", name);
-    return error_remedy(err, "Leave it out.");
+    return STATUS_OK;
 }
 
 /* Lengths as they were given, each once; those of a stored run where none were. */
@@ -200,6 +187,8 @@ enum status bench_request_overlay(struct plan_request *request, const struct ben
     request->model_path = o->model_path ? o->model_path : request->model_path;
     request->model_type = o->model_type ? o->model_type : request->model_type;
     request->device = o->device ? o->device : request->device;
+    request->quantize = o->quantize.items;
+    request->quantize_count = o->quantize.count;
     request->iterations = o->iterations ? (uint32_t)o->iterations : request->iterations;
     request->warmup = o->warmup ? (uint32_t)o->warmup : request->warmup;
     request->blocks = o->quick ? 1 : o->blocks ? (uint32_t)o->blocks : request->blocks;
@@ -212,6 +201,8 @@ enum status bench_request_overlay(struct plan_request *request, const struct ben
     request->gate_context = o->gate_context ? (uint32_t)o->gate_context : request->gate_context;
     request->cold = o->cold || request->cold;
     enum status status = lengths_read(&request->context, &o->context, "context", err);
+    if (!status)
+        status = lengths_read(&request->shard, &o->shard, "shard", err);
     return status ? status
                   : lengths_read(&request->prompt_tokens, &o->prompt_tokens, "prompt-tokens", err);
 }

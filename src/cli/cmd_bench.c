@@ -170,6 +170,20 @@ static void gpu_hint(const struct session *session)
     json_decref(gpus);
 }
 
+/* What the user asked for and does not get, and what the rest is worth: said before the hours that
+ * a run may take. */
+static void form_warnings(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->variant_count; i++) {
+        const struct plan_variant *variant = &plan->variants[i];
+        if (variant->unavailable && !form_is_plain(&variant->form))
+            fprintf(stderr, "Warning: %s is left out: %s\n", variant->name, variant->unavailable);
+    }
+    if (plan_quantises(plan))
+        fprintf(stderr, "Warning: standard comparisons are unquantised. What a quantised variant's "
+                        "speed costs is in the table's rows Mean KL and Top-1 Agreement.\n");
+}
+
 static int run(const void *given, const struct option_list *args)
 {
     struct session session = {.options = given, .cancel_fd = -1};
@@ -182,6 +196,7 @@ static int run(const void *given, const struct option_list *args)
             fprintf(stderr, "Warning: %s is left out: %s\n",
                     session.plan.catalogue.problems[i].folder,
                     session.plan.catalogue.problems[i].error.what);
+        form_warnings(&session.plan);
         if (session.options->dry_run) {
             plan_print(&session.plan, stdout);
             result = EXIT_PASS;

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "bench/solo.h"
 #include "cli/command.h"
+#include "cli/form_options.h"
 #include "cli/model_progress.h"
 #include "machine/gpu.h"
 #include "model/model.h"
@@ -20,8 +21,8 @@
 enum { TOKENS = 8, BENCHMARK_TOKENS = 20, BENCHMARK_WARMUP = 8, FOLLOW_US = 50000 };
 
 struct run_options {
-    const char *model, *size, *device, *trace;
-    int64_t threads, context;
+    const char *model, *size, *device, *trace, *quantize;
+    int64_t threads, context, shard;
     bool benchmark;
 };
 
@@ -57,6 +58,8 @@ static const struct option options[] = {
      .metavar = "DEVICE",
      .help = "Where the model runs: cpu, cuda or cuda:N.",
      .offset = FIELD(device)},
+    OPTION_QUANTIZE(OPTION_CHOICE, FIELD(quantize), ""),
+    OPTION_SHARD(OPTION_INT, FIELD(shard), ""),
     {.name = "context",
      .kind = OPTION_INT,
      .metavar = "N",
@@ -182,6 +185,7 @@ static int run(const void *given, const struct option_list *args)
     struct solo_request request = {.name = args->items[0],
                                    .model_path = path,
                                    .device = o->device,
+                                   .form = form_from(o->quantize, o->shard),
                                    .threads = (uint32_t)o->threads,
                                    .context = (uint32_t)o->context,
                                    .tokens = o->benchmark ? BENCHMARK_TOKENS : TOKENS,

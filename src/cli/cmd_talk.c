@@ -2,6 +2,7 @@
 #include <sys/random.h>
 
 #include "cli/command.h"
+#include "cli/form_options.h"
 #include "cli/talk_model.h"
 #include "machine/gpu.h"
 #include "talk/talk.h"
@@ -65,6 +66,8 @@ static const struct option options[] = {
      .metavar = "DEVICE",
      .help = "Where the model runs: cpu, cuda or cuda:N.",
      .offset = FIELD(device)},
+    OPTION_QUANTIZE(OPTION_CHOICE, FIELD(quantize), ""),
+    OPTION_SHARD(OPTION_INT, FIELD(shard), ""),
     {.name = "threads",
      .kind = OPTION_INT,
      .metavar = "N",
@@ -139,30 +142,8 @@ static const struct option options[] = {
      .kind = OPTION_FLAG,
      .help = "Tell what happens behind: engine, load, token ids, the worker's log.",
      .offset = FIELD(debug)},
-    {.name = "quantize",
-     .kind = OPTION_CHOICE,
-     .choices = "int8 nf4 float16",
-     .help = "Quantise on load.",
-     .offset = FIELD(quantize),
-     .group = "Not in this version"},
-    {.name = "shard",
-     .kind = OPTION_INT,
-     .metavar = "N",
-     .low = 1,
-     .high = 1024,
-     .help = "Split the model over N devices.",
-     .offset = FIELD(shard)},
     {0},
 };
-
-static enum status options_check(const struct talk_options *o, struct error *err)
-{
-    const char *name = o->quantize ? "--quantize" : o->shard > 1 ? "--shard" : NULL;
-    if (!name)
-        return STATUS_OK;
-    error_set(err, STATUS_UNSUPPORTED, "%s: this version does not have that", name);
-    return error_remedy(err, "Leave it out.");
-}
 
 static uint64_t seed_of(const struct talk_options *o)
 {
@@ -182,6 +163,7 @@ static int run(const void *given, const struct option_list *args)
         .session = {.model = model,
                     .framework = o->framework,
                     .device = o->device,
+                    .form = form_from(o->quantize, o->shard),
                     .system = o->system,
                     .chat_template = o->chat_template,
                     .threads = (uint32_t)o->threads,
@@ -199,9 +181,7 @@ static int run(const void *given, const struct option_list *args)
         .debug = o->debug,
     };
     (void)args;
-    enum status status = options_check(o, &err);
-    if (!status)
-        status = gpu_check(o->device, &gpu, &err);
+    enum status status = gpu_check(o->device, &gpu, &err);
     if (!status)
         status = talk_model_find(o->model, o->download, model, &err);
     if (!status)

@@ -18,8 +18,9 @@ static const char *const quantize_names[] = {"int8", "nf4", "float16", NULL};
 static enum status supports_parse(struct engine_variant *variant, const json_t *object,
                                   struct arena *arena, struct error *err)
 {
-    static const char *const known[] = {"formats",  "devices", "quantize", "shard", "logits",
-                                        "sampling", "trace",   "text",     NULL};
+    static const char *const known[] = {"formats", "devices", "quantize", "quantize_devices",
+                                        "shard",   "logits",  "sampling", "trace",
+                                        "text",    NULL};
     const json_t *supports = json_object_get(object, "supports");
     if (!json_is_object(supports))
         return error_set(err, STATUS_FORMAT, "\"supports\" should be an object");
@@ -27,12 +28,16 @@ static enum status supports_parse(struct engine_variant *variant, const json_t *
         manifest_list(supports, "formats", format_names, 1, arena, &variant->formats, err) ||
         manifest_list(supports, "devices", device_names, 1, arena, &variant->devices, err) ||
         manifest_list(supports, "quantize", quantize_names, 0, arena, &variant->quantize, err) ||
-        json_get_bool_or(supports, "shard", false, &variant->shard, err) ||
+        manifest_list(supports, "quantize_devices", device_names, 0, arena,
+                      &variant->quantize_devices, err) ||
+        manifest_list(supports, "shard", device_names, 0, arena, &variant->shard, err) ||
         json_get_bool_or(supports, "logits", false, &variant->logits, err) ||
         json_get_bool_or(supports, "sampling", false, &variant->sampling, err) ||
         json_get_bool_or(supports, "trace", false, &variant->trace, err) ||
         json_get_bool_or(supports, "text", false, &variant->text, err))
         return err->status;
+    if (!*variant->quantize_devices)
+        variant->quantize_devices = variant->devices;
     return STATUS_OK;
 }
 

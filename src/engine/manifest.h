@@ -25,8 +25,10 @@ struct engine_variant {
     const char *const *formats;  /* "gguf", "safetensors" */
     const char *const *devices;  /* "cpu", "cuda" */
     const char *const *quantize; /* "int8", "nf4", "float16" */
-    const char *options;         /* JSON object of the engine's own, handed to load; "{}" */
-    bool shard, logits, sampling, trace;
+    const char *const *quantize_devices; /* on which of the devices; all of them unless it says */
+    const char *const *shard;            /* on which of the devices it can split a model */
+    const char *options;                 /* JSON object of the engine's own, handed to load; "{}" */
+    bool logits, sampling, trace;
     bool text;        /* its library takes text and gives text: not every prompt of ids can be */
     bool by_default;  /* part of `--framework ENGINE` without a variant */
     bool compiled;    /* it compiles the model */

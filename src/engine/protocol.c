@@ -148,6 +148,8 @@ enum status protocol_loaded(const json_t *reply, const struct protocol_window *w
     int64_t weights, kv, vocabulary, threads;
     if (json_get_int(reply, "weight_bytes", 0, INT64_MAX, &weights, err) ||
         json_get_int(reply, "kv_token_bytes", 0, INT64_MAX, &kv, err) ||
+        json_get_int_or(reply, "embedding_bytes", 0, INT64_MAX, -1, &loaded->embedding_bytes,
+                        err) ||
         json_get_int(reply, "vocabulary", 1, PROTOCOL_MAX_VOCABULARY, &vocabulary, err) ||
         json_get_int_or(reply, "threads", 0, INT32_MAX, 0, &threads, err) ||
         text_copy(reply, "precision", loaded->precision, sizeof loaded->precision, err) ||

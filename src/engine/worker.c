@@ -97,6 +97,16 @@ static const struct engine_variant *variant_find(const struct engine *engine, co
     return NULL;
 }
 
+/* A worker that takes no notice of what it is asked for would be measured as something else. */
+static enum status loaded_check(const struct worker_load *request,
+                                const struct worker_loaded *loaded, struct error *err)
+{
+    if (!request->quantize || strcmp(request->quantize, loaded->precision) == 0)
+        return STATUS_OK;
+    return error_set(err, STATUS_PROTOCOL, "it was asked to quantise to %s, and says it holds %s",
+                     request->quantize, *loaded->precision ? loaded->precision : "nothing");
+}
+
 enum status worker_load(struct worker *worker, const struct worker_load *request,
                         struct worker_loaded *loaded, struct error *err)
 {
@@ -122,7 +132,10 @@ enum status worker_load(struct worker *worker, const struct worker_load *request
     loaded->asked_ns = call.asked_ns;
     loaded->ready_ns = call.received_ns;
     struct protocol_window window = {.asked_ns = call.asked_ns, .received_ns = call.received_ns};
-    status = judge(worker, protocol_loaded(reply, &window, loaded, err), reply, err);
+    status = protocol_loaded(reply, &window, loaded, err);
+    if (!status)
+        status = loaded_check(request, loaded, err);
+    status = judge(worker, status, reply, err);
     if (!status)
         worker->vocabulary = loaded->vocabulary;
     return status;

@@ -52,6 +52,7 @@ struct worker_loaded {
     } phase[WORKER_MAX_PHASES];
     size_t phases;
     uint64_t weight_bytes, kv_token_bytes;
+    int64_t embedding_bytes; /* see store/record.h; -1: it does not tell */
     uint32_t vocabulary, threads;
     char precision[64], detail[WORKER_TEXT];
 };

@@ -47,9 +47,10 @@ static void csv_head(FILE *stream)
     fputs("framework,model_size,iterations", stream);
     for (size_t i = 0; i < CLASSIC_FIGURES; i++)
         fprintf(stream, ",%s", classic_figures[i].key);
-    fputs(",engine,engine_version,precision,threads,blocks,processes,failed_processes,"
-          "failure" CSV_TRUST,
-          stream);
+    fputs(
+        ",engine,engine_version,precision,quantize,shard,threads,blocks,processes,failed_processes,"
+        "failure" CSV_TRUST,
+        stream);
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
         const char *key = metric_infos[metric].key;
         fprintf(stream, ",%s,%s_low,%s_high", key, key, key);
@@ -70,13 +71,14 @@ static void csv_row(FILE *stream, struct arena *arena, const struct summary *sum
         const struct estimate *estimate = &row->metrics[classic_figures[i].metric];
         csv_number(stream, estimate_usable(estimate), estimate->value * classic_figures[i].scale);
     }
-    const char *const texts[] = {variant->engine, variant->engine_version, row->precision};
+    const char *const texts[] = {variant->engine, variant->engine_version, row->precision,
+                                 row->quantize};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         fputc(',', stream);
         csv_text(stream, arena, texts[i]);
     }
-    fprintf(stream, ",%u,%zu,%zu,%zu,", row->threads, summary->blocks, row->processes,
-            row->failures);
+    fprintf(stream, ",%u,%u,%zu,%zu,%zu,", row->shard, row->threads, summary->blocks,
+            row->processes, row->failures);
     csv_text(stream, arena, row->why);
     csv_trust(stream, facts, row);
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {

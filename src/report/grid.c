@@ -26,6 +26,17 @@ size_t *column_order(const struct summary *summary, struct arena *arena)
     return order;
 }
 
+/* What a quantised variant's speed costs, which is never left out. */
+static bool is_price(const struct summary *summary, enum metric metric)
+{
+    if (metric != METRIC_KL_MEAN && metric != METRIC_TOP1)
+        return false;
+    for (size_t i = 0; i < summary->variant_count; i++)
+        if (summary->variants[i].quantize)
+            return true;
+    return false;
+}
+
 /* A metric outside the classic ones says something when it sums up what a user waits for, or exists
  * only where it matters: memory of a device, what a precision gains. */
 static bool metric_shown(const struct summary *summary, enum metric metric, bool wide)
@@ -34,7 +45,7 @@ static bool metric_shown(const struct summary *summary, enum metric metric, bool
     bool telling = wide || metric == METRIC_START_TO_FIRST_TOKEN || metric == METRIC_ENERGY ||
                    metric == METRIC_IDLE_POWER || metric == METRIC_DEVICE_MEMORY ||
                    metric == METRIC_PRECISION_IMPACT || metric == METRIC_COMPILE_BENEFIT;
-    if (info->classic)
+    if (info->classic || is_price(summary, metric))
         return true;
     for (size_t i = 0; telling && i < summary->variant_count; i++) {
         const struct estimate *estimate = &summary->variants[i].metrics[metric];

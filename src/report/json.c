@@ -229,6 +229,7 @@ static json_t *json_result(const struct summary *summary, size_t index, const ch
     } texts[] = {{"title", variant->title},
                  {"engine", variant->engine},
                  {"precision", row->precision},
+                 {"quantize", row->quantize},
                  {"about", variant->about},
                  {"engine_version", variant->engine_version},
                  {"stands_on", variant->stands_on},
@@ -237,6 +238,7 @@ static json_t *json_result(const struct summary *summary, size_t index, const ch
                  {"failure", row->why}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         put(out, result, texts[i].key, json_text(texts[i].text, out));
+    put(out, result, "shard", json_integer(row->shard));
     put(out, result, "threads", json_integer(row->threads));
     put(out, result, "processes", json_integer((json_int_t)row->processes));
     put(out, result, "failed_processes", json_integer((json_int_t)row->failures));

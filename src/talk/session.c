@@ -95,11 +95,12 @@ static enum status model_read(struct session *session, struct error *err)
         status = model_open(&session->model, request->model, err);
     struct variant_task task = {.model = &session->model,
                                 .device = request->device,
+                                .form = request->form,
                                 .samples =
                                     request->conversation && request->sampling.temperature > 0,
                                 .profiles = request->profile != NULL};
     if (!status)
-        status = variant_fit(session->engine, &session->variant, &task, err);
+        status = variant_fit(&session->catalogue, session->engine, &session->variant, &task, err);
     if (!status)
         status = tokenizer_open(&session->tokenizer, request->model, err);
     if (!status && request->conversation)
@@ -109,7 +110,10 @@ static enum status model_read(struct session *session, struct error *err)
 
 static enum status worker_fill(struct session *session, uint32_t context, struct error *err)
 {
+    struct engine_form form = form_of(session->variant, &session->request.form);
     struct worker_load load = {.model = session->request.model,
+                               .quantize = form.quantize,
+                               .shard = form.shard,
                                .variant = session->variant->name,
                                .device = session->request.device,
                                .threads = session->request.threads,

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/form.h"
 #include "engine/worker.h"
 #include "model/tokenizer/tokenizer.h"
 
@@ -16,6 +17,7 @@ struct session_request {
     const char *model;                /* path */
     const char *framework;            /* variant, or engine: its first variant */
     const char *device;               /* "cpu" */
+    struct engine_form form;          /* that the variant is to hold the model in */
     const char *system;               /* NULL: what the chat template says itself */
     const char *chat_template;        /* NULL: the model's own */
     uint32_t threads, context;        /* 0: the engine's choice; what the model has, up to 4096 */

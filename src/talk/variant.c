@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/suggest.h"
 #include "engine/presence.h"
+#include "model/quantisable.h"
 
 enum status variant_choose(const struct engine_catalogue *catalogue, const char *name,
                            const struct engine **engine, const struct engine_variant **variant,
@@ -34,7 +35,23 @@ static bool has(const char *const *list, const char *word, size_t length)
     return false;
 }
 
-static enum status check(const struct engine_variant *variant, const struct variant_task *task,
+static enum status form_check(const struct engine_catalogue *catalogue,
+                              const struct engine_variant *variant, const struct variant_task *task,
+                              struct error *err)
+{
+    struct arena arena = {0};
+    const char *obstacle = form_obstacle(catalogue, variant, &task->form, task->device, &arena);
+    enum status status = STATUS_OK;
+    if (obstacle)
+        status = error_set(err, STATUS_UNSUPPORTED, "%s: %s", variant->name, obstacle);
+    arena_free(&arena);
+    return status || !task->form.quantize
+               ? status
+               : model_check_quantize(task->model, task->form.quantize, err);
+}
+
+static enum status check(const struct engine_catalogue *catalogue,
+                         const struct engine_variant *variant, const struct variant_task *task,
                          struct error *err)
 {
     const char *format = model_format_name(task->model->format);
@@ -56,7 +73,7 @@ static enum status check(const struct engine_variant *variant, const struct vari
         error_set(err, STATUS_UNSUPPORTED, "%s makes no profile", variant->name);
         return error_remedy(err, "Leave --profile out, or use another --framework.");
     }
-    return STATUS_OK;
+    return form_check(catalogue, variant, task, err);
 }
 
 static enum status installed_check(const struct engine *engine,
@@ -71,14 +88,15 @@ static enum status installed_check(const struct engine *engine,
     return obstacle ? err->status : STATUS_OK;
 }
 
-enum status variant_fit(const struct engine *engine, const struct engine_variant **variant,
-                        const struct variant_task *task, struct error *err)
+enum status variant_fit(const struct engine_catalogue *catalogue, const struct engine *engine,
+                        const struct engine_variant **variant, const struct variant_task *task,
+                        struct error *err)
 {
     struct error other;
     const struct engine_variant *fit = *variant ? *variant : &engine->variants[0];
-    enum status status = check(fit, task, err);
+    enum status status = check(catalogue, fit, task, err);
     for (size_t i = 1; status && !*variant && i < engine->variant_count; i++)
-        if (check(&engine->variants[i], task, &other) == STATUS_OK) {
+        if (check(catalogue, &engine->variants[i], task, &other) == STATUS_OK) {
             fit = &engine->variants[i];
             status = STATUS_OK;
         }

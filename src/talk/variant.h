@@ -2,6 +2,7 @@
 #ifndef PRONY_TALK_VARIANT_H
 #define PRONY_TALK_VARIANT_H
 
+#include "engine/form.h"
 #include "engine/manifest.h"
 #include "model/model.h"
 
@@ -15,12 +16,14 @@ enum status variant_choose(const struct engine_catalogue *catalogue, const char 
 struct variant_task {
     const struct model *model;
     const char *device;
+    struct engine_form form;
     bool samples, profiles;
 };
 /* The engine's first variant that can do the task, unless one is named. STATUS_UNSUPPORTED when it
- * does not read the model's format, does not run on the device, or cannot sample or be profiled and
- * has to; STATUS_NOT_FOUND when the engine is not installed. */
-enum status variant_fit(const struct engine *engine, const struct engine_variant **variant,
-                        const struct variant_task *task, struct error *err);
+ * does not read the model's format, does not run on the device, or cannot sample, be profiled,
+ * quantise or shard and has to; STATUS_NOT_FOUND when the engine is not installed. */
+enum status variant_fit(const struct engine_catalogue *catalogue, const struct engine *engine,
+                        const struct engine_variant **variant, const struct variant_task *task,
+                        struct error *err);
 
 #endif

@@ -151,14 +151,6 @@ class Bench(BenchCase):
             self.assertEqual(result.stdout, "")
         shutil.rmtree(empty.parent)
 
-    def test_options_of_later_versions(self):
-        for words in (
-            ["--quantize", "int8"],
-            ["--shard", "2"],
-        ):
-            result = self.bench("--model-path", self.model, *words, status=1)
-            self.assertRegex(result.stderr, r"^Error: .*this version", words)
-
     def test_other_corners_of_pytorch(self):
         """Each of the two options gives up one of the two things that pytorch-opt turns on."""
         home = engine_write(self.root / "corners", "pytorch", [str(WORKER)])

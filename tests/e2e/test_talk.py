@@ -265,9 +265,11 @@ class Mistakes(Talk):
             self.assertIn(option, self.refused(option, value))
         self.assertIn("Use 256 or less", self.refused("--context", 1 << 20))
 
-    def test_what_is_not_in_this_version(self):
-        for option in (["--quantize", "int8"], ["--shard", 2]):
-            self.assertIn("this version does not have that", self.refused(*option))
+    def test_what_an_engine_cannot(self):
+        self.assertIn(
+            "quick: it cannot quantise to int8 on cpu", self.refused("--quantize", "int8")
+        )
+        self.assertIn("it cannot be split over 2 devices on cpu", self.refused("--shard", 2))
         self.assertIn("quick makes no profile", self.refused("--profile"))
 
 

@@ -1,0 +1,40 @@
+#include "model/quantisable.h"
+
+#include <string.h>
+
+#include "model/tensor_walk.h"
+
+static enum status refuse(const struct model *model, const struct tensor *tensor, struct error *err)
+{
+    error_set(err, STATUS_UNSUPPORTED, "the model is quantised already: its tensor \"%s\" is %s",
+              tensor->name, tensor_type_name(tensor->type));
+    error_where(err, "%s", model->path);
+    return error_remedy(err, "Leave --quantize out, or use the model's F32, F16 or BF16 file.");
+}
+
+/* The width of what nf4 quantises that is no whole number of blocks; 0: there is none. */
+static uint64_t odd_width(const struct model_config *config)
+{
+    const uint64_t widths[] = {config->hidden_size, config->ffn_size,
+                               (uint64_t)config->heads * config->head_size};
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++)
+        if (widths[i] % NF4_BLOCK)
+            return widths[i];
+    return 0;
+}
+
+enum status model_check_quantize(const struct model *model, const char *quantize, struct error *err)
+{
+    const struct tensor *tensor;
+    for (uint64_t i = 0; (tensor = model_tensor(model, i)); i++)
+        if (tensor_type_block(tensor->type) != 1)
+            return refuse(model, tensor, err);
+    uint64_t width = strcmp(quantize, "nf4") == 0 ? odd_width(&model->config) : 0;
+    if (!width)
+        return STATUS_OK;
+    error_set(err, STATUS_UNSUPPORTED,
+              "nf4 has blocks of %d weights, and the model has rows of %llu", NF4_BLOCK,
+              (unsigned long long)width);
+    error_where(err, "%s", model->path);
+    return error_remedy(err, "Use --quantize int8.");
+}

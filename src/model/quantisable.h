@@ -1,0 +1,14 @@
+/* Whether a model's weights can be quantised on load (docs/quantisation.md). */
+#ifndef PRONY_MODEL_QUANTISABLE_H
+#define PRONY_MODEL_QUANTISABLE_H
+
+#include "model/model.h"
+
+enum { NF4_BLOCK = 64 }; /* weights of a row that share a scale */
+
+/* quantize: "int8", "nf4", "float16". STATUS_UNSUPPORTED names the first tensor that is in a block
+ * format already (its own numbers are gone), or whose rows are no whole number of blocks. */
+enum status model_check_quantize(const struct model *model, const char *quantize,
+                                 struct error *err);
+
+#endif

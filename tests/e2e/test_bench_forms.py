@@ -1,0 +1,151 @@
+"""--quantize and --shard as dimensions of the plan, with engines that only claim to do it."""
+
+import csv
+import json
+import sqlite3
+import sys
+import unittest
+
+from bench_case import WORKER, BenchCase, engine_write
+
+FORMS = {"quantize": ["int8", "nf4"], "shard": ["cpu"]}
+
+LIAR = """
+from prony_worker import Engine, serve
+
+class Liar(Engine):
+    name = version = "liar"
+
+    def load(self, request):
+        return {"vocabulary": 512, "weight_bytes": 1, "kv_token_bytes": 0, "precision": "float32"}
+
+serve(Liar())
+"""
+
+
+class BenchForms(BenchCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        pace = {"token_us": 800, "prefill_us": 1, "memory_mb": 8}
+        home = engine_write(cls.root / "engines", "able", [str(WORKER)], pace)
+        manifest = json.loads((home / "engine.json").read_text())
+        manifest["variants"].append({**manifest["variants"][0], "name": "able-not", "title": "Not"})
+        manifest["variants"][0]["supports"] = {**manifest["variants"][0]["supports"], **FORMS}
+        manifest["hidden"] = False
+        (home / "engine.json").write_text(json.dumps(manifest))
+        home = engine_write(cls.root / "engines", "liar", [sys.executable, "worker.py"])
+        manifest = json.loads((home / "engine.json").read_text())
+        manifest["variants"][0]["supports"].update(FORMS)
+        (home / "engine.json").write_text(json.dumps(manifest))
+        (home / "worker.py").write_text(LIAR)
+
+    def run_forms(self, *words, status=0):
+        out = self.store.with_suffix(".json")
+        words = ("--model-path", self.model, "--quick", "--iterations", 3, *words)
+        result = self.bench(*words, "--output", out, out.with_suffix(".csv"), status=status)
+        return result, {row["framework"]: row for row in json.loads(out.read_text())["results"]}
+
+    def test_a_column_for_each_form(self):
+        words = ("--framework", "able", "--quantize", "none", "int8", "nf4")
+        result, rows = self.run_forms(*words)
+        self.assertEqual(list(rows), ["able", "able-not", "able+int8", "able+nf4"])
+        self.assertEqual(result.stderr.count("standard comparisons are unquantised"), 1)
+        self.assertRegex(result.stdout, r"Able int8 +Able nf4")
+        for title in ("Mean KL", "Top-1 Agreement"):
+            self.assertIn(title, result.stdout)
+        for name, word, share in (
+            ("able", None, 1),
+            ("able+int8", "int8", 4),
+            ("able+nf4", "nf4", 8),
+        ):
+            row = rows[name]
+            self.assertEqual((row["quantize"], row["shard"]), (word, 1))
+            self.assertEqual(row["precision"], word or "float32")
+            self.assertAlmostEqual(row["metrics"]["weights_gb"]["value"], 0.008 / share)
+            self.assertAlmostEqual(row["avg_token_time"], 0.0008 / share, delta=0.0002)
+        with open(self.store.with_suffix(".csv"), newline="") as stream:
+            table = {row["framework"]: row for row in csv.DictReader(stream)}
+        self.assertEqual(table["able+nf4"]["quantize"], "nf4")
+        self.assertEqual(table["able"]["quantize"], "")
+
+    def test_shards(self):
+        words = ("--framework", "able", "--quantize", "int8", "--shard", 1, "2")
+        result, rows = self.run_forms(*words)
+        self.assertEqual(list(rows), ["able+int8", "able+int8+shard2"])
+        self.assertEqual(rows["able+int8+shard2"]["shard"], 2)
+        self.assertIn("Able int8 x2", result.stdout)
+
+    def test_no_warning_unasked(self):
+        result, _ = self.run_forms("--framework", "able")
+        self.assertNotIn("unquantised", result.stderr)
+        self.assertNotIn("Mean KL", result.stdout)
+
+    def test_who_cannot(self):
+        result, rows = self.run_forms(
+            "--framework", "able", "quick", "able-not", "--quantize", "int8"
+        )
+        self.assertEqual(list(rows), ["able+int8", "quick+int8", "able-not+int8"])
+        for name in ("quick+int8", "able-not+int8"):
+            reason = "it cannot quantise to int8 on cpu; these can: able"
+            self.assertIn(f"Warning: {name} is left out: {reason}", result.stderr)
+            self.assertTrue(rows[name]["unavailable"].startswith(reason))
+            self.assertEqual(rows[name]["processes"], 0)
+        self.assertEqual(rows["able+int8"]["processes"], 1)
+
+    def test_nobody_can(self):
+        words = ("--model-path", self.model, "--framework", "quick", "--shard", 2)
+        result = self.bench(*words, status=1)
+        self.assertIn("none of the chosen variants can run here", result.stderr)
+        self.assertIn("it cannot be split over 2 devices on cpu; these can: able", result.stderr)
+
+    def test_by_name(self):
+        _, rows = self.run_forms("--framework", "able+int8", "able")
+        self.assertEqual(list(rows), ["able+int8", "able", "able-not"])
+        words = ("--model-path", self.model, "--framework", "able+int8", "--quantize", "nf4")
+        result = self.bench(*words, status=1)
+        self.assertIn("--framework able+int8 says itself how", result.stderr)
+
+    def test_wrong_words(self):
+        for words, told in (
+            (("--quantize", "int4"), "'int4'"),
+            (("--shard", 0), "--shard"),
+            (("--framework", "able+int4"), "able+int4"),
+        ):
+            result = self.bench("--model-path", self.model, *words, status=1)
+            self.assertIn(told, result.stderr)
+
+    def test_a_worker_that_takes_no_notice(self):
+        _, rows = self.run_forms("--framework", "liar", "--quantize", "int8", status=5)
+        self.assertIn(
+            "asked to quantise to int8, and says it holds float32", rows["liar+int8"]["failure"]
+        )
+
+    def test_resume(self):
+        words = ("--framework", "able", "--quantize", "none", "int8", "--shard", 1, 2)
+        _, before = self.run_forms(*words)
+        connection = sqlite3.connect(self.store)
+        connection.execute("DELETE FROM process WHERE variant = 3")
+        connection.execute("UPDATE run SET state = 'interrupted'")
+        connection.commit()
+        connection.close()
+        self.bench("--resume")
+        counts = self.rows("SELECT variant, count(*) FROM process GROUP BY variant")
+        self.assertEqual([count for _, count in counts], [1] * len(before))
+
+    def test_dry_run(self):
+        words = (
+            "--model-path",
+            self.model,
+            "--framework",
+            "able",
+            "--quantize",
+            "int8",
+            "--dry-run",
+        )
+        result = self.bench(*words)
+        self.assertRegex(result.stdout, r"able\+int8 +int8")
+
+
+if __name__ == "__main__":
+    unittest.main()
