@@ -19,6 +19,7 @@
 enum {
     DEATH_MS = 2000, /* between the end of the pipe and the process's own end */
     CANCEL_MS = 10000,
+    TICK_MS = 100,
     TAIL_BYTES = 4096
 };
 
@@ -155,8 +156,8 @@ static bool listens(const struct link *link, const struct link_call *call)
     return !call->cancelled || (call->cancel_softly && link->on_cancel);
 }
 
-/* Sleeps until the worker's pipe has something (or takes something). Nothing else happens here:
- * this is where the host is while tokens are timed. */
+/* Sleeps until the worker's pipe has something (or takes something). Nothing else happens here,
+ * unless the call ticks: this is where the host is while tokens are timed. */
 static enum status sleep_until(struct link *link, struct link_call *call, bool writing,
                                struct error *err)
 {
@@ -168,9 +169,14 @@ static enum status sleep_until(struct link *link, struct link_call *call, bool w
         };
         int64_t left_ms = (call->deadline_ns - clock_now_ns() + 999999) / 1000000;
         left_ms = left_ms < 0 ? 0 : left_ms > INT_MAX ? INT_MAX : left_ms;
-        int ready = poll(fds, 2, (int)left_ms);
+        bool ticks = call->on_tick && left_ms > TICK_MS;
+        int ready = poll(fds, 2, ticks ? TICK_MS : (int)left_ms);
         if (ready < 0 && errno == EINTR)
             continue;
+        if (ready == 0 && ticks) {
+            call->on_tick(call->tick_context);
+            continue;
+        }
         if (ready < 0) {
             error_errno(err, "wait for the worker");
             return link_fail(link, err);

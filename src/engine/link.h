@@ -37,6 +37,8 @@ struct link_call {
     /* Handles an event; NULL: events break the protocol. Any status but OK ends the call. */
     enum status (*on_event)(void *context, const json_t *event, struct error *err);
     void *context;
+    void (*on_tick)(void *context); /* called ten times a second while it lasts; NULL: nothing is */
+    void *tick_context;
     bool cancel_at_once;           /* the cancellation travels with the request */
     bool cancel_softly;            /* cancel_fd: send "cancel" and go on to the reply */
     int64_t asked_ns, received_ns; /* filled: just before the request, just after the reply */

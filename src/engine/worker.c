@@ -21,6 +21,8 @@ enum {
 struct worker {
     struct link link;
     int64_t load_ms, request_ms;
+    void (*on_loading)(void *context, uint64_t resident_bytes); /* struct worker_options */
+    void *on_loading_context;
     uint32_t vocabulary; /* of the loaded model; 0: none */
 };
 
@@ -62,6 +64,8 @@ enum status worker_start(struct worker **started, const struct engine *engine,
         return error_no_memory(err, sizeof *worker);
     worker->load_ms = limit_or(options->load_ms, LOAD_MS);
     worker->request_ms = limit_or(options->request_ms, REQUEST_MS);
+    worker->on_loading = options->on_loading;
+    worker->on_loading_context = options->on_loading_context;
     hello->spawned_ns = clock_now_ns();
     enum status status =
         link_open(&worker->link, engine, options->log_path, options->cancel_fd, err);
@@ -97,6 +101,20 @@ static const struct engine_variant *variant_find(const struct engine *engine, co
     return NULL;
 }
 
+/* statm costs microseconds, as the exact figures do not. */
+static void loading_tick(void *context)
+{
+    const struct worker *worker = context;
+    char path[64];
+    unsigned long long pages;
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)worker_pid(worker));
+    FILE *stream = fopen(path, "re");
+    if (stream && fscanf(stream, "%*u %llu", &pages) == 1)
+        worker->on_loading(worker->on_loading_context, pages * (uint64_t)sysconf(_SC_PAGESIZE));
+    if (stream)
+        fclose(stream);
+}
+
 /* A worker that takes no notice of what it is asked for would be measured as something else. */
 static enum status loaded_check(const struct worker_load *request,
                                 const struct worker_loaded *loaded, struct error *err)
@@ -110,7 +128,10 @@ static enum status loaded_check(const struct worker_load *request,
 enum status worker_load(struct worker *worker, const struct worker_load *request,
                         struct worker_loaded *loaded, struct error *err)
 {
-    struct link_call call = {.doing = "load the model", .limit_ms = worker->load_ms};
+    struct link_call call = {.doing = "load the model",
+                             .limit_ms = worker->load_ms,
+                             .on_tick = worker->on_loading ? loading_tick : NULL,
+                             .tick_context = worker};
     char model[PATH_MAX]; /* the worker runs in another folder */
     json_t *reply;
     *loaded = (struct worker_loaded){0};
