@@ -6,6 +6,7 @@
 
 #include "base/cores.h"
 #include "bench/equivalence.h"
+#include "bench/plan_memory.h"
 #include "bench/prompt.h"
 #include "bench/summary.h"
 #include "bench/variants.h"
@@ -234,6 +235,8 @@ static enum status fill(struct plan *plan, const struct plan_request *request, s
         status = weights_check(plan, request, err);
     if (!status)
         status = numbers_choose(plan, request, err);
+    if (!status)
+        status = plan_memory_check(plan, request, err);
     if (status)
         return status;
     status = ids_make(plan, err);

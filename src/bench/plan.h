@@ -31,6 +31,11 @@ struct plan_point {
     bool pages_cold, compile_cold; /* the model's pages, and the engine's compile cache */
 };
 
+/* A variant that did not fit when the run was begun. */
+struct plan_too_large {
+    const char *name, *why;
+};
+
 /* What the user asked for; 0 and NULL: the default. Strings are borrowed. */
 struct plan_request {
     const char *const *frameworks; /* engines and variants by name; none: all installed */
@@ -47,6 +52,10 @@ struct plan_request {
     bool pytorch_no_compile, pytorch_no_half; /* another corner in place of pytorch-opt */
     bool control;                             /* run the yardstick twice, as two variants */
     bool no_redo;                             /* keep disturbed blocks as they are */
+    bool no_memory_check; /* start what is not expected to fit into the memory that is free */
+    bool resumed;         /* of a run that was begun, which left out: */
+    struct plan_too_large *too_large;
+    size_t too_large_count;
 };
 
 struct plan_variant {
@@ -57,6 +66,7 @@ struct plan_variant {
     const char *control_of;   /* name of the variant that this one repeats; NULL: none */
     uint32_t context;         /* positions that its cache is to hold */
     const char *unavailable;  /* why it cannot run here, and what mends it; NULL: it can */
+    bool too_large;           /* it is for want of memory */
 };
 
 struct plan {

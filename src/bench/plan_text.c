@@ -16,6 +16,8 @@ static json_t *variants_json(const struct plan *plan)
                       variant->engine->name, "compiled", variant->variant->compiled, "unavailable",
                       variant->unavailable, "control_of", variant->control_of, "quantize",
                       variant->form.quantize);
+        if (json && variant->too_large)
+            json_object_set_new(json, "too_large", json_true());
         if (json && variant->form.shard > 1)
             json_object_set_new(json, "shard", json_integer(variant->form.shard));
         json_array_append_new(list, json);
@@ -141,6 +143,29 @@ static enum status frameworks(struct plan_request *request, const json_t *stored
     return status;
 }
 
+/* What was left out for want of memory, which there may be more or less of by now. */
+static enum status too_large(struct plan_request *request, const json_t *stored,
+                             struct arena *arena, struct error *err)
+{
+    const json_t *list = json_object_get(stored, "variants"), *variant;
+    size_t i;
+    request->resumed = true;
+    request->too_large = arena_array(arena, json_array_size(list) + 1, sizeof *request->too_large);
+    if (!request->too_large)
+        return error_no_memory(err, json_array_size(list) * sizeof *request->too_large);
+    json_array_foreach(list, i, variant)
+    {
+        struct plan_too_large *left_out = &request->too_large[request->too_large_count];
+        if (!json_is_true(json_object_get(variant, "too_large")))
+            continue;
+        if (text(variant, "name", &left_out->name, arena, err) ||
+            text(variant, "unavailable", &left_out->why, arena, err))
+            return err->status;
+        request->too_large_count++;
+    }
+    return STATUS_OK;
+}
+
 enum status plan_request_parse(struct plan_request *request, const json_t *stored,
                                struct arena *arena, struct error *err)
 {
@@ -161,6 +186,8 @@ enum status plan_request_parse(struct plan_request *request, const json_t *store
     points_parse(request, stored);
     request->own_defaults = json_is_false(json_object_get(stored, "fair_comparison"));
     request->no_redo = json_is_false(json_object_get(stored, "redo"));
+    if (!status)
+        status = too_large(request, stored, arena, err);
     return status ? status : frameworks(request, stored, arena, err);
 }
 

@@ -7,6 +7,8 @@
 #include "bench/prompt.h"
 #include "engine/presence.h"
 #include "engine/worker.h"
+#include "fit/fit.h"
+#include "fit/loading.h"
 #include "model/model.h"
 #include "model/quantisable.h"
 
@@ -19,6 +21,8 @@ struct solo {
     const struct engine *engine;
     const struct engine_variant *variant;
     struct model model;
+    struct fit_request fit;
+    struct loading loading;
     struct worker *worker;
     int32_t prompt[PROMPT_TOKENS], *ids;
     int64_t *stamps_ns;
@@ -51,7 +55,9 @@ static enum status start(struct solo *solo, struct error *err)
 {
     struct worker_hello hello;
     struct worker_options options = {.cancel_fd = solo->request->cancel_fd,
-                                     .log_path = solo->request->log_path};
+                                     .log_path = solo->request->log_path,
+                                     .on_loading = loading_report,
+                                     .on_loading_context = &solo->loading};
     enum status status = worker_start(&solo->worker, solo->engine, &options, &hello, err);
     if (!status)
         fprintf(solo->stream, "%-16s %10.1f ms  %s %s%s%s, on %s\n", "start",
@@ -77,29 +83,45 @@ static enum status memory(struct solo *solo, const char *when, struct error *err
 
 static enum status load(struct solo *solo, struct error *err)
 {
-    const struct solo_request *request = solo->request;
-    uint32_t needed = PROMPT_TOKENS + 1 + request->warmup + request->tokens;
-    uint32_t rounded = (needed + CONTEXT_UNIT - 1) / CONTEXT_UNIT * CONTEXT_UNIT;
     struct worker_loaded loaded;
-    struct engine_form form = form_of(solo->variant, &request->form);
     struct worker_load asked = {.model = solo->model.path,
-                                .quantize = form.quantize,
-                                .shard = form.shard,
+                                .quantize = solo->fit.form.quantize,
+                                .shard = solo->fit.form.shard,
                                 .variant = solo->variant->name,
-                                .device = request->device,
-                                .threads = request->threads,
-                                .context = request->context ? request->context : rounded};
+                                .device = solo->request->device,
+                                .threads = solo->request->threads,
+                                .context = solo->fit.context};
+    loading_start(&solo->loading, fit_expected_bytes(&solo->fit));
     enum status status = worker_load(solo->worker, &asked, &loaded, err);
+    loading_end(&solo->loading);
     if (status)
         return status;
     for (size_t i = 0; i < loaded.phases; i++)
         fprintf(solo->stream, "  %-14s %10.1f ms\n", loaded.phase[i].name,
                 ms(loaded.phase[i].start_ns, loaded.phase[i].end_ns));
-    fprintf(solo->stream, "%-16s %10.1f ms  %s, %u threads, %.3f GB of weights%s%s\n", "load",
-            ms(loaded.asked_ns, loaded.ready_ns),
-            *loaded.precision ? loaded.precision : solo->variant->precision, loaded.threads,
-            (double)loaded.weight_bytes / 1e9, *loaded.detail ? "; " : "", loaded.detail);
+    double load_ms = ms(loaded.asked_ns, loaded.ready_ns), gb = (double)loaded.weight_bytes / 1e9;
+    fprintf(solo->stream, "%-16s %10.1f ms  %s, %u threads, %.3f GB of weights, %.2f GB/s%s%s\n",
+            "load", load_ms, *loaded.precision ? loaded.precision : solo->variant->precision,
+            loaded.threads, gb, gb / load_ms * 1e3, *loaded.detail ? "; " : "", loaded.detail);
     return STATUS_OK;
+}
+
+/* What is to be loaded, and whether it fits. */
+static enum status size_up(struct solo *solo, struct error *err)
+{
+    const struct solo_request *request = solo->request;
+    uint32_t needed = PROMPT_TOKENS + 1 + request->warmup + request->tokens;
+    uint32_t rounded = (needed + CONTEXT_UNIT - 1) / CONTEXT_UNIT * CONTEXT_UNIT;
+    solo->fit = (struct fit_request){.engine = solo->engine,
+                                     .variant = solo->variant,
+                                     .model = &solo->model,
+                                     .form = form_of(solo->variant, &request->form),
+                                     .context = request->context ? request->context : rounded,
+                                     .least_context = needed,
+                                     .threads = request->threads,
+                                     .device = request->device,
+                                     .pci = request->pci};
+    return request->no_memory_check ? STATUS_OK : fit_check(&solo->fit, err);
 }
 
 static enum status generate(struct solo *solo, const char *title, uint32_t tokens,
@@ -176,6 +198,8 @@ enum status solo_run(const struct solo_request *request, FILE *stream, struct er
         status = model_open(&solo.model, request->model_path, err);
     if (!status && request->form.quantize)
         status = model_check_quantize(&solo.model, request->form.quantize, err);
+    if (!status)
+        status = size_up(&solo, err);
     if (!status)
         status = live(&solo, err);
     worker_stop(solo.worker);

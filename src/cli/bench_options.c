@@ -4,10 +4,12 @@
 #include <stdlib.h>
 
 #include "cli/form_options.h"
+#include "cli/memory_option.h"
 
 #define FIELD(name) offsetof(struct bench_options, name)
 
-const struct bench_options bench_defaults = {.redo = true, .fair_comparison = true};
+const struct bench_options bench_defaults = {
+    .redo = true, .fair_comparison = true, .memory_check = true};
 
 const struct option bench_option_table[] = {
     {.name = "model-path",
@@ -43,6 +45,7 @@ const struct option bench_option_table[] = {
      .high = 1024,
      .help = "Threads for all engines; by default the cores that may be used.",
      .offset = FIELD(threads)},
+    OPTION_MEMORY_CHECK(FIELD(memory_check)),
     {.name = "fair-comparison",
      .kind = OPTION_FLAG,
      .negatable = true,
@@ -194,6 +197,7 @@ enum status bench_request_overlay(struct plan_request *request, const struct ben
     request->blocks = o->quick ? 1 : o->blocks ? (uint32_t)o->blocks : request->blocks;
     request->control = o->control || request->control;
     request->no_redo = !o->redo || request->no_redo;
+    request->no_memory_check = !o->memory_check;
     request->own_defaults = !o->fair_comparison || request->own_defaults;
     request->pytorch_no_compile = o->pytorch_no_compile;
     request->pytorch_no_half = o->pytorch_no_half;

@@ -10,7 +10,7 @@ struct bench_options {
     const char *model_type, *model_path, *device;
     int64_t iterations, warmup, blocks, threads, gate_context;
     bool quick, resume, dry_run, wide, control, redo, cold, fair_comparison, pytorch_no_compile,
-        pytorch_no_half;
+        pytorch_no_half, memory_check;
 };
 
 extern const struct bench_options bench_defaults;

@@ -13,6 +13,7 @@
 #include "bench/solo.h"
 #include "cli/command.h"
 #include "cli/form_options.h"
+#include "cli/memory_option.h"
 #include "cli/model_progress.h"
 #include "machine/gpu.h"
 #include "model/model.h"
@@ -23,10 +24,10 @@ enum { TOKENS = 8, BENCHMARK_TOKENS = 20, BENCHMARK_WARMUP = 8, FOLLOW_US = 5000
 struct run_options {
     const char *model, *size, *device, *trace, *quantize;
     int64_t threads, context, shard;
-    bool benchmark;
+    bool benchmark, memory_check;
 };
 
-static const struct run_options defaults = {.device = "cpu"};
+static const struct run_options defaults = {.device = "cpu", .memory_check = true};
 
 #define FIELD(name) offsetof(struct run_options, name)
 
@@ -67,6 +68,7 @@ static const struct option options[] = {
      .high = 100000000,
      .help = "Positions that the KV cache holds; by default what the tokens need, rounded up.",
      .offset = FIELD(context)},
+    OPTION_MEMORY_CHECK(FIELD(memory_check)),
     {.name = "trace",
      .kind = OPTION_STRING,
      .metavar = "FILE",
@@ -185,6 +187,8 @@ static int run(const void *given, const struct option_list *args)
     struct solo_request request = {.name = args->items[0],
                                    .model_path = path,
                                    .device = o->device,
+                                   .pci = gpu.pci,
+                                   .no_memory_check = !o->memory_check,
                                    .form = form_from(o->quantize, o->shard),
                                    .threads = (uint32_t)o->threads,
                                    .context = (uint32_t)o->context,

@@ -12,6 +12,7 @@
 
 struct plan_options {
     struct option_list framework, quantize, shard, context;
+    const char *device;
     int64_t threads;
 };
 
@@ -44,6 +45,11 @@ static const struct option options[] = {
      .high = 100000000,
      .help = "Positions that the KV cache holds (2048 8192 32768 131072).",
      .offset = FIELD(context)},
+    {.name = "device",
+     .kind = OPTION_CHOICE,
+     .choices = "cpu cuda",
+     .help = "Whose memory: the machine's, or that of cards.",
+     .offset = FIELD(device)},
     {.name = "threads",
      .kind = OPTION_INT,
      .metavar = "N",
@@ -53,6 +59,8 @@ static const struct option options[] = {
      .offset = FIELD(threads)},
     {0},
 };
+
+static const struct plan_options defaults = {.device = "cpu"};
 
 static const char *const usual_models[] = {"llama3-1b", "llama3-8b", "llama3-70b", "llama3-405b"};
 static const char *const usual_variants[] = {"native-f32", "native-f16"};
@@ -89,7 +97,7 @@ static void variant_rows(const struct fit_table *table, const struct plan_option
     const char *const *methods = o->quantize.count ? o->quantize.items : usual_methods;
     size_t count =
         o->quantize.count ? o->quantize.count : sizeof usual_methods / sizeof usual_methods[0];
-    if (!variant->memory.known) {
+    if (!variant->memory.cpu.known) {
         printf("%-22s what it keeps is not known: its engine.json does not say\n", variant->name);
         return;
     }
@@ -122,7 +130,7 @@ static enum status framework_rows(const struct fit_table *table, const struct pl
     return STATUS_OK;
 }
 
-static enum status table_print(struct fit_table *table, const struct plan_options *o,
+static enum status table_print(const struct fit_table *table, const struct plan_options *o,
                                const struct engine_catalogue *catalogue, struct error *err)
 {
     const char *const *names = o->framework.count ? o->framework.items : usual_variants;
@@ -137,34 +145,25 @@ static enum status table_print(struct fit_table *table, const struct plan_option
 }
 
 /* A shape by its name, else a model that is here. */
-static enum status model_print(struct fit_table *table, const char *name,
+static enum status model_print(const struct fit_table *asked, const char *name,
                                const struct plan_options *o,
                                const struct engine_catalogue *catalogue, struct error *err)
 {
     struct model_config shape;
     struct model model = {0};
-    enum status status = STATUS_OK;
-    if (synthetic_shape(name, &shape)) {
-        *table = (struct fit_table){.name = name,
-                                    .config = &shape,
-                                    .parameters = layout_parameters(&shape),
-                                    .stored_bytes = 2 * layout_parameters(&shape),
-                                    .contexts = table->contexts,
-                                    .shards = table->shards,
-                                    .threads = table->threads};
-        return table_print(table, o, catalogue, err);
-    }
-    status = model_open(&model, name, err);
+    struct fit_table table = *asked;
+    bool known = synthetic_shape(name, &shape);
+    enum status status = known ? STATUS_OK : model_open(&model, name, err);
+    if (status == STATUS_NOT_FOUND)
+        error_remedy(err, "Give a model's path, or one of llama3-1b, llama3-8b, llama3-70b, "
+                          "llama3-405b.");
     if (status)
-        return status == STATUS_NOT_FOUND
-                   ? error_remedy(err, "Give a model's path, or one of llama3-1b, llama3-8b, "
-                                       "llama3-70b, llama3-405b.")
-                   : status;
-    table->name = model.name;
-    table->config = &model.config;
-    table->parameters = model.parameters;
-    table->stored_bytes = model.weight_bytes;
-    status = table_print(table, o, catalogue, err);
+        return status;
+    table.name = known ? name : model.name;
+    table.config = known ? &shape : &model.config;
+    table.parameters = known ? layout_parameters(&shape) : model.parameters;
+    table.stored_bytes = known ? 2 * table.parameters : model.weight_bytes;
+    status = table_print(&table, o, catalogue, err);
     model_close(&model);
     return status;
 }
@@ -177,6 +176,7 @@ static int run(const void *given, const struct option_list *args)
     struct error err;
     struct cores cores;
     cores_read(&cores);
+    table.card = strcmp(o->device, "cuda") == 0;
     table.threads = o->threads ? (uint32_t)o->threads : cores.count;
     enum status status =
         lengths_read(&table.contexts, &o->context, &usual_contexts, "context", &err);
@@ -201,6 +201,7 @@ const struct command command_model_plan = {
     .max_args = 64,
     .options = options,
     .options_bytes = sizeof(struct plan_options),
+    .defaults = &defaults,
     .details = "MODEL is a shape (llama3-1b, llama3-8b, llama3-70b, llama3-405b; all of them by "
                "default) or the path of a model. Weights, KV cache and working space are added up, "
                "on each of the devices; - is a context that the model was not made for. The same "

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/form_options.h"
+#include "cli/memory_option.h"
 #include "cli/talk_model.h"
 #include "machine/gpu.h"
 #include "talk/talk.h"
@@ -11,7 +12,7 @@ struct talk_options {
     const char *model, *prompt, *system, *framework, *device, *chat_template, *quantize;
     int64_t threads, context, max_tokens, top_k, seed, shard;
     double temperature, top_p, min_p;
-    bool benchmark, timing, profile, debug, download;
+    bool benchmark, timing, profile, debug, download, memory_check;
 };
 
 #define FIELD(name) offsetof(struct talk_options, name)
@@ -22,7 +23,8 @@ static const struct talk_options defaults = {.model = "llama3-1b",
                                              .max_tokens = 1024,
                                              .temperature = 0.85,
                                              .top_p = 1,
-                                             .seed = -1};
+                                             .seed = -1,
+                                             .memory_check = true};
 
 static const struct option options[] = {
     {.name = "model",
@@ -83,6 +85,7 @@ static const struct option options[] = {
      .help = "Tokens that a conversation can have; by default what the model was made for, up to "
              "4096.",
      .offset = FIELD(context)},
+    OPTION_MEMORY_CHECK(FIELD(memory_check)),
     {.name = "max-tokens",
      .kind = OPTION_INT,
      .metavar = "N",
@@ -163,6 +166,8 @@ static int run(const void *given, const struct option_list *args)
         .session = {.model = model,
                     .framework = o->framework,
                     .device = o->device,
+                    .pci = gpu.pci,
+                    .no_memory_check = !o->memory_check,
                     .form = form_from(o->quantize, o->shard),
                     .system = o->system,
                     .chat_template = o->chat_template,

@@ -52,8 +52,8 @@ static bool can_quantize(const struct engine_variant *variant, const char *quant
     return false;
 }
 
-static bool can_hold(const struct engine_variant *variant, const struct engine_form *form,
-                     const char *device)
+bool form_can(const struct engine_variant *variant, const struct engine_form *form,
+              const char *device)
 {
     return (!form->quantize || can_quantize(variant, form->quantize, device)) &&
            (form->shard <= 1 || on_device(variant->shard, device));
@@ -67,7 +67,7 @@ static const char *able(const struct engine_catalogue *catalogue, const struct e
     for (size_t i = 0; i < catalogue->count; i++)
         for (size_t v = 0; v < catalogue->engines[i].variant_count; v++) {
             const struct engine_variant *variant = &catalogue->engines[i].variants[v];
-            if (!catalogue->engines[i].hidden && can_hold(variant, form, device))
+            if (!catalogue->engines[i].hidden && form_can(variant, form, device))
                 names = names ? arena_printf(arena, "%s, %s", names, variant->name)
                               : arena_strdup(arena, variant->name);
         }
@@ -81,7 +81,7 @@ const char *form_obstacle(const struct engine_catalogue *catalogue,
 {
     const char *text = NULL;
     int kind = (int)strcspn(device, ":");
-    if (can_hold(variant, form, device))
+    if (form_can(variant, form, device))
         return NULL;
     const char *others = able(catalogue, form, device, arena);
     if (others && form->quantize && !can_quantize(variant, form->quantize, device))

@@ -22,6 +22,9 @@ bool form_same(const struct engine_form *a, const struct engine_form *b);
 /* What the form asks of a variant: quantising to the precision that it has anyway is nothing. */
 struct engine_form form_of(const struct engine_variant *variant, const struct engine_form *form);
 
+/* Whether a variant can hold a model so on a device. */
+bool form_can(const struct engine_variant *variant, const struct engine_form *form,
+              const char *device);
 /* Why a variant cannot hold a model so on a device, and which variants of the catalogue can, for
  * the end of a sentence; in the arena. NULL: it can. */
 const char *form_obstacle(const struct engine_catalogue *catalogue,

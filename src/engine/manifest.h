@@ -33,7 +33,7 @@ struct engine_variant {
     bool by_default;  /* part of `--framework ENGINE` without a variant */
     bool compiled;    /* it compiles the model */
     uint32_t context; /* capacity that the engine has by itself; 0: the model's own context */
-    struct engine_memory memory; /* what it keeps */
+    struct engine_memories memory; /* what it keeps */
 };
 
 struct engine {

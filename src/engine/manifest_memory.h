@@ -23,8 +23,15 @@ struct engine_memory {
     uint32_t logits;          /* rows of float32 logits */
 };
 
-/* object: the variant's "memory"; NULL when it has none. */
-enum status manifest_memory_parse(const json_t *object, struct engine_memory *memory,
+/* What a process keeps of the machine's memory, or, where it computes on a card, of that. */
+struct engine_memories {
+    struct engine_memory cpu, card;
+};
+
+/* object: the variant's "memory"; NULL when it has none. Its member "cuda" has what differs on a
+ * card, where neither base nor working space count unless it says so: they are the driver's and the
+ * kernels'. */
+enum status manifest_memory_parse(const json_t *object, struct engine_memories *memories,
                                   struct error *err);
 
 #endif

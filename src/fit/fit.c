@@ -1,17 +1,16 @@
 #include "fit/fit.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cores.h"
 
-enum { MOST_SHARDS = 64 };
-
 /* A change, and what it comes to. */
 struct change {
     const struct engine_variant *variant;
-    const char *quantize;
-    uint32_t shard, context;
+    struct engine_form form;
+    uint32_t context;
 };
 
 struct search {
@@ -27,13 +26,19 @@ static bool on_cpu(const struct fit_request *request)
     return strcmp(request->device, "cpu") == 0;
 }
 
+static const struct engine_memory *memory_of(const struct fit_request *request,
+                                             const struct engine_variant *variant)
+{
+    return on_cpu(request) ? &variant->memory.cpu : &variant->memory.card;
+}
+
 static struct need need_with(const struct search *search, const struct change *change)
 {
     const struct need_request asked = {.config = &search->request->model->config,
-                                       .memory = &change->variant->memory,
+                                       .memory = memory_of(search->request, change->variant),
                                        .stored_bytes = search->request->model->weight_bytes,
-                                       .quantize = change->quantize,
-                                       .shard = change->shard,
+                                       .quantize = change->form.quantize,
+                                       .shard = change->form.shard,
                                        .context = change->context,
                                        .threads = search->threads};
     return need_of(&asked);
@@ -43,12 +48,12 @@ static struct need need_with(const struct search *search, const struct change *c
 static uint64_t total_with(const struct search *search, const struct change *change)
 {
     struct need need = need_with(search, change);
-    return need_total(&need) * (on_cpu(search->request) ? change->shard : 1);
+    return need_total(&need) * (on_cpu(search->request) ? change->form.shard : 1);
 }
 
 static struct change as_asked(const struct fit_request *request)
 {
-    return (struct change){request->variant, request->quantize, request->shard, request->context};
+    return (struct change){request->variant, request->form, request->context};
 }
 
 /* The most positions with which it fits, at least those that are needed; 0: none. */
@@ -68,36 +73,36 @@ static uint32_t context_fitting(const struct search *search, struct change chang
     return low;
 }
 
-static bool supports(const char *const *list, const char *word)
+static void append(struct search *search, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void append(struct search *search, const char *format, ...)
 {
-    for (; list && *list; list++)
-        if (strcmp(*list, word) == 0)
-            return true;
-    return false;
+    va_list args;
+    va_start(args, format);
+    int added = vsnprintf(search->text + search->used, search->size - search->used, format, args);
+    va_end(args);
+    if (added > 0)
+        search->used += (size_t)added < search->size - search->used
+                            ? (size_t)added
+                            : search->size - search->used - 1;
 }
 
+/* Adds what differs from what was asked for, and what it takes. */
 static void tell(struct search *search, const struct change *change)
 {
     const struct fit_request *request = search->request;
-    char words[160] = "";
-    int used = 0;
+    append(search, "%s", search->used ? ", or" : "");
     if (change->variant != request->variant)
-        used += snprintf(words + used, sizeof words - (size_t)used, " --framework %s",
-                         change->variant->name);
-    if (change->quantize != request->quantize)
-        used +=
-            snprintf(words + used, sizeof words - (size_t)used, " --quantize %s", change->quantize);
-    if (change->shard != request->shard)
-        used += snprintf(words + used, sizeof words - (size_t)used, " --shard %u", change->shard);
+        append(search, " --framework %s", change->variant->name);
+    if (change->form.quantize != request->form.quantize)
+        append(search, " --quantize %s", change->form.quantize);
+    if (change->form.shard != request->form.shard)
+        append(search, " --shard %u", change->form.shard);
     if (change->context != request->context)
-        snprintf(words + used, sizeof words - (size_t)used, " --context %u", change->context);
-    int added =
-        snprintf(search->text + search->used, search->size - search->used, "%s%s (%.2f GB%s)",
-                 search->used ? ", or" : "", words, (double)total_with(search, change) / 1e9,
-                 change->shard > 1 && !on_cpu(request) ? " each" : "");
-    if (added > 0 && search->used + (size_t)added < search->size)
-        search->used += (size_t)added;
-    search->text[search->used] = '\0';
+        append(search, " --context %u", change->context);
+    append(search, " (%.2f GB%s)", (double)total_with(search, change) / 1e9,
+           change->form.shard > 1 && !on_cpu(request) ? " each" : "");
 }
 
 /* The way to quantise that changes least and fits; with the context as asked, or a smaller one. */
@@ -106,8 +111,8 @@ static bool quantize_try(struct search *search, bool smaller_context)
     static const char *const methods[] = {"float16", "int8", "nf4"};
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
         struct change change = as_asked(search->request);
-        change.quantize = methods[i];
-        if (!supports(change.variant->quantize, methods[i]))
+        change.form.quantize = methods[i];
+        if (!form_can(change.variant, &change.form, search->request->device))
             continue;
         if (smaller_context)
             change.context = context_fitting(search, change);
@@ -123,16 +128,26 @@ static void shard_try(struct search *search)
 {
     const struct model_config *config = &search->request->model->config;
     struct change change = as_asked(search->request);
-    if (on_cpu(search->request) || !change.variant->shard)
+    if (on_cpu(search->request))
         return;
-    for (uint32_t n = change.shard + 1; n <= search->cards && n <= MOST_SHARDS; n++) {
-        change.shard = n;
-        if (config->heads % n == 0 && config->kv_heads % n == 0 &&
+    for (uint32_t n = 2; n <= search->cards && n <= FORM_SHARDS; n++) {
+        change.form.shard = n;
+        if (n > search->request->form.shard &&
+            form_can(change.variant, &change.form, search->request->device) &&
+            config->heads % n == 0 && config->kv_heads % n == 0 &&
             total_with(search, &change) <= search->free_bytes) {
             tell(search, &change);
             return;
         }
     }
+}
+
+static bool has(const char *const *list, const char *word)
+{
+    for (; *list; list++)
+        if (strcmp(*list, word) == 0)
+            return true;
+    return false;
 }
 
 /* Another variant of the engine, where none can quantise. */
@@ -143,8 +158,9 @@ static void variant_try(struct search *search)
     for (size_t i = 0; i < engine->variant_count; i++) {
         struct change change = as_asked(search->request);
         change.variant = &engine->variants[i];
-        if (change.variant->by_default && change.variant->memory.known &&
-            supports(change.variant->formats, format) &&
+        if (change.variant->by_default && memory_of(search->request, change.variant)->known &&
+            has(change.variant->formats, format) &&
+            form_can(change.variant, &change.form, search->request->device) &&
             total_with(search, &change) <= search->free_bytes) {
             tell(search, &change);
             return;
@@ -155,7 +171,7 @@ static void variant_try(struct search *search)
 static void changes_find(struct search *search)
 {
     struct change smaller = as_asked(search->request);
-    if (!quantize_try(search, false) && !search->request->quantize)
+    if (!quantize_try(search, false) && !search->request->form.quantize)
         variant_try(search);
     shard_try(search);
     smaller.context = context_fitting(search, smaller);
@@ -171,14 +187,14 @@ static enum status refuse(const struct search *search, const char *source, struc
     struct change asked = as_asked(request);
     struct need need = need_with(search, &asked);
     char shards[48] = "";
-    if (request->shard > 1)
+    if (request->form.shard > 1)
         snprintf(shards, sizeof shards, on_cpu(request) ? " for %u shards" : " on each of %u cards",
-                 request->shard);
+                 request->form.shard);
     error_set(err, STATUS_NO_MEMORY,
               "%s needs %s%.2f GB of memory%s and %.2f GB are free (weights %.2f, KV cache of %u "
               "positions %.2f, besides %.2f)",
               request->variant->name,
-              request->variant->memory.exact && on_cpu(request) ? "" : "at least ",
+              memory_of(request, request->variant)->exact ? "" : "at least ",
               (double)total_with(search, &asked) / 1e9, shards, (double)search->free_bytes / 1e9,
               (double)need.weights / 1e9, request->context, (double)need.cache / 1e9,
               (double)(need.work + need.base) / 1e9);
@@ -200,14 +216,14 @@ enum status fit_check_within(const struct fit_request *request, const struct fre
                             .text = text,
                             .size = sizeof text};
     struct change asked = as_asked(request);
-    if (!request->variant->memory.known || !free->known ||
+    if (!memory_of(request, request->variant)->known || !free->known ||
         total_with(&search, &asked) <= free->bytes)
         return STATUS_OK;
     changes_find(&search);
     return refuse(&search, free->source, err);
 }
 
-enum status fit_check(const struct fit_request *request, struct error *err)
+static struct fit_request counted_threads(const struct fit_request *request)
 {
     struct fit_request counted = *request;
     struct cores cores;
@@ -215,11 +231,26 @@ enum status fit_check(const struct fit_request *request, struct error *err)
         cores_read(&cores);
         counted.threads = cores.count;
     }
+    return counted;
+}
+
+uint64_t fit_expected_bytes(const struct fit_request *request)
+{
+    struct fit_request counted = counted_threads(request);
+    struct search search = {.request = &counted, .threads = counted.threads};
+    struct change asked = as_asked(&counted);
+    struct need need = need_with(&search, &asked);
+    return request->variant->memory.cpu.known && on_cpu(request) ? need_total(&need) : 0;
+}
+
+enum status fit_check(const struct fit_request *request, struct error *err)
+{
+    struct fit_request counted = counted_threads(request);
     if (on_cpu(request)) {
         struct free_memory host = free_memory_host();
         return fit_check_within(&counted, &host, 0, err);
     }
-    struct free_memory card =
-        request->shard > 1 ? free_memory_cards(request->shard) : free_memory_card(request->pci);
+    struct free_memory card = request->form.shard > 1 ? free_memory_cards(request->form.shard)
+                                                      : free_memory_card(request->pci);
     return fit_check_within(&counted, &card, free_memory_card_count(), err);
 }

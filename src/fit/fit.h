@@ -3,6 +3,7 @@
 #ifndef PRONY_FIT_FIT_H
 #define PRONY_FIT_FIT_H
 
+#include "engine/form.h"
 #include "engine/manifest.h"
 #include "fit/need.h"
 #include "machine/free_memory.h"
@@ -12,8 +13,7 @@ struct fit_request {
     const struct engine *engine;
     const struct engine_variant *variant;
     const struct model *model;
-    const char *quantize;   /* NULL: as the variant has them */
-    uint32_t shard;         /* devices, at least 1 */
+    struct engine_form form;
     uint32_t context;       /* positions of KV cache */
     uint32_t least_context; /* that would do */
     uint32_t threads;       /* 0: one for each core */
@@ -26,7 +26,10 @@ struct fit_request {
  * does not say what it holds, a card that NVML does not show. */
 enum status fit_check(const struct fit_request *request, struct error *err);
 
-/* The same with what is free given, and for that many cards with as much each (for tests). */
+/* What the process will hold of the machine's memory; 0: not known, or a card holds it. */
+uint64_t fit_expected_bytes(const struct fit_request *request);
+
+/* fit_check with what is free given, and for that many cards with as much each (for tests). */
 enum status fit_check_within(const struct fit_request *request, const struct free_memory *free,
                              uint32_t cards, struct error *err);
 

@@ -17,7 +17,8 @@ static struct need need_at(const struct fit_table *table, const struct engine_va
                            const char *quantize, uint32_t shard, uint32_t context)
 {
     const struct need_request request = {.config = table->config,
-                                         .memory = &variant->memory,
+                                         .memory = table->card ? &variant->memory.card
+                                                               : &variant->memory.cpu,
                                          .stored_bytes = table->stored_bytes,
                                          .quantize = quantize,
                                          .shard = shard,

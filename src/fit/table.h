@@ -3,6 +3,7 @@
 #ifndef PRONY_FIT_TABLE_H
 #define PRONY_FIT_TABLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -22,6 +23,7 @@ struct fit_table {
     uint64_t parameters, stored_bytes;
     struct fit_lengths contexts, shards;
     uint32_t threads;
+    bool card; /* of cards' memory, not the machine's */
 };
 
 void fit_table_head(const struct fit_table *table, FILE *stream);

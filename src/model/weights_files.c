@@ -73,8 +73,8 @@ enum status weights_files_open(struct weights_files *files, const char *path,
             status = folder_check(files, path, part_bytes > 0, err);
     }
     files->file = arena_array(&files->arena, parts, sizeof *files->file);
-    if (!status && !files->file)
-        status = error_no_memory(err, parts * sizeof *files->file);
+    if (!files->file)
+        return error_no_memory(err, parts * sizeof *files->file);
     for (size_t i = 0; i < count && !status; i++) {
         struct weights_file *file = &files->file[weights[i].part];
         if (file->count++ == 0)

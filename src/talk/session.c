@@ -4,32 +4,11 @@
 #include <string.h>
 
 #include "engine/protocol.h"
-#include "model/chat/chat_template.h"
 #include "model/chat/stream_text.h"
-#include "model/model.h"
+#include "talk/session_parts.h"
 #include "talk/variant.h"
 
-enum { DEFAULT_CONTEXT = 4096, WARMUP_TOKENS = 4 };
-
-struct session {
-    struct session_request request;
-    struct engine_catalogue catalogue;
-    const struct engine *engine;
-    const struct engine_variant *variant;
-    struct model model;
-    struct tokenizer *tokenizer;
-    struct chat_template template;
-    int32_t stops[CHAT_STOPS];
-    struct worker *worker;
-    struct worker_hello hello;
-    struct worker_loaded loaded;
-    struct session_profile profile; /* what the stamps say */
-    uint32_t context, most_context, turns;
-    int32_t *ids;   /* [context] the conversation */
-    size_t count;   /* of them */
-    int32_t *given; /* [context] the newest answer */
-    int64_t *stamps_ns;
-};
+enum { DEFAULT_CONTEXT = 4096, LEAST_CONTEXT = 256 };
 
 /* The array with another size, or as it was. */
 static void *resized(void *array, size_t bytes, bool *good)
@@ -84,6 +63,21 @@ static enum status template_find(struct session *session, struct error *err)
     return status;
 }
 
+static enum status memory_check(struct session *session, struct error *err)
+{
+    const struct session_request *request = &session->request;
+    session->fit = (struct fit_request){.engine = session->engine,
+                                        .variant = session->variant,
+                                        .model = &session->model,
+                                        .form = form_of(session->variant, &request->form),
+                                        .context = session->context,
+                                        .least_context = LEAST_CONTEXT,
+                                        .threads = request->threads,
+                                        .device = request->device,
+                                        .pci = request->pci};
+    return request->no_memory_check ? STATUS_OK : fit_check(&session->fit, err);
+}
+
 static enum status model_read(struct session *session, struct error *err)
 {
     const struct session_request *request = &session->request;
@@ -105,23 +99,28 @@ static enum status model_read(struct session *session, struct error *err)
         status = tokenizer_open(&session->tokenizer, request->model, err);
     if (!status && request->conversation)
         status = template_find(session, err);
-    return status ? status : context_choose(session, err);
+    if (!status)
+        status = context_choose(session, err);
+    return status ? status : memory_check(session, err);
 }
 
 static enum status worker_fill(struct session *session, uint32_t context, struct error *err)
 {
-    struct engine_form form = form_of(session->variant, &session->request.form);
     struct worker_load load = {.model = session->request.model,
-                               .quantize = form.quantize,
-                               .shard = form.shard,
+                               .quantize = session->fit.form.quantize,
+                               .shard = session->fit.form.shard,
                                .variant = session->variant->name,
                                .device = session->request.device,
                                .threads = session->request.threads,
                                .context = context};
-    return worker_load(session->worker, &load, &session->loaded, err);
+    session->fit.context = context;
+    loading_start(&session->loading, fit_expected_bytes(&session->fit));
+    enum status status = worker_load(session->worker, &load, &session->loaded, err);
+    loading_end(&session->loading);
+    return status;
 }
 
-static enum status profile_begin(struct session *session, struct error *err)
+enum status session_profile_begin(struct session *session, struct error *err)
 {
     return session->request.profile
                ? worker_trace(session->worker, session->request.profile, NULL, err)
@@ -132,12 +131,14 @@ static enum status worker_ready(struct session *session, struct error *err)
 {
     struct worker_options options = {.cancel_fd = session->request.cancel_fd,
                                      .on_cancel = session->request.on_cancel,
-                                     .on_cancel_context = session->request.on_cancel_context};
+                                     .on_cancel_context = session->request.on_cancel_context,
+                                     .on_loading = loading_report,
+                                     .on_loading_context = &session->loading};
     enum status status =
         worker_start(&session->worker, session->engine, &options, &session->hello, err);
     if (!status)
         status = worker_fill(session, session->context, err);
-    return !status && session->request.conversation ? profile_begin(session, err) : status;
+    return !status && session->request.conversation ? session_profile_begin(session, err) : status;
 }
 
 enum status session_open(struct session **opened, const struct session_request *request,
@@ -234,8 +235,8 @@ static enum status turn_append(struct session *session, const char *text, struct
     return status;
 }
 
-static void answer_fill(struct session *session, const struct worker_generated *generated,
-                        struct session_answer *answer)
+void session_answer_fill(struct session *session, const struct worker_generated *generated,
+                         struct session_answer *answer)
 {
     size_t count = generated->count;
     const int64_t *stamps = generated->stamps_ns;
@@ -287,7 +288,7 @@ enum status session_ask(struct session *session, const char *text,
     size_t length = stream_text_end(&stream.text, rest);
     if (length > 0)
         on_text(context, rest, length);
-    answer_fill(session, &generated, answer);
+    session_answer_fill(session, &generated, answer);
     size_t kept = generated.count - answer->finished;
     memcpy(session->ids + session->count, generated.ids, kept * sizeof *generated.ids);
     session->count += kept;
@@ -352,43 +353,6 @@ enum status session_resize(struct session *session, uint32_t context, struct err
 bool session_alive(const struct session *session)
 {
     return worker_alive(session->worker);
-}
-
-enum status session_benchmark(struct session *session, const char *text,
-                              struct session_answer *answer, struct session_speed *speed,
-                              struct error *err)
-{
-    int32_t *ids = NULL;
-    size_t count = 0;
-    struct session_stats stats = session_stats(session);
-    struct worker_generated generated = {.ids = session->given, .stamps_ns = session->stamps_ns};
-    enum { TOKENS = 1 + SESSION_BENCHMARK_TOKENS };
-    enum status status = tokenizer_encode(session->tokenizer, text, strlen(text), TOKENIZER_ADD_BOS,
-                                          &ids, &count, err);
-    if (!status && (count == 0 || count + TOKENS > session->context)) {
-        error_set(err, STATUS_USAGE,
-                  "a prompt of %zu tokens and %d more do not fit a context of %u", count, TOKENS,
-                  session->context);
-        status = error_remedy(err, "Use another --prompt or a larger --context.");
-    }
-    if (!status)
-        status = worker_generate(session->worker, ids, count, WARMUP_TOKENS, &generated, err);
-    if (!status)
-        status = profile_begin(session, err);
-    if (!status)
-        status = worker_generate(session->worker, ids, count, TOKENS, &generated, err);
-    free(ids);
-    if (status)
-        return status;
-    *answer = (struct session_answer){.prompt_tokens = count};
-    answer_fill(session, &generated, answer);
-    double ns = (double)(generated.stamps_ns[TOKENS - 1] - generated.stamps_ns[0]);
-    double token_ns = ns > 0 ? ns / SESSION_BENCHMARK_TOKENS : 1;
-    size_t middle = count + (TOKENS + 1) / 2; /* of the timed ones */
-    *speed = (struct session_speed){.token_ms = token_ns / 1e6,
-                                    .tokens_per_s = 1e9 / token_ns,
-                                    .gb_per_s = session_token_bytes(&stats, middle) / token_ns};
-    return STATUS_OK;
 }
 
 enum status session_profile_end(struct session *session, struct session_profile *profile,

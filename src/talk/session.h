@@ -17,6 +17,8 @@ struct session_request {
     const char *model;                /* path */
     const char *framework;            /* variant, or engine: its first variant */
     const char *device;               /* "cpu" */
+    const char *pci;                  /* of the card, as in machine/gpu.h */
+    bool no_memory_check;             /* load what is not expected to fit */
     struct engine_form form;          /* that the variant is to hold the model in */
     const char *system;               /* NULL: what the chat template says itself */
     const char *chat_template;        /* NULL: the model's own */

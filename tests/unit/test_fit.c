@@ -19,6 +19,9 @@ static const struct engine_memory half = {.known = true,
                                           .cache = ENGINE_HELD_F16,
                                           .copies = 1};
 
+static const struct engine_memory half_of_a_card = {
+    .known = true, .weights = ENGINE_HELD_F16, .cache = ENGINE_HELD_F16, .copies = 1};
+
 static struct need need(const char *size, const char *quantize, uint32_t shard, uint32_t context)
 {
     struct model_config config;
@@ -61,6 +64,7 @@ static void packed_weights_are_counted(void **state)
 
 static const char *const formats[] = {"gguf", "safetensors", NULL};
 static const char *const quantize[] = {"int8", "nf4", NULL}, *const none[] = {NULL};
+static const char *const devices[] = {"cpu", "cuda", NULL};
 
 struct fixture {
     struct engine engine;
@@ -74,25 +78,33 @@ static void fixture_make(struct fixture *f, const char *size, uint32_t context)
     *f = (struct fixture){.engine = {.name = "demo", .variants = f->variants, .variant_count = 2},
                           .variants = {{.name = "demo-f32",
                                         .formats = formats,
+                                        .precision = "float32",
+                                        .devices = devices,
+                                        .quantize_devices = devices,
                                         .quantize = none,
+                                        .shard = none,
                                         .by_default = true,
-                                        .memory = half},
+                                        .memory = {half, half_of_a_card}},
                                        {.name = "demo-f16",
                                         .formats = formats,
+                                        .precision = "float16",
+                                        .devices = devices,
+                                        .quantize_devices = devices,
                                         .quantize = quantize,
+                                        .shard = none,
                                         .by_default = true,
-                                        .memory = half}},
+                                        .memory = {half, half_of_a_card}}},
                           .model = {.name = "a model", .format = MODEL_GGUF},
                           .request = {.engine = &f->engine,
                                       .variant = &f->variants[1],
                                       .model = &f->model,
-                                      .shard = 1,
+                                      .form = {NULL, 1},
                                       .context = context,
                                       .least_context = 100,
                                       .threads = 1,
                                       .device = "cpu",
                                       .pci = ""}};
-    f->variants[0].memory.weights = ENGINE_HELD_F32;
+    f->variants[0].memory.cpu.weights = ENGINE_HELD_F32;
     assert_true(synthetic_shape(size, &f->model.config));
 }
 
@@ -126,7 +138,7 @@ static void what_fits_is_not_refused(void **state)
     room.known = false;
     assert_int_equal(fit_check_within(&f.request, &room, 0, &err), STATUS_OK);
     room.known = true;
-    f.variants[1].memory.known = false;
+    f.variants[1].memory.cpu.known = false;
     assert_int_equal(fit_check_within(&f.request, &room, 0, &err), STATUS_OK);
 }
 
@@ -146,7 +158,7 @@ static void the_least_change_is_told(void **state)
     f.request.least_context = 8192;
     refused(&f, 17, 0, "needs 17.13 GB", "It would fit with --quantize int8 (9.11 GB).");
     f.request.variant = &f.variants[0];
-    refused(&f, 18, 0, "demo-f32 needs 33.20 GB",
+    refused(&f, 18, 0, "demo-f32 needs 33.19 GB",
             "It would fit with --framework demo-f16 (17.13 GB).");
 }
 
@@ -160,14 +172,14 @@ static void cards_are_counted(void **state)
     f.request.device = "cuda";
     f.request.least_context = 1000;
     f.variants[1].quantize = none;
-    f.variants[1].shard = true;
+    f.variants[1].shard = devices;
     refused(&f, 80, 2, "demo-f16 needs at least 141.4",
             "It would fit with --shard 2 (70.72 GB each).");
     refused(&f, 40, 8, "demo-f16 needs at least 141.4",
             "It would fit with --shard 4 (35.36 GB each).");
     refused(&f, 80, 1, "demo-f16 needs at least 141.4",
             "Nothing that this variant can do makes it fit: use a smaller model, or free memory.");
-    f.request.shard = 2;
+    f.request.form.shard = 2;
     assert_int_equal(check(&f, 80, 2, &err), STATUS_OK);
     f.request.device = "cpu";
     refused(&f, 80, 0, "demo-f16 needs 141.4",

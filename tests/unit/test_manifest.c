@@ -52,6 +52,73 @@ static void reads_everything(void **state)
     arena_free(&arena);
 }
 
+/* What a variant keeps, and what differs on a card, where neither the process nor its working space
+ * count by themselves. */
+static void reads_what_is_kept(void **state)
+{
+    (void)state;
+    static const char text[] = HEAD ", \"variants\": [" VARIANT("demo", "") "," VARIANT(
+        "demo-kept",
+        ", \"memory\": {\"weights\": \"stored\", \"cache\": \"float16\", \"copies\": 1.5, "
+        "\"base_mb\": 7, \"positions\": 64, \"logits\": 2, \"exact\": true, "
+        "\"cuda\": {\"weights\": \"bfloat16\", \"logits\": 3}}") "]}";
+    struct arena arena = {0};
+    struct engine engine;
+    struct error err;
+    assert_int_equal(engine_manifest_parse(&engine, "/e/demo", text, strlen(text), &arena, &err),
+                     STATUS_OK);
+    assert_false(engine.variants[0].memory.cpu.known);
+    assert_false(engine.variants[0].memory.card.known);
+    const struct engine_memory *cpu = &engine.variants[1].memory.cpu;
+    const struct engine_memory *card = &engine.variants[1].memory.card;
+    assert_true(cpu->known && cpu->exact && card->known && !card->exact);
+    assert_int_equal(cpu->weights, ENGINE_HELD_STORED);
+    assert_int_equal(card->weights, ENGINE_HELD_BF16);
+    assert_int_equal(cpu->cache, ENGINE_HELD_F16);
+    assert_int_equal(card->cache, ENGINE_HELD_F16);
+    assert_true(cpu->copies == 1.5 && card->copies == 1.5);
+    assert_int_equal(cpu->base_bytes, 7000000);
+    assert_int_equal(card->base_bytes, 0);
+    assert_int_equal(cpu->positions, 64);
+    assert_int_equal(card->positions, 0);
+    assert_int_equal(cpu->logits, 2);
+    assert_int_equal(card->logits, 3);
+    arena_free(&arena);
+}
+
+static void refuses_what_nobody_can_keep(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *memory, *what;
+    } cases[] = {
+        {"[]", "should be objects"},
+        {"{}", "\"weights\""},
+        {"{\"weights\": \"float16\"}", "\"cache\""},
+        {"{\"weights\": \"int4\", \"cache\": \"float16\"}", "\"weights\" of \"memory\" is"},
+        {"{\"weights\": \"float16\", \"cache\": \"stored\"}", "\"cache\" of \"memory\" is"},
+        {"{\"weights\": \"float16\", \"cache\": \"float16\", \"copies\": 0.5}", "1 to 16"},
+        {"{\"weights\": \"float16\", \"cache\": \"float16\", \"base\": 1}", "\"base\""},
+        {"{\"weights\": \"float16\", \"cache\": \"float16\", \"cuda\": 1}", "be objects"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[1024];
+        struct arena arena = {0};
+        struct engine engine;
+        struct error err;
+        snprintf(text, sizeof text,
+                 HEAD ", \"variants\": [{\"name\": \"demo\", \"title\": \"D\", \"precision\": "
+                      "\"float16\", \"about\": \"One.\", " SUPPORTS ", \"memory\": %s}]}",
+                 cases[i].memory);
+        assert_int_equal(
+            engine_manifest_parse(&engine, "/e/demo", text, strlen(text), &arena, &err),
+            STATUS_FORMAT);
+        if (!strstr(err.what, cases[i].what))
+            fail_msg("%s: %s", cases[i].memory, err.what);
+        arena_free(&arena);
+    }
+}
+
 #define VERSION "\"requirements\": \"r.txt\", \"download_mb\": 12, \"disk_mb\": 30"
 #define INSTALL(versions, programs)                                                                \
     ", \"install\": {\"python\": [\"3.10\", \"3.14\"], \"versions\": [" versions                   \
@@ -229,6 +296,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_everything),    cmocka_unit_test(reads_what_to_install),
         cmocka_unit_test(reads_what_to_build), cmocka_unit_test(refuses),
+        cmocka_unit_test(reads_what_is_kept),  cmocka_unit_test(refuses_what_nobody_can_keep),
         cmocka_unit_test(finds_engines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
