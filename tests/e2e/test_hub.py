@@ -1,171 +1,11 @@
 """prony model get against a hub on loopback that has every fault a hub can have."""
 
-import fcntl
-import hashlib
-import http.server
-import json
 import os
-import pathlib
-import pty
-import select
-import shutil
-import signal
 import subprocess
-import tempfile
-import threading
 import time
 import unittest
 
-PRONY = os.environ["PRONY"]
-TOKEN = "hf_secretsecret"
-REPO = "org/repo"
-BODY = bytes(i * 7 % 251 for i in range(300_000))
-
-
-def entry(path, body, lfs=True):
-    blob = hashlib.sha1(b"blob %d\0" % len(body) + body).hexdigest()
-    item = {"type": "file", "path": path, "size": len(body), "oid": blob}
-    if lfs:
-        item["lfs"] = {"oid": hashlib.sha256(body).hexdigest(), "size": len(body)}
-    return item
-
-
-class Hub(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files = {"model.gguf": BODY}
-        self.list = None  # in place of the true one
-        self.fault = None  # called with the handler for a file; true: it has answered
-        self.list_fault = None
-        self.seen = []  # (path, Range, Authorization)
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def asked(self, part):
-        return [s for s in self.seen if part in s[0]]
-
-    def handle_error(self, request, client_address):
-        pass  # a client that hangs up is part of the tests
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-    def answer(self, code, body=b"", **headers):
-        self.send_response(code)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), str(value))
-        if "Content_Length" not in headers:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-        return True
-
-    def do_GET(self):
-        hub = self.server
-        hub.seen.append((self.path, self.headers["Range"], self.headers["Authorization"]))
-        if self.path.startswith(f"/api/models/{REPO}/tree/main"):
-            if hub.list_fault and hub.list_fault(self):
-                return
-            files = [entry(p, b) for p, b in hub.files.items()] if hub.list is None else hub.list
-            self.answer(200, json.dumps(files).encode())
-            return
-        if hub.fault and hub.fault(self):
-            return
-        self.file(hub.files.get(self.path.rpartition("/main/")[2]))
-
-    def file(self, body):
-        if body is None:
-            self.answer(404)
-        elif self.headers["Range"]:
-            start = int(self.headers["Range"][len("bytes=") : -1])
-            span = f"bytes {start}-{len(body) - 1}/{len(body)}"
-            self.answer(206, body[start:], Content_Range=span)
-        else:
-            self.answer(200, body)
-
-
-def always(code, **headers):
-    return lambda handler: handler.answer(code, b"no", **headers)
-
-
-class Get(unittest.TestCase):
-    def setUp(self):
-        self.cache = pathlib.Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, self.cache)
-        self.hub = self.server()
-        self.token = TOKEN
-
-    def server(self):
-        hub = Hub()
-        self.addCleanup(hub.server_close)
-        self.addCleanup(hub.shutdown)
-        return hub
-
-    def environment(self, **more):
-        kept = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
-        return {
-            **kept,
-            "PRONY_CACHE": str(self.cache),
-            "HF_ENDPOINT": self.hub.url,
-            "HF_TOKEN": self.token,
-            **more,
-        }
-
-    def get(self, *arguments, name=REPO, **more):
-        command = [PRONY, "model", "get", name, *arguments]
-        result = subprocess.run(
-            command, env=self.environment(**more), capture_output=True, text=True, timeout=60
-        )
-        self.assertNotIn(TOKEN, result.stdout + result.stderr)
-        self.assertNotIn("ERROR: AddressSanitizer", result.stderr)
-        return result
-
-    @property
-    def place(self):
-        return self.cache / "models/org/repo/model.gguf"
-
-    def good(self, result, path=None, body=BODY):
-        self.assertEqual(result.returncode, 0, result.stderr)
-        path = path or self.place
-        self.assertEqual(result.stdout, f"{path}\n")
-        if path.is_file():
-            self.assertEqual(path.read_bytes(), body)
-        self.assertEqual(self.parts(), [])
-
-    def bad(self, result, *words):
-        self.assertEqual(result.returncode, 1, result.stderr)
-        self.assertEqual(result.stdout, "")
-        for word in words:
-            self.assertIn(word, result.stderr)
-        self.assertFalse(self.place.exists())
-
-    def parts(self):
-        return list(self.cache.rglob("*.part.*"))
-
-    def cut_at(self, count, times=1):
-        """Sends count bytes of what was asked for, then hangs up, so many times."""
-        left = [times]
-
-        def fault(handler):
-            if left[0] == 0:
-                return False
-            left[0] -= 1
-            text = handler.headers["Range"]
-            start = int(text[len("bytes=") : -1]) if text else 0
-            rest = BODY[start:]
-            more = {"Content_Range": f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"} if text else {}
-            handler.answer(206 if text else 200, rest[:count], Content_Length=len(rest), **more)
-            handler.close_connection = True
-            return True
-
-        self.hub.fault = fault
+from hub_case import BODY, PRONY, REPO, TOKEN, Get, always, entry
 
 
 class Good(Get):
@@ -242,59 +82,6 @@ class Good(Get):
         self.assertEqual(self.place.read_bytes(), BODY)
 
 
-class Shelf(Get):
-    def prony(self, *arguments, status=0):
-        command = [PRONY, "model", *arguments]
-        result = subprocess.run(command, env=self.environment(), capture_output=True, text=True)
-        self.assertEqual(result.returncode, status, result.stderr)
-        return result.stdout + result.stderr
-
-    def test_list_and_rm(self):
-        self.assertIn("no models yet", self.prony("list"))
-        self.good(self.get())
-        self.assertIn(f"{REPO}  1 file, 0.3 MB\n", self.prony("list"))
-        self.assertIn("0.3 MB are free", self.prony("rm", REPO))
-        self.assertIn("no models yet", self.prony("list"))
-        self.assertFalse(self.place.parent.exists())
-        self.assertIn("nothing of", self.prony("rm", REPO, status=1))
-
-    def test_rm_of_one_file_leaves_the_others(self):
-        self.hub.files = {"model.gguf": BODY, "sub/model.gguf": BODY, "model.gguf2": BODY}
-        for name in self.hub.files:
-            self.get(name=f"{REPO}:{name}")
-        self.prony("rm", f"{REPO}:sub/model.gguf")
-        self.prony("rm", f"{REPO}:model.gguf")
-        self.assertIn(f"{REPO}  1 file,", self.prony("list"))
-        self.assertTrue((self.place.parent / "model.gguf2").exists())
-
-    def test_what_a_cut_left(self):
-        self.cut_at(100_000)
-        self.bad(self.get("--retries", "0"))
-        self.assertIn("0.1 MB of 1 that was cut", self.prony("list"))
-        self.assertIn("0.1 MB are free", self.prony("rm", f"{REPO}:model.gguf"))
-        self.assertEqual(self.parts(), [])
-
-    def test_rm_follows_no_link(self):
-        self.good(self.get())
-        outside = self.cache / "outside"
-        outside.mkdir()
-        (outside / "file").write_text("x")
-        (self.place.parent / "link").symlink_to(outside)
-        self.prony("rm", REPO)
-        self.assertTrue((outside / "file").exists())
-
-    def test_rm_waits_for_nobody(self):
-        self.good(self.get())
-        with open(self.place.parent / ".lock") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self.assertIn("another process", self.prony("rm", REPO, status=1))
-        self.assertTrue(self.place.exists())
-
-    def test_names_that_lead_out(self):
-        for name in ("..", "../..", "a/..", f"{REPO}:../x"):
-            self.prony("rm", name, status=1)
-
-
 class Cut(Get):
     def test_goes_on_in_the_same_run(self):
         for count in (0, 1, 4096, 65_537, len(BODY) - 1):
@@ -307,18 +94,14 @@ class Cut(Get):
                 self.place.unlink()
 
     def test_at_any_byte(self):
-        global BODY
-        whole, BODY = BODY, BODY[:24]
-        try:
-            self.hub.files = {"model.gguf": BODY}
-            for count in range(len(BODY)):
-                self.cut_at(count)
-                self.bad(self.get("--retries", "0"), "transfer")
-                self.assertEqual([p.stat().st_size for p in self.parts()], [count])
-                self.good(self.get(), body=BODY)
-                self.place.unlink()
-        finally:
-            BODY = whole
+        short = BODY[:24]
+        self.hub.files = {"model.gguf": short}
+        for count in range(len(short)):
+            self.cut_at(count, body=short)
+            self.bad(self.get("--retries", "0"), "transfer")
+            self.assertEqual([p.stat().st_size for p in self.parts()], [count])
+            self.good(self.get(), body=short)
+            self.place.unlink()
 
     def test_goes_on_in_the_next_run(self):
         self.cut_at(100_000)
@@ -511,90 +294,6 @@ class Hostile(Get):
     def test_a_size_that_no_disk_has(self):
         self.hub.list = [{**entry("model.gguf", BODY), "size": 1 << 45}]
         self.bad(self.get(), "still to come", "PRONY_CACHE")
-
-
-class Talk(Get):
-    """prony --model NAME."""
-
-    def setUp(self):
-        super().setUp()
-        tiny = self.cache / "tiny.gguf"
-        make = [PRONY, "model", "make", "--size", "tiny", "--output", tiny]
-        subprocess.run(make, check=True, capture_output=True)
-        self.hub.files = {"model.gguf": tiny.read_bytes()}
-
-    def command(self, *arguments):
-        how = ["--prompt", "hello", "--max-tokens", "5", "--chat-template", "llama3"]
-        return [
-            PRONY,
-            "--model",
-            REPO,
-            "--framework",
-            "null",
-            "--temperature",
-            "0",
-            *how,
-            *arguments,
-        ]
-
-    def talk(self, *arguments, status=0, **more):
-        environment = self.environment(**more)
-        run = subprocess.run(self.command(*arguments), env=environment, capture_output=True)
-        self.assertEqual(run.returncode, status, run.stderr)
-        return run.stderr.decode()
-
-    def test_a_model_that_is_not_here(self):
-        err = self.talk(status=1)
-        self.assertIn(f"no model {REPO} on this machine", err)
-        self.assertIn(f"Run: prony model get {REPO}", err)
-        err = self.talk("--model", "llama3-8b", status=1)
-        self.assertIn("Run: prony model get llama3-8b", err)
-        run = subprocess.run([PRONY], env=self.environment(), capture_output=True, text=True)
-        self.assertIn("Run: prony model get llama3-1b", run.stderr)
-        self.assertEqual(self.hub.seen, [])
-
-    def test_download(self):
-        self.assertIn("hashes agree", self.talk("--download"))
-        count = len(self.hub.seen)
-        self.assertEqual(self.talk(), "")
-        self.assertEqual(self.talk("--download"), "")
-        self.assertEqual(self.talk("--model", f"{REPO}:model.gguf"), "")
-        self.assertEqual(len(self.hub.seen), count)
-        self.place.write_bytes(b"cut")
-        self.assertIn("no model", self.talk(status=1))
-
-    def terminal(self, answer, *arguments):
-        """What a terminal shows, and the exit status, when the offer is answered so."""
-        pid, master = pty.fork()
-        if pid == 0:
-            os.execve(PRONY, self.command(*arguments), self.environment())
-        seen, answered = b"", False
-        try:
-            while select.select([master], [], [], 60)[0]:
-                seen += os.read(master, 65536)
-                if not answered and b"[Y/n] " in seen:
-                    answered = True
-                    os.write(master, answer)
-        except OSError:  # the terminal's other side is closed
-            pass
-        os.close(master)
-        return seen.decode(errors="replace"), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-    def test_the_offer(self):
-        seen, status = self.terminal(b"n\n")
-        self.assertRegex(seen, r"Download 0\.00 GB to .*/models/org/repo, where [\d.]+ GB are free")
-        self.assertIn(f"Run: prony model get {REPO}", seen)
-        self.assertEqual(status, 1)
-        self.assertFalse(self.place.exists())
-        _, status = self.terminal(b"\x03")
-        self.assertEqual(status, -signal.SIGINT)
-        seen, status = self.terminal(b"\n")
-        self.assertIn("hashes agree", seen)
-        self.assertIn("prompt tokens", seen)
-        self.assertEqual(status, 0)
-        seen, status = self.terminal(b"")
-        self.assertNotIn("[Y/n]", seen)
-        self.assertEqual(status, 0)
 
 
 @unittest.skipUnless(os.geteuid() == 0, "only root may mount a small file system")
