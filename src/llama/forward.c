@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "llama/attention.h"
 
@@ -45,13 +46,12 @@ static enum status scratch_init(struct scratch *scratch, const struct model_conf
 
 enum status forward_init(struct forward *forward, const struct model *model, struct error *err)
 {
-    forward->config = model->config;
     forward->rope_interleaved = model->rope_interleaved;
-    forward->frequency = calloc(model->config.head_size / 2 + 1, sizeof *forward->frequency);
+    forward->frequency = calloc(forward->config.head_size / 2 + 1, sizeof *forward->frequency);
     if (!forward->frequency)
-        return error_no_memory(err, model->config.head_size * sizeof *forward->frequency);
+        return error_no_memory(err, forward->config.head_size * sizeof *forward->frequency);
     model_rope_frequencies(model, forward->frequency);
-    return scratch_init(&forward->scratch, &model->config, forward->cache->context,
+    return scratch_init(&forward->scratch, &forward->config, forward->cache->context,
                         pool_threads(forward->pool), err);
 }
 
@@ -85,17 +85,39 @@ static struct share product(const struct forward *f, uint32_t thread, const stru
     return share;
 }
 
+/* The end of an operation, where all threads meet before the next one. */
+static void meet(const struct forward *f, uint32_t thread, enum operation operation, int32_t layer)
+{
+    profile_mark(f->profile, thread, operation, layer);
+    pool_barrier(f->pool);
+    profile_mark(f->profile, thread, OPERATION_WAIT, layer);
+}
+
+/* Where the model is split, data becomes the sum of what all ranks have. Thread 0 sees to it. */
+static void exchange(const struct forward *f, uint32_t thread, float *data, size_t count,
+                     enum operation before, int32_t layer)
+{
+    if (!f->ranks)
+        return;
+    meet(f, thread, before, layer);
+    if (thread == 0)
+        ranks_sum(f->ranks, data, count);
+    meet(f, thread, OPERATION_EXCHANGE, layer);
+}
+
 /* x += matrix * input: each thread adds the rows that it has computed. */
 static void product_add(const struct forward *f, uint32_t thread, const struct matrix *matrix,
-                        const float *input, size_t count)
+                        const float *input, size_t count, enum operation operation, int32_t layer)
 {
     const struct scratch *s = &f->scratch;
     struct share share = product(f, thread, matrix, input, count, s->delta);
+    exchange(f, thread, s->delta, count * matrix->rows, operation, layer);
     for (size_t t = 0; t < count; t++) {
         size_t at = t * matrix->rows + share.begin;
         f->kernels->add(s->x + at, s->delta + at, share.end - share.begin);
         forward_round(f, s->x + at, share.end - share.begin);
     }
+    meet(f, thread, operation, layer);
 }
 
 static void norm(const struct forward *f, uint32_t thread, const float *weight, size_t first,
@@ -111,14 +133,6 @@ static void norm(const struct forward *f, uint32_t thread, const float *weight, 
     }
 }
 
-/* The end of an operation, where all threads meet before the next one. */
-static void meet(const struct forward *f, uint32_t thread, enum operation operation, int32_t layer)
-{
-    profile_mark(f->profile, thread, operation, layer);
-    pool_barrier(f->pool);
-    profile_mark(f->profile, thread, OPERATION_WAIT, layer);
-}
-
 /* SwiGLU: x += down(silu(gate(normed)) * up(normed)). */
 static void feed_forward(const struct forward *f, uint32_t thread, int32_t index, size_t count)
 {
@@ -132,21 +146,32 @@ static void feed_forward(const struct forward *f, uint32_t thread, int32_t index
         forward_round(f, s->gate + at, share.end - share.begin);
     }
     meet(f, thread, OPERATION_GATE_UP, index);
-    product_add(f, thread, &layer->w_down, s->gate, count);
-    meet(f, thread, OPERATION_DOWN, index);
+    product_add(f, thread, &layer->w_down, s->gate, count, OPERATION_DOWN, index);
+}
+
+/* A token's embedding; nothing where another rank has it: the sum of all is the embedding. */
+static void embed_token(const struct forward *f, int32_t id, float *out)
+{
+    const struct matrix *embedding = &f->weights->embedding;
+    enum llama_precision type = f->weights->precision;
+    size_t columns = embedding->columns;
+    size_t row = (size_t)id - (f->ranks ? f->ranks->rank * embedding->rows : 0);
+    if (row >= embedding->rows) /* below 0 as well */
+        memset(out, 0, columns * sizeof *out);
+    else
+        f->kernels->widen[type](out,
+                                (const unsigned char *)embedding->data +
+                                    row * columns * llama_precision_bytes(type),
+                                columns);
 }
 
 static void embed(const struct block *b, uint32_t thread)
 {
     struct forward *f = b->forward;
-    const struct matrix *embedding = &f->weights->embedding;
-    enum llama_precision type = f->weights->precision;
-    size_t half = f->config.head_size / 2, columns = embedding->columns;
+    size_t half = f->config.head_size / 2, columns = f->config.hidden_size;
     struct share share = pool_share(f->pool, thread, b->count, 1);
     for (size_t t = share.begin; t < share.end; t++) {
-        size_t at = (size_t)b->ids[t] * columns * llama_precision_bytes(type);
-        f->kernels->widen[type](f->scratch.x + t * columns,
-                                (const unsigned char *)embedding->data + at, columns);
+        embed_token(f, b->ids[t], f->scratch.x + t * columns);
         for (size_t i = 0; i < half; i++) {
             float angle = (float)(b->position + t) * f->frequency[i];
             f->scratch.cosine[t * half + i] = cosf(angle);
@@ -162,6 +187,7 @@ static void block_work(void *context, uint32_t thread)
     const struct scratch *s = &f->scratch;
     profile_begin(f->profile, thread);
     embed(b, thread);
+    exchange(f, thread, s->x, (size_t)b->count * f->config.hidden_size, OPERATION_EMBED, -1);
     meet(f, thread, OPERATION_EMBED, -1);
     for (int32_t i = 0; i < (int32_t)f->config.layers; i++) {
         const struct weights_layer *layer = &f->weights->layer[i];
@@ -175,8 +201,7 @@ static void block_work(void *context, uint32_t thread)
         meet(f, thread, OPERATION_ROPE, i);
         attention_mix(f, thread, (size_t)i, b->count, b->position);
         meet(f, thread, OPERATION_ATTENTION, i);
-        product_add(f, thread, &layer->wo, s->mixed, b->count);
-        meet(f, thread, OPERATION_ATTENTION_OUT, i);
+        product_add(f, thread, &layer->wo, s->mixed, b->count, OPERATION_ATTENTION_OUT, i);
         norm(f, thread, layer->ffn_norm, 0, b->count);
         meet(f, thread, OPERATION_NORM, i);
         feed_forward(f, thread, i, b->count);

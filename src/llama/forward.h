@@ -9,6 +9,7 @@
 #include "llama/cache.h"
 #include "llama/cpu/kernels.h"
 #include "llama/profile.h"
+#include "llama/ranks.h"
 #include "llama/threads.h"
 #include "llama/weights.h"
 #include "model/model.h"
@@ -33,7 +34,7 @@ struct scratch {
 };
 
 struct forward {
-    struct model_config config;
+    struct model_config config; /* of what this process holds of the model */
     bool rope_interleaved;
     bool rounded;     /* the output of every operation, to the precision of the weights */
     float *frequency; /* [head_size / 2] */
@@ -41,11 +42,12 @@ struct forward {
     struct pool *pool;
     struct weights *weights;
     struct cache *cache;
+    struct ranks *ranks; /* the others that hold the rest; NULL: none */
     struct scratch scratch;
     struct profile *profile; /* NULL: none */
 };
 
-/* The rest of the struct is set by the caller. */
+/* config, kernels, pool, weights, cache, ranks and rounded are set by the caller. */
 enum status forward_init(struct forward *forward, const struct model *model, struct error *err);
 void forward_free(struct forward *forward);
 

@@ -5,14 +5,17 @@
 
 #include "llama/cuda/cuda_llama.h"
 #include "llama/forward.h"
+#include "llama/shard.h"
+#include "model/shards.h"
 
 struct llama {
-    struct cuda_llama *cuda; /* NULL on the CPU, which the next five are for */
+    struct cuda_llama *cuda; /* NULL on the CPU, which the next six are for */
     const struct kernels *kernels;
     struct pool *pool;
     struct weights weights;
     struct cache cache;
     struct forward forward;
+    struct shard shard;
     uint64_t weight_bytes, token_bytes, position_bytes;
     uint32_t context, vocabulary;
     float *logits; /* [vocabulary], for llama_next */
@@ -33,34 +36,39 @@ static enum status options_check(const struct model *model, const struct llama_o
                   config->heads, config->head_size, config->kv_heads);
         return error_where(err, "%s", model->path ? model->path : "model");
     }
-    return STATUS_OK;
+    return options->ranks ? shards_check(config, options->ranks->count, UINT32_MAX, err)
+                          : STATUS_OK;
 }
 
 static enum status cpu_load(struct llama *llama, const struct model *model,
                             const struct llama_options *options, struct error *err)
 {
+    struct model_config config = shard_config(&model->config, options->ranks);
     enum status status = kernels_find(&llama->kernels, options->kernels, err);
     if (status != STATUS_OK)
         return status;
     status = pool_open(&llama->pool, options->threads, err);
     if (status != STATUS_OK)
         return status;
-    status =
-        weights_load(&llama->weights, model, options->precision, llama->kernels, llama->pool, err);
+    status = weights_load(&llama->weights, model, options->precision, llama->kernels, llama->pool,
+                          options->ranks, err);
     if (status != STATUS_OK)
         return status;
-    status = cache_init(&llama->cache, &model->config, options->context, options->precision, err);
+    status = cache_init(&llama->cache, &config, options->context, options->precision, err);
     if (status != STATUS_OK)
         return status;
     llama->weight_bytes = llama->weights.bytes;
     llama->token_bytes = llama->weights.token_bytes;
     llama->position_bytes = llama->cache.position_bytes;
-    llama->forward = (struct forward){.kernels = llama->kernels,
+    llama->forward = (struct forward){.config = config,
+                                      .kernels = llama->kernels,
                                       .pool = llama->pool,
                                       .weights = &llama->weights,
                                       .rounded = options->rounded,
-                                      .cache = &llama->cache};
-    return forward_init(&llama->forward, model, err);
+                                      .cache = &llama->cache,
+                                      .ranks = options->ranks};
+    status = forward_init(&llama->forward, model, err);
+    return status ? status : shard_init(&llama->shard, &llama->forward, options->ranks, err);
 }
 
 static enum status cuda_load(struct llama *llama, const struct model *model,
@@ -107,6 +115,7 @@ void llama_free(struct llama *llama)
 {
     if (!llama)
         return;
+    shard_free(&llama->shard);
     cuda_llama_free(llama->cuda);
     forward_free(&llama->forward);
     cache_free(&llama->cache);
@@ -114,6 +123,11 @@ void llama_free(struct llama *llama)
     pool_close(llama->pool);
     free(llama->logits);
     free(llama);
+}
+
+void llama_follow(struct llama *llama)
+{
+    shard_follow(&llama->shard);
 }
 
 void llama_reset(struct llama *llama)
@@ -193,7 +207,10 @@ static void cpu_forward(struct llama *llama, const int32_t *ids, uint32_t count,
                     : all_logits ? logits + (size_t)done * llama->vocabulary
                     : last       ? logits
                                  : NULL;
-        forward_block(&llama->forward, ids + done, block, llama->position + done, to, rows);
+        if (llama->shard.ranks)
+            shard_block(&llama->shard, ids + done, block, llama->position + done, to, rows);
+        else
+            forward_block(&llama->forward, ids + done, block, llama->position + done, to, rows);
         done += block;
     }
 }
@@ -216,9 +233,25 @@ enum status llama_forward(struct llama *llama, const int32_t *ids, uint32_t coun
     return status;
 }
 
+/* The ranks find the best word, so that logits need not be collected. */
+static enum status shard_next(struct llama *llama, const int32_t *ids, uint32_t count,
+                              int32_t *next, struct error *err)
+{
+    uint32_t last = (count - 1) % BLOCK_TOKENS + 1;
+    enum status status = ids_check(llama, ids, count, err);
+    if (status != STATUS_OK)
+        return status;
+    cpu_forward(llama, ids, count - last, NULL, 0);
+    *next = shard_best(&llama->shard, ids + count - last, last, llama->position + count - last);
+    llama->position += count;
+    return STATUS_OK;
+}
+
 enum status llama_next(struct llama *llama, const int32_t *ids, uint32_t count, int32_t *next,
                        struct error *err)
 {
+    if (llama->shard.ranks)
+        return shard_next(llama, ids, count, next, err);
     enum status status = llama_forward(llama, ids, count, llama->logits, 0, err);
     if (status != STATUS_OK)
         return status;

@@ -15,6 +15,8 @@
 /* What the matrices are held and read as; block formats are dequantised to it on load. */
 enum llama_precision { LLAMA_F32, LLAMA_F16, LLAMA_BF16 };
 
+struct ranks;
+
 struct llama_options {
     enum llama_precision precision; /* weights already stored so are borrowed, not copied */
     uint32_t context;               /* positions of KV cache to allocate */
@@ -24,6 +26,7 @@ struct llama_options {
     /* Round the output of every operation to the precision, as engines that compute in 16 bits do:
      * what rounding alone does to a model's logits. */
     bool rounded;
+    struct ranks *ranks; /* the processes that hold the model together; NULL: this one alone */
 };
 
 struct llama; /* weights, KV cache, thread pool and scratch */
@@ -32,6 +35,10 @@ struct llama; /* weights, KV cache, thread pool and scratch */
 enum status llama_load(struct llama **llama, const struct model *model,
                        const struct llama_options *options, struct error *err);
 void llama_free(struct llama *llama);
+
+/* For ranks other than the first, on which alone everything below may be called but what asks for
+ * facts: computes what rank 0 orders until its llama_free. */
+void llama_follow(struct llama *llama);
 
 /* Forgets the sequence: the next llama_forward starts at position 0. */
 void llama_reset(struct llama *llama);
@@ -45,7 +52,7 @@ const char *llama_device(const struct llama *llama);
 uint32_t llama_threads(const struct llama *llama);
 /* Bytes that one decode step must read at a position: weights, plus the KV cache so far. */
 uint64_t llama_bytes_per_token(const struct llama *llama, uint32_t position);
-/* Bytes held for the weights (borrowed ones counted) and for the KV cache. */
+/* Bytes that this process holds for the weights (borrowed ones counted) and for the KV cache. */
 uint64_t llama_weight_bytes(const struct llama *llama);
 uint64_t llama_cache_bytes(const struct llama *llama);
 

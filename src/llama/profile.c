@@ -14,19 +14,13 @@ enum {
 };
 
 static const char *const names[OPERATIONS] = {
-    [OPERATION_EMBED] = "embedding",
-    [OPERATION_NORM] = "norm",
-    [OPERATION_QKV] = "query, key, value",
-    [OPERATION_ROPE] = "rope and cache",
-    [OPERATION_ATTENTION] = "attention",
-    [OPERATION_ATTENTION_OUT] = "attention output",
-    [OPERATION_GATE_UP] = "gate and up",
-    [OPERATION_DOWN] = "down",
-    [OPERATION_LOGITS] = "logits",
-    [OPERATION_DEVICE] = "device",
-    [OPERATION_SAMPLE] = "sample",
-    [OPERATION_HAND_OVER] = "hand over",
-    [OPERATION_WAIT] = "wait",
+    [OPERATION_EMBED] = "embedding",       [OPERATION_NORM] = "norm",
+    [OPERATION_QKV] = "query, key, value", [OPERATION_ROPE] = "rope and cache",
+    [OPERATION_ATTENTION] = "attention",   [OPERATION_ATTENTION_OUT] = "attention output",
+    [OPERATION_GATE_UP] = "gate and up",   [OPERATION_DOWN] = "down",
+    [OPERATION_LOGITS] = "logits",         [OPERATION_EXCHANGE] = "exchange",
+    [OPERATION_DEVICE] = "device",         [OPERATION_SAMPLE] = "sample",
+    [OPERATION_HAND_OVER] = "hand over",   [OPERATION_WAIT] = "wait",
 };
 
 struct event {

@@ -23,7 +23,8 @@ enum operation {
     OPERATION_GATE_UP,
     OPERATION_DOWN,
     OPERATION_LOGITS,
-    OPERATION_DEVICE, /* all of a card's work on a token */
+    OPERATION_EXCHANGE, /* with the other processes that hold the model */
+    OPERATION_DEVICE,   /* all of a card's work on a token */
     OPERATION_SAMPLE,
     OPERATION_HAND_OVER, /* a token's way to whoever asked for it */
     OPERATION_WAIT,      /* for the other threads */

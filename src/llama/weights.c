@@ -7,7 +7,8 @@ enum { ALIGN_BYTES = 64 };
 
 /* One tensor on its way into the weights. */
 struct job {
-    const struct tensor *tensor;
+    struct tensor tensor; /* the rows of it that this process holds, */
+    struct part columns;  /* and the columns */
     enum llama_precision precision;
     const void **to;
     unsigned char *copy; /* where the converted rows go; NULL when it is borrowed */
@@ -16,6 +17,7 @@ struct job {
 struct loading {
     const struct kernels *kernels;
     struct pool *pool;
+    const struct ranks *ranks;
     struct job *job;
     size_t jobs;
     size_t columns; /* of the widest tensor */
@@ -65,64 +67,101 @@ static void load_share(void *context, uint32_t thread)
     float *row = loading->row + thread * loading->columns;
     for (size_t i = 0; i < loading->jobs; i++) {
         const struct job *job = &loading->job[i];
-        size_t columns = tensor_columns(job->tensor);
+        size_t columns = job->columns.end - job->columns.begin;
         size_t row_bytes = columns * llama_precision_bytes(job->precision);
-        struct share share = pool_share(loading->pool, thread, tensor_rows(job->tensor), 1);
+        struct share share = pool_share(loading->pool, thread, tensor_rows(&job->tensor), 1);
         if (!job->copy) {
-            const unsigned char *data = job->tensor->data;
+            const unsigned char *data = job->tensor.data;
             pages_populate(data + share.begin * row_bytes, (share.end - share.begin) * row_bytes,
                            0);
             continue;
         }
         for (size_t r = share.begin; r < share.end; r++) {
-            row_widen(loading, job->tensor, r, row);
-            loading->kernels->narrow[job->precision](job->copy + r * row_bytes, row, columns);
+            row_widen(loading, &job->tensor, r, row);
+            loading->kernels->narrow[job->precision](job->copy + r * row_bytes,
+                                                     row + job->columns.begin, columns);
         }
         tensor_rows_drop(job->tensor, share.begin, share.end - share.begin);
     }
 }
 
-static void job_add(struct loading *loading, const struct tensor *tensor, const void **to,
-                    enum llama_precision precision)
+static void job_add(struct loading *loading, const struct tensor *tensor, struct part columns,
+                    const void **to, enum llama_precision precision)
 {
     loading->job[loading->jobs++] =
-        (struct job){.tensor = tensor, .to = to, .precision = precision};
+        (struct job){.tensor = *tensor, .columns = columns, .to = to, .precision = precision};
     if (tensor_columns(tensor) > loading->columns)
         loading->columns = tensor_columns(tensor);
 }
 
-static void matrix_add(struct loading *loading, struct weights *weights,
-                       const struct tensor *tensor, struct matrix *matrix)
+/* The same tensor with some of its rows alone. */
+static struct tensor rows_of(const struct tensor *tensor, struct part rows)
 {
+    struct tensor some = *tensor;
+    size_t row_bytes = tensor->bytes / tensor_rows(tensor);
+    some.data = (const unsigned char *)tensor->data + rows.begin * row_bytes;
+    some.dims[0] = rows.end - rows.begin;
+    some.bytes = some.dims[0] * row_bytes;
+    return some;
+}
+
+/* A matrix of which each rank has some rows, all columns. */
+static void rows_add(struct loading *loading, struct weights *weights, const struct tensor *tensor,
+                     struct matrix *matrix)
+{
+    struct tensor mine = rows_of(tensor, ranks_part(loading->ranks, tensor_rows(tensor)));
+    matrix->rows = tensor_rows(&mine);
+    matrix->columns = tensor_columns(&mine);
+    job_add(loading, &mine, (struct part){0, matrix->columns}, &matrix->data, weights->precision);
+}
+
+/* A matrix of which each rank has some columns, all rows. */
+static void columns_add(struct loading *loading, struct weights *weights,
+                        const struct tensor *tensor, struct matrix *matrix)
+{
+    struct part columns = ranks_part(loading->ranks, tensor_columns(tensor));
     matrix->rows = tensor_rows(tensor);
-    matrix->columns = tensor_columns(tensor);
-    job_add(loading, tensor, &matrix->data, weights->precision);
+    matrix->columns = columns.end - columns.begin;
+    job_add(loading, tensor, columns, &matrix->data, weights->precision);
 }
 
 /* Norms are float32 whatever the precision: they are few, and every token passes all of them. */
 static void norm_add(struct loading *loading, const struct tensor *tensor, const float **norm)
 {
-    job_add(loading, tensor, (const void **)norm, LLAMA_F32);
+    job_add(loading, tensor, (struct part){0, tensor_columns(tensor)}, (const void **)norm,
+            LLAMA_F32);
 }
 
 static void layer_add(struct loading *loading, struct weights *weights,
                       const struct model_layer *from, struct weights_layer *to)
 {
     norm_add(loading, &from->attn_norm, &to->attn_norm);
-    matrix_add(loading, weights, &from->wq, &to->wq);
-    matrix_add(loading, weights, &from->wk, &to->wk);
-    matrix_add(loading, weights, &from->wv, &to->wv);
-    matrix_add(loading, weights, &from->wo, &to->wo);
+    rows_add(loading, weights, &from->wq, &to->wq);
+    rows_add(loading, weights, &from->wk, &to->wk);
+    rows_add(loading, weights, &from->wv, &to->wv);
+    columns_add(loading, weights, &from->wo, &to->wo);
     norm_add(loading, &from->ffn_norm, &to->ffn_norm);
-    matrix_add(loading, weights, &from->w_gate, &to->w_gate);
-    matrix_add(loading, weights, &from->w_up, &to->w_up);
-    matrix_add(loading, weights, &from->w_down, &to->w_down);
+    rows_add(loading, weights, &from->w_gate, &to->w_gate);
+    rows_add(loading, weights, &from->w_up, &to->w_up);
+    columns_add(loading, weights, &from->w_down, &to->w_down);
 }
 
 static size_t job_bytes(const struct job *job)
 {
-    size_t bytes = tensor_elements(job->tensor) * llama_precision_bytes(job->precision);
-    return (bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+    return tensor_rows(&job->tensor) * (job->columns.end - job->columns.begin) *
+           llama_precision_bytes(job->precision);
+}
+
+static size_t job_room(const struct job *job)
+{
+    return (job_bytes(job) + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+}
+
+/* Whether the file has it as it is to be held. */
+static bool borrowed(const struct job *job)
+{
+    return stored_as(&job->tensor, job->precision) &&
+           job->columns.end - job->columns.begin == tensor_columns(&job->tensor);
 }
 
 /* Lays the copies out in one block of huge pages. */
@@ -130,8 +169,8 @@ static enum status copies_place(struct loading *loading, struct weights *weights
 {
     size_t bytes = 0, offset = 0;
     for (size_t i = 0; i < loading->jobs; i++) {
-        if (!stored_as(loading->job[i].tensor, loading->job[i].precision))
-            bytes += job_bytes(&loading->job[i]);
+        if (!borrowed(&loading->job[i]))
+            bytes += job_room(&loading->job[i]);
     }
     if (bytes > memory_available_bytes())
         return error_no_memory(err, bytes);
@@ -139,23 +178,21 @@ static enum status copies_place(struct loading *loading, struct weights *weights
         return err->status;
     for (size_t i = 0; i < loading->jobs; i++) {
         struct job *job = &loading->job[i];
-        if (stored_as(job->tensor, job->precision)) {
-            *job->to = job->tensor->data;
+        if (borrowed(job)) {
+            *job->to = job->tensor.data;
             continue;
         }
         job->copy = (unsigned char *)weights->converted.data + offset;
         *job->to = job->copy;
-        offset += job_bytes(job);
+        offset += job_room(job);
     }
     return STATUS_OK;
 }
 
 static void bytes_count(struct weights *weights, const struct loading *loading, bool tied)
 {
-    for (size_t i = 0; i < loading->jobs; i++) {
-        const struct job *job = &loading->job[i];
-        weights->bytes += tensor_elements(job->tensor) * llama_precision_bytes(job->precision);
-    }
+    for (size_t i = 0; i < loading->jobs; i++)
+        weights->bytes += job_bytes(&loading->job[i]);
     size_t element = llama_precision_bytes(weights->precision);
     size_t row = weights->embedding.columns * element;
     weights->token_bytes = weights->bytes + row;
@@ -165,12 +202,12 @@ static void bytes_count(struct weights *weights, const struct loading *loading, 
 
 enum status weights_load(struct weights *weights, const struct model *model,
                          enum llama_precision precision, const struct kernels *kernels,
-                         struct pool *pool, struct error *err)
+                         struct pool *pool, const struct ranks *ranks, struct error *err)
 {
     enum { PER_LAYER = 9, OTHERS = 3 };
     size_t layers = model->config.layers;
     bool tied = model->config.tied || model->output.data == model->embedding.data;
-    struct loading loading = {.kernels = kernels, .pool = pool};
+    struct loading loading = {.kernels = kernels, .pool = pool, .ranks = ranks};
     enum status status = STATUS_OK;
 
     *weights = (struct weights){.precision = precision};
@@ -180,12 +217,12 @@ enum status weights_load(struct weights *weights, const struct model *model,
         status = error_no_memory(err, layers * PER_LAYER * sizeof *loading.job);
         goto cleanup;
     }
-    matrix_add(&loading, weights, &model->embedding, &weights->embedding);
+    rows_add(&loading, weights, &model->embedding, &weights->embedding);
     for (size_t i = 0; i < layers; i++)
         layer_add(&loading, weights, &model->layer[i], &weights->layer[i]);
     norm_add(&loading, &model->norm, &weights->norm);
     if (!tied)
-        matrix_add(&loading, weights, &model->output, &weights->output);
+        rows_add(&loading, weights, &model->output, &weights->output);
 
     loading.row = calloc(pool_threads(pool) * loading.columns, sizeof *loading.row);
     if (!loading.row) {

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/pages.h"
 #include "llama/cpu/kernels.h"
+#include "llama/ranks.h"
 #include "llama/threads.h"
 #include "model/model.h"
 
@@ -31,10 +32,11 @@ struct weights {
     struct pages converted;
 };
 
-/* Every page is present afterwards. A zeroed struct may be freed. */
+/* Of a model that several ranks hold (NULL: this process alone) the part of this one. Every page is
+ * present afterwards. A zeroed struct may be freed. */
 enum status weights_load(struct weights *weights, const struct model *model,
                          enum llama_precision precision, const struct kernels *kernels,
-                         struct pool *pool, struct error *err);
+                         struct pool *pool, const struct ranks *ranks, struct error *err);
 void weights_free(struct weights *weights);
 
 #endif

@@ -1,0 +1,14 @@
+/* Over how many devices a model can be split, tensor parallel: each takes as many heads, key heads,
+ * inner rows and words of the vocabulary as the others. */
+#ifndef PRONY_MODEL_SHARDS_H
+#define PRONY_MODEL_SHARDS_H
+
+#include "base/error.h"
+#include "model/config.h"
+
+/* STATUS_USAGE when the model does not divide by shards, or there are more of them than devices;
+ * the remedy lists the numbers that would do. */
+enum status shards_check(const struct model_config *config, uint32_t shards, uint32_t devices,
+                         struct error *err);
+
+#endif
