@@ -31,4 +31,9 @@ bool channel_cancelled(struct channel *channel, json_int_t id);
 /* The process's own memory: PSS, and VmHWM as its peak. */
 void memory_of_process(struct prony_memory *memory);
 
+/* Members of a request: "" and 0 where they are missing. */
+const char *string_of(const json_t *request, const char *key);
+uint32_t count_of(const json_t *request, const char *key);
+double number_of(const json_t *request, const char *key, double otherwise);
+
 #endif

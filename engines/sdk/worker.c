@@ -1,11 +1,8 @@
 #include <prony/worker.h>
 
-#include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "sdk.h"
 
@@ -15,46 +12,10 @@ struct worker {
     const struct prony_engine *engine;
     struct channel channel;
     void *state; /* the engine's */
+    void *given; /* to prony_worker_resume */
     bool loaded;
     uint32_t context, vocabulary;
 };
-
-int prony_fail(struct prony_error *error, const char *code, const char *hint, const char *message,
-               ...)
-{
-    va_list args;
-    snprintf(error->code, sizeof error->code, "%s", code);
-    snprintf(error->hint, sizeof error->hint, "%s", hint);
-    va_start(args, message);
-    vsnprintf(error->message, sizeof error->message, message, args);
-    va_end(args);
-    return -1;
-}
-
-int64_t prony_now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static const char *string_of(const json_t *request, const char *key)
-{
-    const char *text = json_string_value(json_object_get(request, key));
-    return text ? text : "";
-}
-
-static uint32_t count_of(const json_t *request, const char *key)
-{
-    json_int_t value = json_integer_value(json_object_get(request, key));
-    return value < 0 ? 0 : value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
-}
-
-static double number_of(const json_t *request, const char *key, double otherwise)
-{
-    const json_t *value = json_object_get(request, key);
-    return json_is_number(value) ? json_number_value(value) : otherwise;
-}
 
 /* The ids of a request's member, checked against the vocabulary; malloc'd. NULL: *error is set. */
 static int32_t *ids_of(const struct worker *worker, const json_t *request, const char *key,
@@ -138,6 +99,7 @@ static json_t *load(struct worker *worker, const json_t *request, struct prony_e
     const json_t *own = json_object_get(request, "options");
     json_decref(unload(worker));
     char *options = json_dumps(json_is_object(own) ? own : NULL, JSON_COMPACT);
+    char *whole = json_dumps(request, JSON_COMPACT);
     struct prony_load task = {.model = string_of(request, "model"),
                               .variant = string_of(request, "variant"),
                               .device = string_of(request, "device"),
@@ -146,13 +108,16 @@ static json_t *load(struct worker *worker, const json_t *request, struct prony_e
                               .shard = count_of(request, "shard"),
                               .threads = count_of(request, "threads"),
                               .context = count_of(request, "context"),
-                              .options = options ? options : "{}"};
+                              .options = options ? options : "{}",
+                              .request = whole ? whole : "{}",
+                              .given = worker->given};
     int failed;
     if (task.context == 0)
         failed = prony_fail(error, "bad_request", "", "\"context\" is not a positive number");
     else
         failed = worker->engine->load(&worker->state, &task, &loaded, error);
     free(options);
+    free(whole);
     if (failed)
         return NULL;
     worker->loaded = true;
@@ -172,7 +137,19 @@ struct generation {
     int64_t *stamps_ns;
     const int32_t *stop;
     size_t stop_count;
+    struct exchanged {
+        uint64_t bytes;
+        int64_t ns;
+    } before, first, last; /* exchanged by then: before the prompt, and as those ids were there */
 };
+
+static struct exchanged exchanged(const struct worker *worker)
+{
+    struct exchanged now = {0};
+    if (worker->engine->exchanged)
+        worker->engine->exchanged(worker->state, &now.bytes, &now.ns);
+    return now;
+}
 
 /* Whether the host has ended a stream. What is timed is never interrupted, nor asks. */
 static int is_cancelled(void *context)
@@ -190,6 +167,9 @@ static int on_token(void *context, int32_t id)
         return 1;
     g->stamps_ns[g->count] = prony_now_ns();
     g->ids[g->count++] = id;
+    g->last = exchanged(g->worker);
+    if (g->count == 1)
+        g->first = g->last;
     if (g->stream) {
         char line[96];
         int length = snprintf(line, sizeof line, "{\"id\":%lld,\"event\":\"token\",\"token\":%d}\n",
@@ -211,8 +191,16 @@ static json_t *generated_reply(const struct generation *g, int64_t prompt_ns)
         json_array_append_new(ids, json_integer(g->ids[i]));
         json_array_append_new(stamps, json_integer((json_int_t)g->stamps_ns[i]));
     }
-    return json_pack("{s:I, s:o, s:o}", "prompt_ns", (json_int_t)prompt_ns, "ids", ids, "stamps_ns",
-                     stamps);
+    json_t *reply = json_pack("{s:I, s:o, s:o}", "prompt_ns", (json_int_t)prompt_ns, "ids", ids,
+                              "stamps_ns", stamps);
+    if (g->last.bytes > 0)
+        json_object_set_new(reply, "exchanged",
+                            json_pack("{s:I, s:I, s:I, s:I}", "prompt_bytes",
+                                      (json_int_t)(g->first.bytes - g->before.bytes), "prompt_ns",
+                                      (json_int_t)(g->first.ns - g->before.ns), "token_bytes",
+                                      (json_int_t)(g->last.bytes - g->first.bytes), "token_ns",
+                                      (json_int_t)(g->last.ns - g->first.ns)));
+    return reply;
 }
 
 static int generate_check(const struct worker *worker, size_t prompt, size_t tokens,
@@ -263,6 +251,7 @@ static json_t *generate(struct worker *worker, json_int_t id, const json_t *requ
         .on_token = on_token,
         .cancelled = is_cancelled,
         .on_token_context = &g};
+    g.before = exchanged(worker);
     int64_t prompt_ns = prony_now_ns();
     if (worker->engine->generate(worker->state, &task, error) == 0)
         reply = generated_reply(&g, prompt_ns);
@@ -363,26 +352,44 @@ static json_t *error_reply(const struct prony_error *error)
                              "the reply or its error has text that is not UTF-8");
 }
 
+/* Answers a request, and lets go of it. Whether it said bye. */
+static bool answer(struct worker *worker, json_t *request)
+{
+    struct prony_error error = {.code = "failed", .message = "no reason was given"};
+    json_int_t id = json_integer_value(json_object_get(request, "id"));
+    const char *op = string_of(request, "op");
+    bool bye = strcmp(op, "bye") == 0;
+    json_t *reply = serve(worker, op, id, request, &error);
+    if (!reply)
+        reply = error_reply(&error);
+    json_object_set_new(reply, "id", json_integer(id));
+    channel_send(&worker->channel, reply);
+    json_decref(request);
+    return bye;
+}
+
+/* first: a request that somebody else has read; NULL: none. */
+static int run(struct worker *worker, json_t *first)
+{
+    bool bye = false;
+    if (!channel_open(&worker->channel))
+        return 2;
+    for (json_t *request = first; !bye; request = NULL) {
+        if (!request && !(request = channel_receive(&worker->channel)))
+            break;
+        bye = answer(worker, request);
+    }
+    json_decref(unload(worker));
+    channel_close(&worker->channel);
+    return 0;
+}
+
 int prony_worker_main(const struct prony_engine *engine)
 {
-    struct worker worker = {.engine = engine};
-    json_t *request;
-    bool bye = false;
-    if (!channel_open(&worker.channel))
-        return 2;
-    while (!bye && (request = channel_receive(&worker.channel))) {
-        struct prony_error error = {.code = "failed", .message = "no reason was given"};
-        json_int_t id = json_integer_value(json_object_get(request, "id"));
-        const char *op = string_of(request, "op");
-        bye = strcmp(op, "bye") == 0;
-        json_t *reply = serve(&worker, op, id, request, &error);
-        if (!reply)
-            reply = error_reply(&error);
-        json_object_set_new(reply, "id", json_integer(id));
-        channel_send(&worker.channel, reply);
-        json_decref(request);
-    }
-    json_decref(unload(&worker));
-    channel_close(&worker.channel);
-    return 0;
+    return run(&(struct worker){.engine = engine}, NULL);
+}
+
+int prony_worker_resume(const struct prony_engine *engine, const char *request, void *given)
+{
+    return run(&(struct worker){.engine = engine, .given = given}, json_loads(request, 0, NULL));
 }

@@ -40,6 +40,8 @@ struct prony_load {
     uint32_t threads;      /* 0: the engine's own choice */
     uint32_t context;      /* positions the KV cache must hold */
     const char *options;   /* the variant's "options" in engine.json: a JSON object, "{}" */
+    const char *request;   /* as it came, JSON: for prony_worker_resume in another process */
+    void *given;           /* what prony_worker_resume was given; else NULL */
 };
 
 enum { PRONY_MAX_PHASES = 16 };
@@ -129,10 +131,18 @@ struct prony_engine {
     int (*trace)(void *state, const char *path, struct prony_traced *ended,
                  struct prony_error *error);
     void (*unload)(void *state); /* frees what load made */
+    /* Optional, for engines that split a model: what this process has exchanged with the others
+     * since load, the bytes of the values alone, and the time that it took, waiting included. It is
+     * asked between tokens. */
+    void (*exchanged)(void *state, uint64_t *bytes, int64_t *ns);
 };
 
 /* Serves requests until bye or end of file. Returns main()'s exit status. */
 int prony_worker_main(const struct prony_engine *engine);
+
+/* The same in place of a process that got this request and must not read its pipes any more: it is
+ * answered first. given is put into every prony_load. */
+int prony_worker_resume(const struct prony_engine *engine, const char *request, void *given);
 
 #ifdef __cplusplus
 }

@@ -7,8 +7,8 @@ enum { ALIGN_BYTES = 64 };
 
 /* One tensor on its way into the weights. */
 struct job {
-    struct tensor tensor; /* the rows of it that this process holds, */
-    struct part columns;  /* and the columns */
+    const struct tensor *tensor;
+    struct part rows, columns; /* what of it this process holds */
     enum llama_precision precision;
     const void **to;
     unsigned char *copy; /* where the converted rows go; NULL when it is borrowed */
@@ -23,6 +23,24 @@ struct loading {
     size_t columns; /* of the widest tensor */
     float *row;     /* [threads, columns] */
 };
+
+static size_t rows_held(const struct job *job)
+{
+    return job->rows.end - job->rows.begin;
+}
+
+static size_t job_bytes(const struct job *job)
+{
+    return rows_held(job) * (job->columns.end - job->columns.begin) *
+           llama_precision_bytes(job->precision);
+}
+
+/* Where what is held lies in the file, which has it as it is to be held. */
+static const unsigned char *borrowed_data(const struct job *job)
+{
+    size_t row_bytes = tensor_columns(job->tensor) * llama_precision_bytes(job->precision);
+    return (const unsigned char *)job->tensor->data + job->rows.begin * row_bytes;
+}
 
 static bool stored_as(const struct tensor *tensor, enum llama_precision precision)
 {
@@ -69,67 +87,60 @@ static void load_share(void *context, uint32_t thread)
         const struct job *job = &loading->job[i];
         size_t columns = job->columns.end - job->columns.begin;
         size_t row_bytes = columns * llama_precision_bytes(job->precision);
-        struct share share = pool_share(loading->pool, thread, tensor_rows(&job->tensor), 1);
+        struct share share = pool_share(loading->pool, thread, rows_held(job), 1);
         if (!job->copy) {
-            const unsigned char *data = job->tensor.data;
-            pages_populate(data + share.begin * row_bytes, (share.end - share.begin) * row_bytes,
-                           0);
+            pages_populate(borrowed_data(job) + share.begin * row_bytes,
+                           (share.end - share.begin) * row_bytes, 0);
             continue;
         }
         for (size_t r = share.begin; r < share.end; r++) {
-            row_widen(loading, &job->tensor, r, row);
+            row_widen(loading, job->tensor, job->rows.begin + r, row);
             loading->kernels->narrow[job->precision](job->copy + r * row_bytes,
                                                      row + job->columns.begin, columns);
         }
-        tensor_rows_drop(job->tensor, share.begin, share.end - share.begin);
+        tensor_rows_drop(job->tensor, job->rows.begin + share.begin, share.end - share.begin);
     }
 }
 
-static void job_add(struct loading *loading, const struct tensor *tensor, struct part columns,
-                    const void **to, enum llama_precision precision)
+static void job_add(struct loading *loading, const struct tensor *tensor, struct part rows,
+                    struct part columns, const void **to, enum llama_precision precision)
 {
-    loading->job[loading->jobs++] =
-        (struct job){.tensor = *tensor, .columns = columns, .to = to, .precision = precision};
+    loading->job[loading->jobs++] = (struct job){
+        .tensor = tensor, .rows = rows, .columns = columns, .to = to, .precision = precision};
     if (tensor_columns(tensor) > loading->columns)
         loading->columns = tensor_columns(tensor);
 }
 
-/* The same tensor with some of its rows alone. */
-static struct tensor rows_of(const struct tensor *tensor, struct part rows)
+static void matrix_add(struct loading *loading, struct weights *weights,
+                       const struct tensor *tensor, struct part rows, struct part columns,
+                       struct matrix *matrix)
 {
-    struct tensor some = *tensor;
-    size_t row_bytes = tensor->bytes / tensor_rows(tensor);
-    some.data = (const unsigned char *)tensor->data + rows.begin * row_bytes;
-    some.dims[0] = rows.end - rows.begin;
-    some.bytes = some.dims[0] * row_bytes;
-    return some;
+    matrix->rows = rows.end - rows.begin;
+    matrix->columns = columns.end - columns.begin;
+    job_add(loading, tensor, rows, columns, &matrix->data, weights->precision);
 }
 
 /* A matrix of which each rank has some rows, all columns. */
 static void rows_add(struct loading *loading, struct weights *weights, const struct tensor *tensor,
                      struct matrix *matrix)
 {
-    struct tensor mine = rows_of(tensor, ranks_part(loading->ranks, tensor_rows(tensor)));
-    matrix->rows = tensor_rows(&mine);
-    matrix->columns = tensor_columns(&mine);
-    job_add(loading, &mine, (struct part){0, matrix->columns}, &matrix->data, weights->precision);
+    matrix_add(loading, weights, tensor, ranks_part(loading->ranks, tensor_rows(tensor)),
+               (struct part){0, tensor_columns(tensor)}, matrix);
 }
 
 /* A matrix of which each rank has some columns, all rows. */
 static void columns_add(struct loading *loading, struct weights *weights,
                         const struct tensor *tensor, struct matrix *matrix)
 {
-    struct part columns = ranks_part(loading->ranks, tensor_columns(tensor));
-    matrix->rows = tensor_rows(tensor);
-    matrix->columns = columns.end - columns.begin;
-    job_add(loading, tensor, columns, &matrix->data, weights->precision);
+    matrix_add(loading, weights, tensor, (struct part){0, tensor_rows(tensor)},
+               ranks_part(loading->ranks, tensor_columns(tensor)), matrix);
 }
 
 /* Norms are float32 whatever the precision: they are few, and every token passes all of them. */
 static void norm_add(struct loading *loading, const struct tensor *tensor, const float **norm)
 {
-    job_add(loading, tensor, (struct part){0, tensor_columns(tensor)}, (const void **)norm,
-            LLAMA_F32);
+    job_add(loading, tensor, (struct part){0, tensor_rows(tensor)},
+            (struct part){0, tensor_columns(tensor)}, (const void **)norm, LLAMA_F32);
 }
 
 static void layer_add(struct loading *loading, struct weights *weights,
@@ -146,12 +157,6 @@ static void layer_add(struct loading *loading, struct weights *weights,
     columns_add(loading, weights, &from->w_down, &to->w_down);
 }
 
-static size_t job_bytes(const struct job *job)
-{
-    return tensor_rows(&job->tensor) * (job->columns.end - job->columns.begin) *
-           llama_precision_bytes(job->precision);
-}
-
 static size_t job_room(const struct job *job)
 {
     return (job_bytes(job) + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
@@ -160,8 +165,8 @@ static size_t job_room(const struct job *job)
 /* Whether the file has it as it is to be held. */
 static bool borrowed(const struct job *job)
 {
-    return stored_as(&job->tensor, job->precision) &&
-           job->columns.end - job->columns.begin == tensor_columns(&job->tensor);
+    return stored_as(job->tensor, job->precision) &&
+           job->columns.end - job->columns.begin == tensor_columns(job->tensor);
 }
 
 /* Lays the copies out in one block of huge pages. */
@@ -179,7 +184,7 @@ static enum status copies_place(struct loading *loading, struct weights *weights
     for (size_t i = 0; i < loading->jobs; i++) {
         struct job *job = &loading->job[i];
         if (borrowed(job)) {
-            *job->to = job->tensor.data;
+            *job->to = borrowed_data(job);
             continue;
         }
         job->copy = (unsigned char *)weights->converted.data + offset;

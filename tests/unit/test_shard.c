@@ -125,11 +125,8 @@ static struct llama *load(struct fixture *f, enum llama_precision precision, str
 
 static struct ranks ranks_of(uint32_t rank)
 {
-    return (struct ranks){.rank = rank,
-                          .count = RANKS,
-                          .sum = hall_sum,
-                          .send = hall_send,
-                          .receive = hall_receive};
+    return (struct ranks){
+        .rank = rank, .count = RANKS, .sum = hall_sum, .send = hall_send, .receive = hall_receive};
 }
 
 static void *follow(void *context)
@@ -213,8 +210,8 @@ static void test_numbers_that_would_do_are_listed(void **state)
     assert_int_equal(shards_check(&config, 8, 4, &err), STATUS_USAGE);
     assert_non_null(strstr(err.remedy, "Here --shard can be: 1, 2, 4."));
     assert_int_equal(shards_check(&config, 16, 64, &err), STATUS_USAGE);
-    config = (struct model_config){
-        .heads = 9, .kv_heads = 3, .ffn_size = 1536, .vocabulary = 49152};
+    config =
+        (struct model_config){.heads = 9, .kv_heads = 3, .ffn_size = 1536, .vocabulary = 49152};
     assert_int_equal(shards_check(&config, 2, 8, &err), STATUS_USAGE);
     assert_string_equal(err.remedy, "For this model --shard can be: 1, 3.");
 }
