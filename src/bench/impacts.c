@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/cells.h"
+#include "engine/form.h"
 
 enum { NONE = -1 };
 
@@ -75,6 +76,41 @@ static enum status compile_benefit(struct summary *summary, const struct cells *
     return STATUS_OK;
 }
 
+/* Whether two variants differ in nothing but the devices that they are split over. */
+static bool same_unsplit(const struct summary *summary, size_t a, size_t b)
+{
+    const struct record_variant *variants = summary->run->variants;
+    struct engine_form form_a, form_b;
+    size_t length = form_parse(variants[a].name, &form_a);
+    const char *quantize_a = summary->variants[a].quantize;
+    const char *quantize_b = summary->variants[b].quantize;
+    return length == form_parse(variants[b].name, &form_b) &&
+           strncmp(variants[a].name, variants[b].name, length) == 0 &&
+           strcmp(quantize_a ? quantize_a : "", quantize_b ? quantize_b : "") == 0;
+}
+
+static enum status shard_efficiency(struct summary *summary, const struct cells *cells,
+                                    size_t index, struct error *err)
+{
+    struct summary_variant *variant = &summary->variants[index];
+    struct estimate *efficiency = &variant->metrics[METRIC_SHARD_EFFICIENCY];
+    if (variant->shard == 1)
+        return STATUS_OK;
+    efficiency->why = "needs the same variant with --shard 1 beside it";
+    for (size_t i = 0; i < summary->variant_count; i++) {
+        if (summary->variants[i].shard > 1 || summary->variants[i].control ||
+            !same_unsplit(summary, index, i))
+            continue;
+        enum status status = ratio_make(summary, cells, index, i, efficiency, err);
+        double devices = summary->on_gpu ? variant->shard : 1;
+        efficiency->value /= devices;
+        efficiency->low /= devices;
+        efficiency->high /= devices;
+        return status;
+    }
+    return STATUS_OK;
+}
+
 enum status impacts_make(struct summary *summary, const struct cells *cells, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -82,11 +118,14 @@ enum status impacts_make(struct summary *summary, const struct cells *cells, str
         if (summary->variants[i].equivalence == EQUIVALENCE_FAILED) {
             summary->variants[i].metrics[METRIC_PRECISION_IMPACT].why = "it is not equivalent";
             summary->variants[i].metrics[METRIC_COMPILE_BENEFIT].why = "it is not equivalent";
+            summary->variants[i].metrics[METRIC_SHARD_EFFICIENCY].why = "it is not equivalent";
             continue;
         }
         status = precision_impact(summary, cells, i, err);
         if (!status)
             status = compile_benefit(summary, cells, i, err);
+        if (!status)
+            status = shard_efficiency(summary, cells, i, err);
     }
     return status;
 }

@@ -126,6 +126,8 @@ void process_metrics(const struct record_process *process, double values[METRIC_
     tokens(process, values);
     memory(process, values);
     energy(process, values);
+    values[METRIC_EXCHANGED] = reading_of(process, READING_EXCHANGED_BYTES);
+    values[METRIC_EXCHANGE_TIME] = reading_of(process, READING_EXCHANGED_SECONDS);
     if (process->bandwidth > 0)
         values[METRIC_BANDWIDTH] = process->bandwidth;
     /* A time of exactly 0 or an infinite rate is a broken stamp, not a fast engine. */

@@ -1,10 +1,15 @@
 #include "bench/metrics.h"
 
 const char *const metric_group_titles[GROUP_COUNT] = {
-    [GROUP_LOADING] = "Loading",       [GROUP_LATENCY] = "Latency",
-    [GROUP_THROUGHPUT] = "Throughput", [GROUP_MEMORY] = "Memory",
-    [GROUP_ENERGY] = "Energy",         [GROUP_PRECISION] = "Precision",
-    [GROUP_TRUST] = "Trust",           [GROUP_STARTS] = "Start to First Token (s)",
+    [GROUP_LOADING] = "Loading",
+    [GROUP_LATENCY] = "Latency",
+    [GROUP_THROUGHPUT] = "Throughput",
+    [GROUP_MEMORY] = "Memory",
+    [GROUP_ENERGY] = "Energy",
+    [GROUP_PRECISION] = "Precision",
+    [GROUP_SHARDS] = "Shards",
+    [GROUP_TRUST] = "Trust",
+    [GROUP_STARTS] = "Start to First Token (s)",
     [GROUP_LENGTHS] = "By Length",
 };
 
@@ -75,6 +80,19 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
                                 GROUP_PRECISION, 1, false, true,
                                 "How many times faster per token than the same engine's uncompiled "
                                 "variant of the same precision, by block."},
+    [METRIC_SHARD_EFFICIENCY] = {"shard_efficiency_percent", "Shard Efficiency (%)", "%", 1e2, 0,
+                                 GROUP_SHARDS, 1, false, true,
+                                 "How many times faster per token than the same variant on one "
+                                 "device, by block, over how many times the devices. On a CPU both "
+                                 "have the same threads, so that it is the speed alone."},
+    [METRIC_EXCHANGED] = {"exchanged_kb_per_token", "Exchanged per Token (kB)", "kB", 1e-3, 1,
+                          GROUP_SHARDS, -1, false, true,
+                          "Values that one of a split model's parts hands to the others, or is "
+                          "handed, for a token."},
+    [METRIC_EXCHANGE_TIME] = {"exchange_ms_per_token", "Exchange Time (ms)", "ms", 1e3, 2,
+                              GROUP_SHARDS, -1, false, true,
+                              "Time of a token in which its parts are exchanged, waiting for the "
+                              "slowest part included."},
     [METRIC_BANDWIDTH] = {"bandwidth_gb_per_second", "Memory Bandwidth (GB/s)", "GB/s", 1e-9, 1,
                           GROUP_TRUST, 0, false, true,
                           "What Prony's own probe read from memory in the same blocks."},

@@ -32,6 +32,9 @@ enum metric {
     METRIC_DEVICE_MEMORY,
     METRIC_PRECISION_IMPACT, /* against the engine's float32 variant */
     METRIC_COMPILE_BENEFIT,  /* against the engine's uncompiled variant */
+    METRIC_SHARD_EFFICIENCY, /* against the same variant unsplit */
+    METRIC_EXCHANGED,        /* bytes of a token, */
+    METRIC_EXCHANGE_TIME,    /* and the time that they took */
     METRIC_BANDWIDTH,        /* what the probe read */
     METRIC_LIMIT_SHARE,      /* % of limit */
     METRIC_ENERGY,           /* joules of a token, idle power subtracted */
@@ -51,6 +54,7 @@ enum metric_group {
     GROUP_MEMORY,
     GROUP_ENERGY,
     GROUP_PRECISION,
+    GROUP_SHARDS,
     GROUP_TRUST,
     GROUP_STARTS,  /* of the load matrix, */
     GROUP_LENGTHS, /* and of a sweep: one metric at several points */

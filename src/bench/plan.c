@@ -12,6 +12,7 @@
 #include "bench/variants.h"
 #include "model/detect.h"
 #include "model/quantisable.h"
+#include "model/shards.h"
 #include "model/synthetic.h"
 
 enum {
@@ -220,6 +221,17 @@ static enum status weights_check(const struct plan *plan, const struct plan_requ
     return status;
 }
 
+/* Devices that a model may be split over: on a CPU they are its threads. */
+static enum status shards_fit(const struct plan *plan, struct error *err)
+{
+    uint32_t devices = strcmp(plan->device, "cpu") == 0 ? plan->threads : UINT32_MAX;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < plan->variant_count && !status; i++)
+        if (!plan->variants[i].unavailable)
+            status = shards_check(&plan->model.config, plan->variants[i].form.shard, devices, err);
+    return status;
+}
+
 static enum status fill(struct plan *plan, const struct plan_request *request, struct error *err)
 {
     enum status status = model_find(plan, request, err);
@@ -235,6 +247,8 @@ static enum status fill(struct plan *plan, const struct plan_request *request, s
         status = weights_check(plan, request, err);
     if (!status)
         status = numbers_choose(plan, request, err);
+    if (!status)
+        status = shards_fit(plan, err);
     if (!status)
         status = plan_memory_check(plan, request, err);
     if (status)

@@ -211,6 +211,18 @@ static void energy_note(struct life *life, const struct energy_moment moments[3]
     reading_add(life->record, READING_IDLE_W, idle->watts, life->arena);
 }
 
+/* For each token after the first, those of the warm-up included. */
+static void exchange_note(struct life *life, const struct worker_generated *generated)
+{
+    double steps = (double)generated->count - 1;
+    if (generated->exchanged_bytes == 0)
+        return;
+    reading_add(life->record, READING_EXCHANGED_BYTES, (double)generated->exchanged_bytes / steps,
+                life->arena);
+    reading_add(life->record, READING_EXCHANGED_SECONDS,
+                (double)generated->exchanged_ns * 1e-9 / steps, life->arena);
+}
+
 /* The last thing that is done before the timed generation. */
 static void quiet_begin(struct life *life)
 {
@@ -255,6 +267,7 @@ static enum status tokens(struct life *life, struct error *err)
         gpu_watch_end(life->gpu, worker_pid(life->worker));
     moments[2] = counters_take(life);
     energy_note(life, moments);
+    exchange_note(life, &generated);
     record->prompt_ns = generated.prompt_ns;
     record->stamps_ns = generated.stamps_ns;
     record->ids = generated.ids;

@@ -24,6 +24,8 @@ const char *const reading_names[READING_COUNT] = {
     [READING_GPU_THERMAL_SHARE] = "gpu_thermal_share",
     [READING_GPU_POWER_SHARE] = "gpu_power_share",
     [READING_GPU_CLOCK_HZ] = "gpu_clock_hz",
+    [READING_EXCHANGED_BYTES] = "exchanged_bytes",
+    [READING_EXCHANGED_SECONDS] = "exchanged_s",
 };
 
 /* docs/method.md gives the reasons. */

@@ -25,6 +25,8 @@ enum reading {
     READING_GPU_THERMAL_SHARE, /* of the time, held back for heat, */
     READING_GPU_POWER_SHARE,   /* for the power limit */
     READING_GPU_CLOCK_HZ,
+    READING_EXCHANGED_BYTES, /* by the parts of a split model, for each token */
+    READING_EXCHANGED_SECONDS,
     READING_COUNT
 };
 

@@ -274,6 +274,8 @@ static enum status read_plan(struct summary *summary, const struct record_run *r
         status = json_get_int_or(plan, "prompt_tokens", 0, INT32_MAX, 0, &prompt, err);
     if (!status) {
         const char *source = json_string_value(json_object_get(plan, "prompt_source"));
+        const char *device = json_string_value(json_object_get(plan, "device"));
+        summary->on_gpu = device && strncmp(device, "cuda", 4) == 0;
         summary->synthetic = source && strcmp(source, "synthetic") == 0;
         read_control(summary, json_object_get(plan, "variants"));
         status = read_asked(summary, json_object_get(plan, "variants"), err);

@@ -79,6 +79,7 @@ struct summary {
     size_t blocks_planned; /* 0: the plan does not say */
     size_t iterations;     /* decode steps counted in each process */
     size_t prompt_tokens;
+    bool on_gpu;
     bool synthetic;           /* the prompt and the gate's stream are ids that mean nothing */
     const char *const *notes; /* what limits the trust in it: whole sentences, one line each */
     size_t note_count;

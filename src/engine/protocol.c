@@ -209,6 +209,28 @@ static enum status stamps_check(const json_t *stamps, const struct protocol_wind
     return STATUS_OK;
 }
 
+/* What the parts of a split model exchanged; an engine need not tell. It is a share of the time
+ * that the stamps span. */
+static enum status exchanged_parse(const json_t *reply, struct worker_generated *generated,
+                                   struct error *err)
+{
+    const json_t *exchanged = json_object_get(reply, "exchanged");
+    generated->exchanged_bytes = generated->exchanged_ns = 0;
+    if (!exchanged)
+        return STATUS_OK;
+    if (json_get_int(exchanged, "token_bytes", 0, INT64_MAX, &generated->exchanged_bytes, err) ||
+        json_get_int(exchanged, "token_ns", 0, INT64_MAX, &generated->exchanged_ns, err))
+        return wrong_reply("generate", err);
+    int64_t span_ns =
+        generated->count ? generated->stamps_ns[generated->count - 1] - generated->stamps_ns[0] : 0;
+    if (generated->exchanged_ns > span_ns)
+        return error_set(
+            err, STATUS_PROTOCOL,
+            "it says that it exchanged for %lld ns of the %lld ns that its tokens took",
+            (long long)generated->exchanged_ns, (long long)span_ns);
+    return STATUS_OK;
+}
+
 enum status protocol_generated(const json_t *reply, const struct protocol_window *window,
                                struct worker_generated *generated, struct error *err)
 {
@@ -241,7 +263,8 @@ enum status protocol_generated(const json_t *reply, const struct protocol_window
             return status;
     }
     generated->count = count;
-    return stamps_check(stamps, window, generated, err);
+    enum status status = stamps_check(stamps, window, generated, err);
+    return status ? status : exchanged_parse(reply, generated, err);
 }
 
 enum status protocol_token(const json_t *event, const struct protocol_window *window, int32_t *id,

@@ -65,6 +65,9 @@ struct worker_generated {
     int32_t *ids;       /* [count]; room for the asked number is the caller's */
     int64_t *stamps_ns; /* [count] */
     size_t count;
+    /* Between the first id and the last, with the other processes that hold the model: bytes of the
+     * values alone, and the time that it took. Both 0: nothing was exchanged. */
+    int64_t exchanged_bytes, exchanged_ns;
 };
 
 struct worker_memory {

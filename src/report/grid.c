@@ -44,7 +44,9 @@ static bool metric_shown(const struct summary *summary, enum metric metric, bool
     const struct metric_info *info = &metric_infos[metric];
     bool telling = wide || metric == METRIC_START_TO_FIRST_TOKEN || metric == METRIC_ENERGY ||
                    metric == METRIC_IDLE_POWER || metric == METRIC_DEVICE_MEMORY ||
-                   metric == METRIC_PRECISION_IMPACT || metric == METRIC_COMPILE_BENEFIT;
+                   metric == METRIC_PRECISION_IMPACT || metric == METRIC_COMPILE_BENEFIT ||
+                   metric == METRIC_SHARD_EFFICIENCY || metric == METRIC_EXCHANGED ||
+                   metric == METRIC_EXCHANGE_TIME;
     if (info->classic || is_price(summary, metric))
         return true;
     for (size_t i = 0; telling && i < summary->variant_count; i++) {

@@ -6,7 +6,7 @@ import subprocess
 
 
 class Host:
-    def __init__(self, command, folder, environment):
+    def __init__(self, command, folder, environment, log=None):
         inward, outward = os.pipe(), os.pipe()
         pipes = {"PRONY_FD_IN": str(inward[0]), "PRONY_FD_OUT": str(outward[1])}
         self.process = subprocess.Popen(
@@ -14,6 +14,7 @@ class Host:
             cwd=folder,
             env={**os.environ, **environment, **pipes},
             stdout=subprocess.DEVNULL,
+            stderr=log,
             pass_fds=(inward[0], outward[1]),
         )
         os.close(inward[0])
