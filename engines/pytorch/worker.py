@@ -1,8 +1,11 @@
 """PyTorch's worker: model.py behind the protocol, eager or compiled."""
 
+import contextlib
+import dataclasses
 import os
 import platform
 import re
+import sys
 
 CACHE = os.environ.get("PRONY_ENGINE_CACHE")
 if CACHE:  # before torch is imported: what its compilers keep between processes
@@ -14,7 +17,7 @@ import torch  # noqa: E402
 from prony_model import LlamaFile  # noqa: E402
 from prony_nvml import device_memory  # noqa: E402
 from prony_sampling import Sampler  # noqa: E402
-from prony_worker import Engine, Failure, process_memory, serve  # noqa: E402
+from prony_worker import Engine, Failure, Load, process_memory, serve  # noqa: E402
 
 from model import Llama  # noqa: E402
 
@@ -49,14 +52,15 @@ class PyTorch(Engine):
     def __init__(self):
         torch.set_grad_enabled(False)
         self.stands_on = f"Python {platform.python_version()}, CUDA {torch.version.cuda}"
-        self.profile = None
+        self.profile = self.shard = self.team = None
+        self.whole = False  # logits of all words, where each rank has some
 
     def devices(self):
         return ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
 
     def _device(self, request):
-        if request.quantize or request.shard > 1:
-            raise Failure("unsupported", "PyTorch's worker can neither quantise nor shard")
+        if request.quantize:
+            raise Failure("unsupported", "PyTorch's worker cannot quantise")
         if request.device.startswith("cuda") and not torch.cuda.is_available():
             raise Failure(
                 "unsupported",
@@ -78,12 +82,45 @@ class PyTorch(Engine):
 
     def load(self, request):
         self.device = self._device(request)
+        if request.shard == 1:
+            return self._load(request, 0)
+        with request.phase("import"):
+            import shard
+        with LlamaFile(request.model) as file:
+            shard.check(file.config, request, self.device)
+        with request.phase("ranks"):
+            self.team = shard.Team(request.shard)
+            meeting = shard.meeting()
+            self.team.order("load", {**dataclasses.asdict(request), "phases": []}, meeting)
+        try:
+            with self._together():
+                return self._load(request, 0, meeting)
+        except Failure:
+            self._part()
+            raise
+
+    def _part(self):
+        """The ranks go their ways."""
+        self.team.close()
+        if self.shard.dist.is_initialized():
+            self.shard.dist.destroy_process_group()
+        self.team = self.shard = None
+
+    def _load(self, request, rank, meeting=None):
+        """Loads a rank's part, or the whole."""
+        if request.shard > 1:
+            import shard
+
+            self.shard = shard
+            if self.device.type == "cuda":
+                self.device = torch.device("cuda", rank)
+            shard.join(rank, request.shard, meeting, self.device)
         precision = self._dtype(request, self.device)
         mode = request.options["compile"]
         if request.threads:
-            torch.set_num_threads(request.threads)
+            torch.set_num_threads(max(1, request.threads // request.shard))
         try:
-            self._read(request, getattr(torch, precision))
+            self._read(request, getattr(torch, precision), rank)
         except RuntimeError as problem:
             if "memory" in str(problem):  # a GPU's, or the machine's
                 raise Failure("no_memory", str(problem)) from None
@@ -94,24 +131,40 @@ class PyTorch(Engine):
             self._compile(request, mode)
         weights = {p.data_ptr(): p.nbytes for p in self.model.parameters()}
         cache = self.model.layers[0].attention.keys
-        return {
-            "vocabulary": self.model.embedding.num_embeddings,
+        held = {
+            "model": self.identity,
             "weight_bytes": sum(weights.values()),
             "kv_token_bytes": 2 * len(self.model.layers) * cache[:, 0].numel() * cache.itemsize,
             "threads": torch.get_num_threads(),
+        }
+        ranks = self.shard.agree(held) if self.shard else [held]
+        return {
+            **{key: sum(held[key] for held in ranks) for key in held if key != "model"},
+            "vocabulary": self.vocabulary,
             "precision": precision,
-            "detail": f"torch.compile {mode}" if mode else "eager",
+            "detail": (f"torch.compile {mode}" if mode else "eager")
+            + (f", {len(ranks)} ranks" if self.shard else ""),
         }
 
-    def _read(self, request, dtype):
+    def _read(self, request, dtype, rank):
         with LlamaFile(request.model) as file:
+            stats = [os.stat(part.path) for part in file.files]
+            self.identity = repr((file.config, [(s.st_ino, s.st_size, s.st_mtime_ns) for s in stats]))
+            self.vocabulary, config = file.config.vocabulary, file.config
+            if self.shard:
+                config = self.shard.config_part(config, request.shard)
             with request.phase("make"):
-                self.model = Llama.empty(file.config, request.context, dtype, self.device)
+                self.model = Llama.empty(config, request.context, dtype, self.device)
             with request.phase("read"):
                 weights = self.model.weights()
                 for name, tensor in file.tensors():
-                    weights[name].copy_(as_torch(tensor))
+                    values, place = as_torch(tensor), weights[name]
+                    if self.shard:
+                        values = self.shard.tensor_part(values, place.shape, rank)
+                    place.copy_(values)
                 self._synchronise()
+            if self.shard:
+                self.shard.split(self.model, rank, request.shard)
 
     def _compile(self, request, mode):
         """Only says what is to be compiled: the first generate does it."""
@@ -126,15 +179,60 @@ class PyTorch(Engine):
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
+    @contextlib.contextmanager
+    def _together(self):
+        """What all ranks do. Without one of them the others cannot go on."""
+        try:
+            yield
+        except RuntimeError as problem:
+            if not self.team:
+                raise
+            self.team.fail(problem)
+
     def _begin(self, ids):
         """Logits after a prompt, which are valid until the next step; the id is in the model."""
+        if not self.team:
+            return self._begin_part(ids)
+        with self._together():
+            self.team.order("begin", ids, self.whole)
+            return self._whole(self._begin_part(ids))
+
+    def _next(self):
+        if not self.team:
+            return self._next_part()
+        with self._together():
+            self.team.order("next", self.model.id.item(), self.model.position.item(), self.whole)
+            return self._whole(self._next_part())
+
+    def _whole(self, logits):
+        return self.shard.all_logits(self.model, logits) if self.whole else logits
+
+    def follow_load(self, rank, fields, meeting):
+        request = Load(**fields)
+        self.device = self._device(request)
+        self._load(request, rank, meeting)
+
+    def follow_begin(self, _, ids, whole):
+        self.whole = whole
+        self._whole(self._begin_part(ids))
+
+    def follow_next(self, _, token, position, whole):
+        self.whole = whole
+        self.model.id.fill_(token)
+        self.model.position.fill_(position)
+        self._whole(self._next_part())
+
+    def exchanged(self):
+        return tuple(self.shard.exchanged.values()) if self.shard else (0, 0)
+
+    def _begin_part(self, ids):
         if len(ids) == 1:  # a prompt of one is a step: dynamic shapes begin at 2
             self.model.id.fill_(ids[0])
             self.model.position.zero_()
-            return self._next()
+            return self._next_part()
         return self.prompt(torch.tensor(ids, device=self.device))
 
-    def _next(self):
+    def _next_part(self):
         torch.compiler.cudagraph_mark_step_begin()
         return self.step()
 
@@ -153,6 +251,7 @@ class PyTorch(Engine):
     def generate(self, prompt, sampling):
         if not self.warm:
             self._warm_up(prompt)
+        self.whole = self.team is not None and sampling.temperature > 0
         logits = self._begin(prompt)
         sampler = Sampler(sampling) if sampling.temperature > 0 else None
         while True:
@@ -164,7 +263,8 @@ class PyTorch(Engine):
     def logits(self, ids):
         """The first half token by token, then again as one prompt, then on from there: each kernel
         that generate uses has its rows, and those behind the prompt read its keys and values."""
-        rows = torch.empty(len(ids), self.model.embedding.num_embeddings)
+        self.whole = self.team is not None
+        rows = torch.empty(len(ids), self.vocabulary)
         half = (len(ids) + 1) // 2
         for i, token in enumerate(ids[:half]):
             rows[i] = self._begin([token])[0] if i == 0 else self._forced(token)
@@ -206,6 +306,8 @@ class PyTorch(Engine):
 
     def unload(self):
         self._end_trace()
+        if self.team:
+            self._part()
         self.model = self.prompt = self.step = None
         if self.compiled:
             torch.compiler.reset()
@@ -214,4 +316,9 @@ class PyTorch(Engine):
 
 
 if __name__ == "__main__":
-    serve(PyTorch())
+    if sys.argv[1:2] == ["rank"]:
+        from shard import follow
+
+        follow(PyTorch(), int(sys.argv[2]))
+    else:
+        serve(PyTorch())

@@ -99,6 +99,11 @@ class Engine:
         holds the logits after ids[:i + 1]."""
         raise Failure("unsupported", f"{self.name} has no logits")
 
+    def exchanged(self):
+        """Optional, for an engine that splits a model over processes: what this one has exchanged with
+        the others so far, (bytes of values, nanoseconds with all waiting)."""
+        return 0, 0
+
     def memory(self):
         """Optional: host_bytes, host_peak_bytes, device_bytes, device_peak_bytes, method; leave
         out what is not known."""
@@ -238,12 +243,15 @@ class _Worker:
         fields = [field.name for field in dataclasses.fields(Sampling)]
         sampling = Sampling(**{name: request[name] for name in fields if name in request})
         ids, stamps = [0] * tokens, [0] * tokens
+        before = first = last = self.engine.exchanged()
         count, prompt_ns = 0, now_ns()
         generation = self.engine.generate(prompt, sampling)
         for token in generation:
             stamps[count] = now_ns()
             ids[count] = token
             count += 1
+            last = self.engine.exchanged()
+            first = last if count == 1 else first
             if stream:
                 self.channel.send({"id": request["id"], "event": "token", "token": int(token)})
                 if self.channel.cancelled(request["id"]):
@@ -259,7 +267,15 @@ class _Worker:
                 "Convert before you yield (int(token), token.item()): the id's stamp is taken "
                 "then, and a tensor may not have been computed yet.",
             )
-        return {"prompt_ns": prompt_ns, "ids": ids[:count], "stamps_ns": stamps[:count]}
+        reply = {"prompt_ns": prompt_ns, "ids": ids[:count], "stamps_ns": stamps[:count]}
+        if last[0]:
+            spans = {"prompt": (before, first), "token": (first, last)}
+            reply["exchanged"] = {
+                f"{span}_{unit}": ends[1][i] - ends[0][i]
+                for span, ends in spans.items()
+                for i, unit in enumerate(("bytes", "ns"))
+            }
+        return reply
 
     def logits(self, request):
         self._need_model()

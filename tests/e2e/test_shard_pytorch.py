@@ -1,0 +1,121 @@
+"""PyTorch's model split over two ranks by torch.distributed: what they say, and how they end."""
+
+import array
+import os
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+from test_python_engines import ENGINES, cache_folder, prony
+from worker_host import Host
+
+LOAD = {"device": "cpu", "precision": "", "quantize": "", "threads": 2, "context": 128}
+PROMPT = list(range(1, 40))
+EAGER, COMPILED = ("pytorch-base", ""), ("pytorch-opt-no-half", "reduce-overhead")
+
+
+def ranks_of(worker):
+    """Processes that a worker has started as ranks."""
+    listed = subprocess.run(
+        ["ps", "--ppid", str(worker), "-o", "pid=,args="], capture_output=True, text=True
+    )
+    return [int(line.split()[0]) for line in listed.stdout.splitlines() if "worker.py rank" in line]
+
+
+class ShardPyTorch(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        cls.model = cls.folder / "tiny.gguf"
+        prony("model", "make", "--output", cls.model)
+        prony("engines", "install", "pytorch")
+        (cls.python,) = cache_folder().glob("engines/pytorch/2.15.0/environment/bin/python3")
+
+    def start(self, shard=2, variant=EAGER, **environment):
+        scratch = self.enterContext(tempfile.TemporaryDirectory())
+        self.log = self.enterContext(tempfile.TemporaryFile("w+"))
+        environment |= {"PYTHONPATH": str(ENGINES / "sdk"), "PRONY_ENGINE_SCRATCH": scratch}
+        environment |= {"PRONY_ENGINE_CACHE": str(self.folder / "compiled")}
+        host = Host([self.python, "worker.py"], ENGINES / "pytorch", environment, self.log)
+        self.addCleanup(host.process.kill)
+        options = {"precision": "float32", "compile": variant[1]}
+        load = {"model": str(self.model), "variant": variant[0], "options": options, **LOAD}
+        return host, host.ask("load", shard=shard, **load)
+
+    def assert_nothing_left(self, ranks):
+        end = time.monotonic() + 10
+        while any(Path(f"/proc/{pid}").exists() for pid in ranks) and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertEqual([pid for pid in ranks if Path(f"/proc/{pid}").exists()], [])
+
+    def answers(self, host):
+        greedy = host.ask("generate", prompt=PROMPT, tokens=20)
+        talk = {"stream": True, "temperature": 0.9, "seed": 3}
+        sampled = host.ask("generate", prompt=PROMPT, tokens=10, **talk)
+        path = self.folder / "logits"
+        host.ask("logits", ids=PROMPT, path=str(path))
+        return greedy, sampled["ids"], array.array("f", path.read_bytes())
+
+    def test_two_say_what_one_says(self):
+        host, _ = self.start(1)
+        greedy, sampled, logits = self.answers(host)
+        host.close()
+        self.assertNotIn("exchanged", greedy)
+        for variant in (EAGER, COMPILED):
+            with self.subTest(variant):
+                host, loaded = self.start(2, variant)
+                self.assertEqual(loaded["threads"], 2)
+                self.assertEqual(loaded["kv_token_bytes"], 512)
+                greedy_2, sampled_2, logits_2 = self.answers(host)
+                self.assertEqual((greedy["ids"], sampled), (greedy_2["ids"], sampled_2))
+                worst = max(abs(a - b) for a, b in zip(logits, logits_2, strict=True))
+                self.assertLess(worst, 1e-4)
+                # 5 sums of 64 float32 a token, and the best words of two ranks in float64.
+                bytes_exchanged = 19 * (5 * 64 * 4 + 2 * 2 * 8)
+                self.assertEqual(greedy_2["exchanged"]["token_bytes"], bytes_exchanged)
+                (rank,) = ranks_of(host.process.pid)
+                host.ask("bye")
+                host.close()
+                self.assert_nothing_left([rank])
+
+    def broken(self, do, **environment):
+        """What the log ends with once something was done to rank 1."""
+        host, _ = self.start(**environment)
+        ranks = ranks_of(host.process.pid)
+        os.kill(ranks[0], do)
+        with self.assertRaises(AssertionError):
+            host.ask("generate", prompt=PROMPT, tokens=20)
+        host.close()
+        self.assertEqual(host.process.returncode, 1)
+        self.assert_nothing_left(ranks)
+        self.log.seek(0)
+        return self.log.read().splitlines()[-1]
+
+    def test_a_rank_that_dies_is_named(self):
+        said = self.broken(signal.SIGKILL)
+        self.assertRegex(said, "^Error: rank 1 of 2 was killed by signal 9")
+
+    def test_a_rank_that_hangs_is_named(self):
+        said = self.broken(signal.SIGSTOP, PRONY_SHARD_TIMEOUT="3")
+        self.assertRegex(said, "^Error: rank 1 of 2 did not come to an exchange for 3 s")
+
+    def test_nothing_is_left_when_rank_0_is_killed(self):
+        host, _ = self.start()
+        ranks = ranks_of(host.process.pid)
+        self.assertEqual(len(ranks), 1)
+        host.process.kill()
+        host.close()
+        self.assert_nothing_left(ranks)
+
+    def test_what_does_not_divide_is_refused(self):
+        host, loaded = self.start(4)
+        self.assertEqual(loaded["error"]["code"], "unsupported")
+        self.assertEqual(ranks_of(host.process.pid), [])
+        host.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
