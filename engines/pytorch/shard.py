@@ -21,7 +21,14 @@ from prony_worker import Failure
 from torch import nn
 
 PATIENCE_S = int(os.environ.get("PRONY_SHARD_TIMEOUT", "300"))  # one may still compile
+LOAD_PATIENCE_S = 3600  # a model may be large, and its disk slow
 exchanged = {"bytes": 0, "ns": 0}  # by this process so far
+
+
+class Group:
+    """Of all ranks, with the patience that fits tokens."""
+
+    tokens = None
 
 
 @torch.library.custom_op("prony::sum_ranks", mutates_args=())
@@ -29,7 +36,7 @@ def sum_ranks(x: torch.Tensor) -> torch.Tensor:
     """The sum over all ranks: opaque to torch.compile, so that it can be timed."""
     start = time.monotonic_ns()
     x = x.clone()
-    dist.all_reduce(x)
+    dist.all_reduce(x, group=Group.tokens)
     exchanged["bytes"] += x.nbytes
     exchanged["ns"] += time.monotonic_ns() - start
     return x
@@ -104,13 +111,15 @@ def all_logits(model, logits):
 
 
 def agree(held):
-    """What all ranks hold, by rank. held["model"] has to be the same."""
+    """What all ranks hold, by rank. held["model"] has to be the same. From now on a rank that does
+    not come is missed soon."""
     all_held = [None] * dist.get_world_size()
     dist.all_gather_object(all_held, held)
     for rank, other in enumerate(all_held):
         if other["model"] != all_held[0]["model"]:
             what = f"rank {rank} of {len(all_held)} has another model than rank 0"
             raise Failure("bad_model", what, "Was it written while it was read?")
+    Group.tokens = dist.new_group(timeout=datetime.timedelta(seconds=PATIENCE_S))
     return all_held
 
 
@@ -127,7 +136,7 @@ def join(rank, count, meeting, device):
         init_method=f"file://{meeting}",
         rank=rank,
         world_size=count,
-        timeout=datetime.timedelta(seconds=PATIENCE_S),
+        timeout=datetime.timedelta(seconds=LOAD_PATIENCE_S),
     )
 
 
