@@ -149,7 +149,9 @@ class PyTorch(Engine):
     def _read(self, request, dtype, rank):
         with LlamaFile(request.model) as file:
             stats = [os.stat(part.path) for part in file.files]
-            self.identity = repr((file.config, [(s.st_ino, s.st_size, s.st_mtime_ns) for s in stats]))
+            self.identity = repr(
+                (file.config, [(s.st_ino, s.st_size, s.st_mtime_ns) for s in stats])
+            )
             self.vocabulary, config = file.config.vocabulary, file.config
             if self.shard:
                 config = self.shard.config_part(config, request.shard)

@@ -49,7 +49,9 @@ class Shard(BenchCase):
         self.log = self.enterContext(tempfile.TemporaryFile("w+"))
 
     def start(self, shard=2, **environment):
-        host = Host([WORKER], "/tmp", {"PRONY_ENGINE_SCRATCH": self.scratch, **environment}, self.log)
+        host = Host(
+            [WORKER], "/tmp", {"PRONY_ENGINE_SCRATCH": self.scratch, **environment}, self.log
+        )
         self.addCleanup(host.process.kill)
         host.ask("hello")
         load = {"model": str(self.model), "variant": "native-f32", "shard": shard, **LOAD}
@@ -177,9 +179,9 @@ class Shard(BenchCase):
         self.assertIn("apt-get install openmpi-bin", self.said().splitlines()[-1])
 
     def test_nothing_is_left_when_the_host_is_killed(self):
+        words = "--framework native-f32 --shard 2 --threads 2 --iterations 100 --blocks 9"
         bench = subprocess.Popen(
-            [PRONY, "bench", "--model-path", self.model, "--framework", "native-f32", "--shard"]
-            + ["2", "--threads", "2", "--iterations", "100", "--blocks", "9", "--gate-context", "9"],
+            [PRONY, "bench", "--model-path", self.model, *words.split()],
             env={**os.environ, "PRONY_STORE": str(self.store), "TMPDIR": self.scratch},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
