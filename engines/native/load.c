@@ -203,12 +203,13 @@ void native_follow(struct team *team, const struct team_task *task)
     struct prony_loaded result = {0};
     struct error err;
     struct native *native = calloc(1, sizeof *native);
-    if (!native) {
+    if (native) {
+        native->team = team;
+        if (!parts_load(native, &request, precision_choose(&request, &refused), &result, &err))
+            llama_follow(native->llama);
+        native_unload(native);
+    } else {
         error_no_memory(&err, sizeof *native);
         team_fail(team, &err);
     }
-    native->team = team;
-    if (!parts_load(native, &request, precision_choose(&request, &refused), &result, &err))
-        llama_follow(native->llama);
-    native_unload(native);
 }

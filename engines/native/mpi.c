@@ -61,19 +61,23 @@ static enum status library_open(struct mpi *mpi, struct error *err)
     if (!library) {
         error_set(err, STATUS_NOT_FOUND, "a split model needs Open MPI 4, which is not there");
         error_where(err, "%s", dlerror());
-        return error_remedy(err, "On Debian: apt-get install openmpi-bin");
+        error_remedy(err, "On Debian: apt-get install openmpi-bin");
+        return STATUS_NOT_FOUND;
     }
     for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
         void *symbol = dlsym(library, symbols[i].name);
-        if (!symbol)
-            return error_set(err, STATUS_UNSUPPORTED, "libmpi.so.40 has no %s", symbols[i].name);
+        if (!symbol) {
+            error_set(err, STATUS_UNSUPPORTED, "libmpi.so.40 has no %s", symbols[i].name);
+            return STATUS_UNSUPPORTED;
+        }
         memcpy((char *)&mpi->call + symbols[i].at, &symbol, sizeof symbol);
     }
     mpi->world = dlsym(library, "ompi_mpi_comm_world");
     mpi->byte = dlsym(library, "ompi_mpi_byte");
-    if (!mpi->world || !mpi->byte)
-        return error_set(err, STATUS_UNSUPPORTED, "libmpi.so.40 is not Open MPI's");
-    return STATUS_OK;
+    if (mpi->world && mpi->byte && mpi->call.init)
+        return STATUS_OK;
+    error_set(err, STATUS_UNSUPPORTED, "libmpi.so.40 is not Open MPI's");
+    return STATUS_UNSUPPORTED;
 }
 
 /* Ends this process, and with it the run: mpirun ends the others. */
@@ -148,7 +152,7 @@ static void room_make(struct mpi *mpi, size_t count)
     if (count <= mpi->room)
         return;
     free(mpi->incoming);
-    mpi->incoming = malloc((mpi->ranks.count - 1) * count * sizeof *mpi->incoming);
+    mpi->incoming = calloc((size_t)(mpi->ranks.count - 1) * count, sizeof *mpi->incoming);
     mpi->room = count;
     if (mpi->incoming)
         return;
