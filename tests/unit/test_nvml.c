@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "machine/free_memory.h"
 #include "machine/machine.h"
 #include "machine/nvml.h"
 
@@ -211,6 +212,25 @@ static void manifest(void **state)
     dlclose(library);
 }
 
+/* What is not in use; nobody guesses where a card is missing, or does not tell. */
+static void free_memory(void **state)
+{
+    (void)state;
+    void *library = fake("used=1000000");
+    struct free_memory card = free_memory_card("0000:01:00.0");
+    assert_true(card.known);
+    assert_int_equal(card.bytes, (1 << 30) - 1000000);
+    assert_int_equal(free_memory_card_count(), 1);
+    assert_int_equal(free_memory_cards(1).bytes, card.bytes);
+    assert_false(free_memory_cards(2).known);
+    assert_false(free_memory_card("0000:02:00.0").known);
+    setenv("FAKE_NVML", "nvmlDeviceGetMemoryInfo=3", 1);
+    assert_false(free_memory_card("0000:01:00.0").known);
+    setenv("FAKE_NVML", "count=0", 1);
+    assert_int_equal(free_memory_card_count(), 0);
+    dlclose(library);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +238,7 @@ int main(void)
         cmocka_unit_test(throttle_words), cmocka_unit_test(each_value_may_be_missing),
         cmocka_unit_test(processes),      cmocka_unit_test(old_driver),
         cmocka_unit_test(does_not_start), cmocka_unit_test(manifest),
+        cmocka_unit_test(free_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
