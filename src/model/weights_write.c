@@ -151,6 +151,11 @@ static uint64_t files_bytes(const struct weights_files *files)
     return bytes;
 }
 
+static enum status interrupted(struct error *err)
+{
+    return error_set(err, STATUS_INTERRUPTED, "interrupted: nothing was written");
+}
+
 /* Waits for all threads, reporting progress meanwhile. */
 static void fill_watch(struct filling *filling)
 {
@@ -175,7 +180,7 @@ static void fill_watch(struct filling *filling)
     }
     pthread_mutex_unlock(&filling->mutex);
     if (stopped_by_user && !filling->error.status)
-        error_set(&filling->error, STATUS_INTERRUPTED, "interrupted: nothing was written");
+        interrupted(&filling->error);
 }
 
 static uint32_t cores(void)
@@ -200,9 +205,12 @@ static enum status file_reserve(const struct weights_file *file, struct error *e
 
 enum status weights_write(const struct weights_job *job, struct error *err)
 {
+    const struct weight_progress *progress = &job->progress;
     for (size_t i = 0; i < job->files->count; i++)
         if (file_reserve(&job->files->file[i], err))
             return err->status;
+    if (progress->report && !progress->report(progress->context, 0, files_bytes(job->files)))
+        return interrupted(err);
     uint32_t wanted = job->threads ? job->threads : cores();
     wanted = wanted > MAX_THREADS ? MAX_THREADS : wanted;
     struct filling filling = {.job = job, .mutex = PTHREAD_MUTEX_INITIALIZER};

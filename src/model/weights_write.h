@@ -20,7 +20,7 @@ struct weight_source {
     const void *context;
 };
 
-/* Called on the caller's thread, some ten times a second; false stops the work. */
+/* Called on the caller's thread, before the work and some ten times a second; false stops it. */
 struct weight_progress {
     bool (*report)(void *context, uint64_t done_bytes, uint64_t total_bytes);
     void *context;
