@@ -4,7 +4,8 @@
  *
  * MODEL is any that opens; `prony model make --size 1b --output FILE` makes one. For each number
  * of threads (1 and all cores when none is given) and each precision, the probe and the engine
- * take turns, since the memory of a shared machine changes its speed within seconds. */
+ * take turns, since the memory of a shared machine changes its speed within seconds. PRONY_KERNELS
+ * names other kernels than the machine's best. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,8 +16,15 @@
 
 enum { ROUNDS = 5, STEPS = 8, PROMPT = 16, PROBE_MS = 300 };
 
-static const char *const precision_names[] = {
-    [LLAMA_F32] = "F32", [LLAMA_F16] = "F16", [LLAMA_BF16] = "BF16"};
+static const struct {
+    const char *name;
+    enum llama_precision precision, quantize;
+} types[] = {{"F32", LLAMA_F32, 0},
+             {"F16", LLAMA_F16, 0},
+             {"BF16", LLAMA_BF16, 0},
+             {"int8", LLAMA_F16, LLAMA_INT8},
+             {"nf4", LLAMA_F16, LLAMA_NF4}};
+enum { TYPES = sizeof types / sizeof types[0] };
 
 static int compare(const void *a, const void *b)
 {
@@ -73,15 +81,18 @@ static enum status rounds(struct llama *llama, uint32_t threads, const char *nam
     return STATUS_OK;
 }
 
-static enum status measure(const struct model *model, uint32_t threads,
-                           enum llama_precision precision, struct error *err)
+static enum status measure(const struct model *model, uint32_t threads, size_t type,
+                           struct error *err)
 {
-    struct llama_options options = {
-        .precision = precision, .context = PROMPT + ROUNDS * STEPS, .threads = threads};
+    struct llama_options options = {.precision = types[type].precision,
+                                    .quantize = types[type].quantize,
+                                    .kernels = getenv("PRONY_KERNELS"),
+                                    .context = PROMPT + ROUNDS * STEPS,
+                                    .threads = threads};
     struct llama *llama;
     if (llama_load(&llama, model, &options, err) != STATUS_OK)
         return err->status;
-    enum status status = rounds(llama, threads, precision_names[precision], err);
+    enum status status = rounds(llama, threads, types[type].name, err);
     llama_free(llama);
     return status;
 }
@@ -100,6 +111,7 @@ int main(int argc, char **argv)
         error_print(&err, stderr);
         return 1;
     }
+    setvbuf(stdout, NULL, _IOLBF, 0);
     int runs = argc > 2 ? argc - 2 : cores.count > 1 ? 2 : 1;
     printf("type  threads  kernels ms/token     GB/s    probe   share   ms/prompt token\n");
     enum status status = STATUS_OK;
@@ -107,8 +119,8 @@ int main(int argc, char **argv)
         uint32_t threads = argc > 2 ? (uint32_t)strtoul(argv[2 + i], NULL, 10)
                            : i == 0 ? 1
                                     : cores.count;
-        for (int type = LLAMA_F32; type <= LLAMA_BF16 && status == STATUS_OK; type++)
-            status = measure(&model, threads, (enum llama_precision)type, &err);
+        for (size_t type = 0; type < TYPES && status == STATUS_OK; type++)
+            status = measure(&model, threads, type, &err);
     }
     model_close(&model);
     if (status != STATUS_OK)

@@ -47,12 +47,24 @@ void native_unload(void *state)
     free(native);
 }
 
+/* What load is to quantise to; 0 is nothing. */
+static enum llama_precision quantised(const struct prony_load *request)
+{
+    return strcmp(request->quantize, "int8") == 0  ? LLAMA_INT8
+           : strcmp(request->quantize, "nf4") == 0 ? LLAMA_NF4
+                                                   : 0;
+}
+
 /* Which precision load is to hold; -1 with *error set when it is none that this engine has. */
 static int precision_choose(const struct prony_load *request, struct prony_error *error)
 {
     const size_t count = sizeof precisions / sizeof precisions[0];
-    if (*request->quantize)
-        return prony_fail(error, "unsupported", "", "the native engine cannot quantise");
+    if (*request->quantize && !quantised(request))
+        return prony_fail(error, "unsupported", "There are int8 and nf4.",
+                          "the native engine cannot quantise to \"%s\"", request->quantize);
+    if (*request->quantize && request->shard > 1)
+        return prony_fail(error, "unsupported", "Leave --quantize or --shard out.",
+                          "the native engine splits no quantised model yet");
     for (size_t i = 0; i < count; i++)
         if (strcmp(*request->precision ? request->precision : request->variant,
                    *request->precision ? precisions[i].name : precisions[i].variant) == 0)
@@ -93,6 +105,7 @@ static enum status weights_load(struct native *native, const struct prony_load *
     int64_t start_ns = prony_now_ns();
     size_t vocabulary = native->model.config.vocabulary;
     struct llama_options options = {.precision = precisions[choice].precision,
+                                    .quantize = quantised(request),
                                     .context = request->context,
                                     .threads = team ? team_threads(team, request->threads)
                                                     : request->threads,
@@ -183,7 +196,8 @@ int native_load(void **state, const struct prony_load *request, struct prony_loa
         return native_fail(error, &err);
     }
     result->vocabulary = native->model.config.vocabulary;
-    result->precision = precisions[choice].name;
+    result->precision = *request->quantize ? request->quantize : precisions[choice].name;
+    result->embedding_bytes = llama_embedding_bytes(native->llama);
     result->detail = native->detail;
     *state = native;
     return 0;

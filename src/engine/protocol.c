@@ -155,6 +155,11 @@ enum status protocol_loaded(const json_t *reply, const struct protocol_window *w
         text_copy(reply, "precision", loaded->precision, sizeof loaded->precision, err) ||
         text_copy(reply, "detail", loaded->detail, sizeof loaded->detail, err))
         return wrong_reply("load", err);
+    /* A worker that took no notice of what it was asked would be measured as something else. */
+    if (window->precision && strcmp(window->precision, loaded->precision) != 0)
+        return error_set(err, STATUS_PROTOCOL,
+                         "it was asked to quantise to %s, and says it holds %s", window->precision,
+                         *loaded->precision ? loaded->precision : "nothing");
     const json_t *phases = json_object_get(reply, "phases");
     if (!json_is_array(phases) || json_array_size(phases) > WORKER_MAX_PHASES)
         return error_set(err, STATUS_PROTOCOL,

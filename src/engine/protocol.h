@@ -32,6 +32,7 @@ struct protocol_window {
     uint32_t vocabulary;           /* every id lies below */
     size_t tokens;                 /* ids asked for */
     bool exact;                    /* as many ids as asked for; else at most */
+    const char *precision;         /* that a load must end with; NULL: any */
 };
 
 /* The replies; STATUS_PROTOCOL says which member is wrong and why. */

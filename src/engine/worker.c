@@ -115,16 +115,6 @@ static void loading_tick(void *context)
         fclose(stream);
 }
 
-/* A worker that takes no notice of what it is asked for would be measured as something else. */
-static enum status loaded_check(const struct worker_load *request,
-                                const struct worker_loaded *loaded, struct error *err)
-{
-    if (!request->quantize || strcmp(request->quantize, loaded->precision) == 0)
-        return STATUS_OK;
-    return error_set(err, STATUS_PROTOCOL, "it was asked to quantise to %s, and says it holds %s",
-                     request->quantize, *loaded->precision ? loaded->precision : "nothing");
-}
-
 enum status worker_load(struct worker *worker, const struct worker_load *request,
                         struct worker_loaded *loaded, struct error *err)
 {
@@ -152,11 +142,9 @@ enum status worker_load(struct worker *worker, const struct worker_load *request
         return status;
     loaded->asked_ns = call.asked_ns;
     loaded->ready_ns = call.received_ns;
-    struct protocol_window window = {.asked_ns = call.asked_ns, .received_ns = call.received_ns};
-    status = protocol_loaded(reply, &window, loaded, err);
-    if (!status)
-        status = loaded_check(request, loaded, err);
-    status = judge(worker, status, reply, err);
+    struct protocol_window window = {
+        .asked_ns = call.asked_ns, .received_ns = call.received_ns, .precision = request->quantize};
+    status = judge(worker, protocol_loaded(reply, &window, loaded, err), reply, err);
     if (!status)
         worker->vocabulary = loaded->vocabulary;
     return status;
@@ -199,8 +187,11 @@ enum status worker_generate(struct worker *worker, const int32_t *prompt, size_t
     status = ask(worker, &call, request, &reply, err);
     if (status)
         return status;
-    struct protocol_window window = {call.asked_ns, call.received_ns, worker->vocabulary, tokens,
-                                     true};
+    struct protocol_window window = {.asked_ns = call.asked_ns,
+                                     .received_ns = call.received_ns,
+                                     .vocabulary = worker->vocabulary,
+                                     .tokens = tokens,
+                                     .exact = true};
     return judge(worker, protocol_generated(reply, &window, generated, err), reply, err);
 }
 

@@ -75,11 +75,19 @@ static struct share product(const struct forward *f, uint32_t thread, const stru
                             const float *x, size_t count, float *out)
 {
     struct share share = pool_share(f->pool, thread, matrix->rows, ROWS_UNIT);
-    enum llama_precision type = f->weights->precision;
-    size_t row_bytes = matrix->columns * llama_precision_bytes(type);
-    f->kernels->matmul[type](out + share.begin, matrix->rows,
-                             (const unsigned char *)matrix->data + share.begin * row_bytes,
-                             share.end - share.begin, matrix->columns, x, count);
+    enum llama_precision type = matrix->precision;
+    size_t columns = matrix->columns, rows = share.end - share.begin, stride = matrix->rows;
+    const unsigned char *data =
+        (const unsigned char *)matrix->data + share.begin * matrix_row_bytes(type, columns);
+    size_t scale = share.begin * matrix_row_scales(type, columns);
+    float *to = out + share.begin;
+    if (type == LLAMA_INT8)
+        f->kernels->matmul_int8(to, stride, (const int8_t *)data, matrix->scales + scale, rows,
+                                columns, x, count);
+    else if (type == LLAMA_NF4)
+        f->kernels->matmul_nf4(to, stride, data, matrix->scales + scale, rows, columns, x, count);
+    else
+        f->kernels->matmul[type](to, stride, data, rows, columns, x, count);
     for (size_t t = 0; f->rounded && t < count; t++)
         forward_round(f, out + t * matrix->rows + share.begin, share.end - share.begin);
     return share;
@@ -153,11 +161,14 @@ static void feed_forward(const struct forward *f, uint32_t thread, int32_t index
 static void embed_token(const struct forward *f, int32_t id, float *out)
 {
     const struct matrix *embedding = &f->weights->embedding;
-    enum llama_precision type = f->weights->precision;
+    enum llama_precision type = embedding->precision;
     size_t columns = embedding->columns;
     size_t row = (size_t)id - (f->ranks ? f->ranks->rank * embedding->rows : 0);
     if (row >= embedding->rows) /* below 0 as well */
         memset(out, 0, columns * sizeof *out);
+    else if (type == LLAMA_INT8)
+        f->kernels->widen_int8(out, (const int8_t *)embedding->data + row * columns,
+                               embedding->scales[row], columns);
     else
         f->kernels->widen[type](out,
                                 (const unsigned char *)embedding->data +

@@ -6,6 +6,7 @@
 #include "llama/cuda/cuda_llama.h"
 #include "llama/forward.h"
 #include "llama/shard.h"
+#include "model/quantisable.h"
 #include "model/shards.h"
 
 struct llama {
@@ -28,6 +29,8 @@ static enum status options_check(const struct model *model, const struct llama_o
     const struct model_config *config = &model->config;
     if ((unsigned)options->precision >= KERNEL_TYPES)
         return error_set(err, STATUS_USAGE, "there is no precision %d", (int)options->precision);
+    if (options->quantize && options->quantize != LLAMA_INT8 && options->quantize != LLAMA_NF4)
+        return error_set(err, STATUS_USAGE, "there is no quantising to %d", (int)options->quantize);
     if (options->context == 0)
         return error_set(err, STATUS_USAGE, "a context of 0 positions holds no token");
     if (config->head_size == 0 || config->head_size % 2 != 0 || config->kv_heads == 0 ||
@@ -36,6 +39,8 @@ static enum status options_check(const struct model *model, const struct llama_o
                   config->heads, config->head_size, config->kv_heads);
         return error_where(err, "%s", model->path ? model->path : "model");
     }
+    if (options->quantize)
+        return model_check_quantize(model, options->quantize == LLAMA_NF4 ? "nf4" : "int8", err);
     return options->ranks ? shards_check(config, options->ranks->count, UINT32_MAX, err)
                           : STATUS_OK;
 }
@@ -50,8 +55,7 @@ static enum status cpu_load(struct llama *llama, const struct model *model,
     status = pool_open(&llama->pool, options->threads, err);
     if (status != STATUS_OK)
         return status;
-    status = weights_load(&llama->weights, model, options->precision, llama->kernels, llama->pool,
-                          options->ranks, err);
+    status = weights_load(&llama->weights, model, options, llama->kernels, llama->pool, err);
     if (status != STATUS_OK)
         return status;
     status = cache_init(&llama->cache, &config, options->context, options->precision, err);
@@ -74,6 +78,8 @@ static enum status cpu_load(struct llama *llama, const struct model *model,
 static enum status cuda_load(struct llama *llama, const struct model *model,
                              const struct llama_options *options, struct error *err)
 {
+    if (options->quantize)
+        return error_set(err, STATUS_UNSUPPORTED, "the native engine cannot quantise on a GPU");
     enum status status = cuda_llama_load(&llama->cuda, model, options, err);
     if (status != STATUS_OK)
         return status;
@@ -168,6 +174,11 @@ uint64_t llama_weight_bytes(const struct llama *llama)
 uint64_t llama_cache_bytes(const struct llama *llama)
 {
     return llama->position_bytes * llama->context;
+}
+
+uint64_t llama_embedding_bytes(const struct llama *llama)
+{
+    return llama->weights.embedding_bytes;
 }
 
 void llama_profile(struct llama *llama, struct profile *profile)

@@ -12,17 +12,20 @@
 #include "llama/profile.h"
 #include "model/model.h"
 
-/* What the matrices are held and read as; block formats are dequantised to it on load. */
-enum llama_precision { LLAMA_F32, LLAMA_F16, LLAMA_BF16 };
+/* What a matrix is held and read as; block formats of files are dequantised to it on load. The last
+ * two are codes with scales (llama/quantize.h). */
+enum llama_precision { LLAMA_F32, LLAMA_F16, LLAMA_BF16, LLAMA_INT8, LLAMA_NF4 };
 
 struct ranks;
 
 struct llama_options {
     enum llama_precision precision; /* weights already stored so are borrowed, not copied */
-    uint32_t context;               /* positions of KV cache to allocate */
-    uint32_t threads;               /* 0: the cores that this process may run on */
-    const char *kernels;            /* "c", "avx2", "avx512", "neon"; NULL: the machine's best */
-    const char *device;             /* "cpu", "cuda", "cuda:N"; NULL is the CPU */
+    /* LLAMA_INT8, LLAMA_NF4: what docs/quantisation.md says is quantised to; else nothing is. */
+    enum llama_precision quantize;
+    uint32_t context;    /* positions of KV cache to allocate */
+    uint32_t threads;    /* 0: the cores that this process may run on */
+    const char *kernels; /* "c", "avx2", "avx512", "neon"; NULL: the machine's best */
+    const char *device;  /* "cpu", "cuda", "cuda:N"; NULL is the CPU */
     /* Round the output of every operation to the precision, as engines that compute in 16 bits do:
      * what rounding alone does to a model's logits. */
     bool rounded;
@@ -55,6 +58,8 @@ uint64_t llama_bytes_per_token(const struct llama *llama, uint32_t position);
 /* Bytes that this process holds for the weights (borrowed ones counted) and for the KV cache. */
 uint64_t llama_weight_bytes(const struct llama *llama);
 uint64_t llama_cache_bytes(const struct llama *llama);
+/* Of the weights, the input embedding's when it is a matrix of its own, on the CPU; else 0. */
+uint64_t llama_embedding_bytes(const struct llama *llama);
 
 /* From now on what is computed is entered there, on a track for each thread; NULL: no longer. */
 void llama_profile(struct llama *llama, struct profile *profile);

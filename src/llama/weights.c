@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "llama/quantize.h"
+
 enum { ALIGN_BYTES = 64 };
 
 /* One tensor on its way into the weights. */
@@ -11,7 +13,9 @@ struct job {
     struct part rows, columns; /* what of it this process holds */
     enum llama_precision precision;
     const void **to;
-    unsigned char *copy; /* where the converted rows go; NULL when it is borrowed */
+    const float **scales_to; /* NULL when there are none */
+    unsigned char *copy;     /* where the converted rows go; NULL when it is borrowed */
+    float *scales;
 };
 
 struct loading {
@@ -24,15 +28,36 @@ struct loading {
     float *row;     /* [threads, columns] */
 };
 
+size_t matrix_row_bytes(enum llama_precision precision, size_t columns)
+{
+    return precision == LLAMA_INT8  ? columns
+           : precision == LLAMA_NF4 ? columns / 2
+                                    : columns * llama_precision_bytes(precision);
+}
+
+size_t matrix_row_scales(enum llama_precision precision, size_t columns)
+{
+    return precision == LLAMA_INT8 ? 1 : precision == LLAMA_NF4 ? columns / NF4_BLOCK : 0;
+}
+
 static size_t rows_held(const struct job *job)
 {
     return job->rows.end - job->rows.begin;
 }
 
-static size_t job_bytes(const struct job *job)
+static size_t columns_held(const struct job *job)
 {
-    return rows_held(job) * (job->columns.end - job->columns.begin) *
-           llama_precision_bytes(job->precision);
+    return job->columns.end - job->columns.begin;
+}
+
+static size_t element_bytes(const struct job *job)
+{
+    return rows_held(job) * matrix_row_bytes(job->precision, columns_held(job));
+}
+
+static size_t scale_bytes(const struct job *job)
+{
+    return rows_held(job) * matrix_row_scales(job->precision, columns_held(job)) * sizeof(float);
 }
 
 /* Where what is held lies in the file, which has it as it is to be held. */
@@ -46,7 +71,7 @@ static bool stored_as(const struct tensor *tensor, enum llama_precision precisio
 {
     static const enum tensor_type types[] = {
         [LLAMA_F32] = TENSOR_F32, [LLAMA_F16] = TENSOR_F16, [LLAMA_BF16] = TENSOR_BF16};
-    return tensor->type == types[precision] &&
+    return precision <= LLAMA_BF16 && tensor->type == types[precision] &&
            (uintptr_t)tensor->data % llama_precision_bytes(precision) == 0;
 }
 
@@ -77,6 +102,19 @@ static void row_widen(const struct loading *loading, const struct tensor *tensor
         tensor_row_f32(tensor, row, out);
 }
 
+static void row_convert(const struct loading *loading, const struct job *job, size_t row,
+                        const float *from, size_t columns)
+{
+    unsigned char *to = job->copy + row * matrix_row_bytes(job->precision, columns);
+    size_t scale = row * matrix_row_scales(job->precision, columns);
+    if (job->precision == LLAMA_INT8)
+        quantize_int8((int8_t *)to, job->scales + scale, from, columns);
+    else if (job->precision == LLAMA_NF4)
+        quantize_nf4(to, job->scales + scale, from, columns);
+    else
+        loading->kernels->narrow[job->precision](to, from, columns);
+}
+
 /* Each thread converts, or makes present, its share of each tensor's rows: the rows that it will
  * multiply later, so that on a machine of several memory nodes they lie near it. */
 static void load_share(void *context, uint32_t thread)
@@ -86,7 +124,7 @@ static void load_share(void *context, uint32_t thread)
     for (size_t i = 0; i < loading->jobs; i++) {
         const struct job *job = &loading->job[i];
         size_t columns = job->columns.end - job->columns.begin;
-        size_t row_bytes = columns * llama_precision_bytes(job->precision);
+        size_t row_bytes = matrix_row_bytes(job->precision, columns);
         struct share share = pool_share(loading->pool, thread, rows_held(job), 1);
         if (!job->copy) {
             pages_populate(borrowed_data(job) + share.begin * row_bytes,
@@ -95,8 +133,7 @@ static void load_share(void *context, uint32_t thread)
         }
         for (size_t r = share.begin; r < share.end; r++) {
             row_widen(loading, job->tensor, job->rows.begin + r, row);
-            loading->kernels->narrow[job->precision](job->copy + r * row_bytes,
-                                                     row + job->columns.begin, columns);
+            row_convert(loading, job, r, row + job->columns.begin, columns);
         }
         tensor_rows_drop(job->tensor, job->rows.begin + share.begin, share.end - share.begin);
     }
@@ -111,28 +148,30 @@ static void job_add(struct loading *loading, const struct tensor *tensor, struct
         loading->columns = tensor_columns(tensor);
 }
 
-static void matrix_add(struct loading *loading, struct weights *weights,
-                       const struct tensor *tensor, struct part rows, struct part columns,
+static void matrix_add(struct loading *loading, const struct tensor *tensor,
+                       enum llama_precision precision, struct part rows, struct part columns,
                        struct matrix *matrix)
 {
     matrix->rows = rows.end - rows.begin;
     matrix->columns = columns.end - columns.begin;
-    job_add(loading, tensor, rows, columns, &matrix->data, weights->precision);
+    matrix->precision = precision;
+    job_add(loading, tensor, rows, columns, &matrix->data, precision);
+    loading->job[loading->jobs - 1].scales_to = &matrix->scales;
 }
 
 /* A matrix of which each rank has some rows, all columns. */
-static void rows_add(struct loading *loading, struct weights *weights, const struct tensor *tensor,
-                     struct matrix *matrix)
+static void rows_add(struct loading *loading, enum llama_precision precision,
+                     const struct tensor *tensor, struct matrix *matrix)
 {
-    matrix_add(loading, weights, tensor, ranks_part(loading->ranks, tensor_rows(tensor)),
+    matrix_add(loading, tensor, precision, ranks_part(loading->ranks, tensor_rows(tensor)),
                (struct part){0, tensor_columns(tensor)}, matrix);
 }
 
 /* A matrix of which each rank has some columns, all rows. */
-static void columns_add(struct loading *loading, struct weights *weights,
+static void columns_add(struct loading *loading, enum llama_precision precision,
                         const struct tensor *tensor, struct matrix *matrix)
 {
-    matrix_add(loading, weights, tensor, (struct part){0, tensor_rows(tensor)},
+    matrix_add(loading, tensor, precision, (struct part){0, tensor_rows(tensor)},
                ranks_part(loading->ranks, tensor_columns(tensor)), matrix);
 }
 
@@ -143,23 +182,23 @@ static void norm_add(struct loading *loading, const struct tensor *tensor, const
             (struct part){0, tensor_columns(tensor)}, (const void **)norm, LLAMA_F32);
 }
 
-static void layer_add(struct loading *loading, struct weights *weights,
+static void layer_add(struct loading *loading, enum llama_precision precision,
                       const struct model_layer *from, struct weights_layer *to)
 {
     norm_add(loading, &from->attn_norm, &to->attn_norm);
-    rows_add(loading, weights, &from->wq, &to->wq);
-    rows_add(loading, weights, &from->wk, &to->wk);
-    rows_add(loading, weights, &from->wv, &to->wv);
-    columns_add(loading, weights, &from->wo, &to->wo);
+    rows_add(loading, precision, &from->wq, &to->wq);
+    rows_add(loading, precision, &from->wk, &to->wk);
+    rows_add(loading, precision, &from->wv, &to->wv);
+    columns_add(loading, precision, &from->wo, &to->wo);
     norm_add(loading, &from->ffn_norm, &to->ffn_norm);
-    rows_add(loading, weights, &from->w_gate, &to->w_gate);
-    rows_add(loading, weights, &from->w_up, &to->w_up);
-    columns_add(loading, weights, &from->w_down, &to->w_down);
+    rows_add(loading, precision, &from->w_gate, &to->w_gate);
+    rows_add(loading, precision, &from->w_up, &to->w_up);
+    columns_add(loading, precision, &from->w_down, &to->w_down);
 }
 
-static size_t job_room(const struct job *job)
+static size_t aligned(size_t bytes)
 {
-    return (job_bytes(job) + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+    return (bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
 }
 
 /* Whether the file has it as it is to be held. */
@@ -175,7 +214,8 @@ static enum status copies_place(struct loading *loading, struct weights *weights
     size_t bytes = 0, offset = 0;
     for (size_t i = 0; i < loading->jobs; i++) {
         if (!borrowed(&loading->job[i]))
-            bytes += job_room(&loading->job[i]);
+            bytes +=
+                aligned(element_bytes(&loading->job[i])) + aligned(scale_bytes(&loading->job[i]));
     }
     if (bytes > memory_available_bytes())
         return error_no_memory(err, bytes);
@@ -189,7 +229,12 @@ static enum status copies_place(struct loading *loading, struct weights *weights
         }
         job->copy = (unsigned char *)weights->converted.data + offset;
         *job->to = job->copy;
-        offset += job_room(job);
+        offset += aligned(element_bytes(job));
+        if (!scale_bytes(job))
+            continue;
+        *job->scales_to = job->scales =
+            (float *)((unsigned char *)weights->converted.data + offset);
+        offset += aligned(scale_bytes(job));
     }
     return STATUS_OK;
 }
@@ -197,37 +242,39 @@ static enum status copies_place(struct loading *loading, struct weights *weights
 static void bytes_count(struct weights *weights, const struct loading *loading, bool tied)
 {
     for (size_t i = 0; i < loading->jobs; i++)
-        weights->bytes += job_bytes(&loading->job[i]);
-    size_t element = llama_precision_bytes(weights->precision);
-    size_t row = weights->embedding.columns * element;
-    weights->token_bytes = weights->bytes + row;
-    if (!tied)
-        weights->token_bytes -= weights->embedding.rows * row;
+        weights->bytes += element_bytes(&loading->job[i]) + scale_bytes(&loading->job[i]);
+    const struct matrix *embedding = &weights->embedding;
+    size_t row = matrix_row_bytes(embedding->precision, embedding->columns) +
+                 matrix_row_scales(embedding->precision, embedding->columns) * sizeof(float);
+    weights->embedding_bytes = tied ? 0 : embedding->rows * row;
+    weights->token_bytes = weights->bytes - weights->embedding_bytes + row;
 }
 
 enum status weights_load(struct weights *weights, const struct model *model,
-                         enum llama_precision precision, const struct kernels *kernels,
-                         struct pool *pool, const struct ranks *ranks, struct error *err)
+                         const struct llama_options *options, const struct kernels *kernels,
+                         struct pool *pool, struct error *err)
 {
     enum { PER_LAYER = 9, OTHERS = 3 };
+    enum llama_precision ends = options->quantize == LLAMA_INT8 ? LLAMA_INT8 : options->precision;
+    enum llama_precision layer = options->quantize ? options->quantize : options->precision;
     size_t layers = model->config.layers;
     bool tied = model->config.tied || model->output.data == model->embedding.data;
-    struct loading loading = {.kernels = kernels, .pool = pool, .ranks = ranks};
+    struct loading loading = {.kernels = kernels, .pool = pool, .ranks = options->ranks};
     enum status status = STATUS_OK;
 
-    *weights = (struct weights){.precision = precision};
+    *weights = (struct weights){.precision = options->precision};
     weights->layer = calloc(layers, sizeof *weights->layer);
     loading.job = calloc(layers * PER_LAYER + OTHERS, sizeof *loading.job);
     if (!weights->layer || !loading.job) {
         status = error_no_memory(err, layers * PER_LAYER * sizeof *loading.job);
         goto cleanup;
     }
-    rows_add(&loading, weights, &model->embedding, &weights->embedding);
+    rows_add(&loading, ends, &model->embedding, &weights->embedding);
     for (size_t i = 0; i < layers; i++)
-        layer_add(&loading, weights, &model->layer[i], &weights->layer[i]);
+        layer_add(&loading, layer, &model->layer[i], &weights->layer[i]);
     norm_add(&loading, &model->norm, &weights->norm);
     if (!tied)
-        rows_add(&loading, weights, &model->output, &weights->output);
+        rows_add(&loading, ends, &model->output, &weights->output);
 
     loading.row = calloc(pool_threads(pool) * loading.columns, sizeof *loading.row);
     if (!loading.row) {

@@ -3,11 +3,14 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "llama/quantize.h"
+
 typedef __m256 vec;
 #define LANES 8
 #define TILE_ROWS 2
 #define TILE_TOKENS 6
 #define VECTOR_ROWS 4
+#define NF4_ROWS 4
 
 static inline vec v_set(float x)
 {
@@ -52,6 +55,38 @@ static inline void v_store_bf16(uint16_t *p, vec v)
     __m128i low_half = _mm256_castsi256_si128(high);
     __m128i high_half = _mm256_extracti128_si256(high, 1);
     _mm_storeu_si128((void *)p, _mm_packus_epi32(low_half, high_half));
+}
+
+static inline vec v_load_i8(const int8_t *p)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p)));
+}
+
+/* The code's values times a block's scale, in two tables of eight, and the codes of the even and
+ * the odd vectors. */
+struct v_nf4 {
+    __m256i codes[2];
+    vec low, high;
+};
+
+static inline struct v_nf4 v_nf4_block(const uint8_t *codes, float scale)
+{
+    vec factor = _mm256_set1_ps(scale);
+    const __m128i *bytes = (const void *)codes;
+    return (struct v_nf4){{_mm256_cvtepu16_epi32(_mm_loadu_si128(bytes)),
+                           _mm256_cvtepu16_epi32(_mm_loadu_si128(bytes + 1))},
+                          _mm256_mul_ps(_mm256_loadu_ps(nf4_code), factor),
+                          _mm256_mul_ps(_mm256_loadu_ps(nf4_code + 8), factor)};
+}
+
+/* The table is chosen by a code's highest bit, moved to where a float has its sign. */
+static inline vec v_nf4_part(const struct v_nf4 *block, int i)
+{
+    __m256i codes = block->codes[i % 2];
+    __m256i index = _mm256_srli_epi32(codes, i / 2 * 4);
+    vec upper = _mm256_castsi256_ps(_mm256_slli_epi32(codes, 28 - i / 2 * 4));
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(block->low, index),
+                            _mm256_permutevar8x32_ps(block->high, index), upper);
 }
 
 static inline vec v_fma(vec a, vec b, vec c)

@@ -3,11 +3,14 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "llama/quantize.h"
+
 typedef __m512 vec;
 #define LANES 16
 #define TILE_ROWS 4
 #define TILE_TOKENS 6
 #define VECTOR_ROWS 2
+#define NF4_ROWS 4
 
 static inline vec v_set(float x)
 {
@@ -49,6 +52,29 @@ static inline void v_store_bf16(uint16_t *p, vec v)
     __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
     rounded = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
     _mm256_storeu_si256((void *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+}
+
+static inline vec v_load_i8(const int8_t *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p)));
+}
+
+/* The code's values times a block's scale: a table that an instruction looks all lanes up in. */
+struct v_nf4 {
+    __m512i codes;
+    vec values;
+};
+
+static inline struct v_nf4 v_nf4_block(const uint8_t *codes, float scale)
+{
+    __m256i bytes = _mm256_loadu_si256((const void *)codes);
+    return (struct v_nf4){_mm512_cvtepu16_epi32(bytes),
+                          _mm512_mul_ps(_mm512_loadu_ps(nf4_code), _mm512_set1_ps(scale))};
+}
+
+static inline vec v_nf4_part(const struct v_nf4 *block, int i)
+{
+    return _mm512_permutexvar_ps(_mm512_srli_epi32(block->codes, 4 * (unsigned)i), block->values);
 }
 
 static inline vec v_fma(vec a, vec b, vec c)

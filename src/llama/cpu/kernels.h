@@ -1,6 +1,7 @@
 /* The arithmetic of a transformer, once for each instruction set behind one table.
  *
- * Weights and the KV cache are F32, F16 or BF16; activations are float32, and so is every sum.
+ * Weights are F32, F16, BF16, int8 or nf4, the KV cache is one of the first three; activations are
+ * float32, and so is every sum.
  * Each output element is summed in an order that depends on the number of columns alone: not on
  * the rows or tokens computed beside it, hence not on how work is split over threads or blocks.
  * Pointers need the alignment of their element type only. */
@@ -24,6 +25,14 @@ struct kernels {
     void (*matmul[KERNEL_TYPES])(float *out, size_t out_stride, const void *weights, size_t rows,
                                  size_t columns, const float *x, size_t tokens);
 
+    /* The same of codes and their scales (llama/quantize.h); of nf4, columns are whole blocks. */
+    void (*matmul_int8)(float *out, size_t out_stride, const int8_t *codes, const float *scales,
+                        size_t rows, size_t columns, const float *x, size_t tokens);
+    void (*matmul_nf4)(float *out, size_t out_stride, const uint8_t *codes, const float *scales,
+                       size_t rows, size_t columns, const float *x, size_t tokens);
+    /* out[i] = codes[i] * scale */
+    void (*widen_int8)(float *out, const int8_t *codes, float scale, size_t count);
+
     /* out[h, c] = sum over p of share[h * share_stride + p] * values[p, c]: attention's mean of
      * the values. out [heads, columns] and values [positions, columns] are contiguous. */
     void (*mix[KERNEL_TYPES])(float *out, const float *share, size_t share_stride, size_t heads,
@@ -43,7 +52,7 @@ struct kernels {
     void (*add)(float *x, const float *y, size_t count);
 };
 
-/* Bytes of one element. */
+/* Bytes of one element of what is no code. */
 static inline size_t llama_precision_bytes(enum llama_precision precision)
 {
     return precision == LLAMA_F32 ? 4 : 2;

@@ -2,12 +2,16 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 #include <stdint.h>
+#include <string.h>
+
+#include "llama/quantize.h"
 
 typedef float32x4_t vec;
 #define LANES 4
 #define TILE_ROWS 4
 #define TILE_TOKENS 6
 #define VECTOR_ROWS 8
+#define NF4_ROWS 4
 
 static inline vec v_set(float x)
 {
@@ -47,6 +51,42 @@ static inline void v_store_bf16(uint16_t *p, vec v)
     uint32x4_t rounded = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
     uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
     vst1_u16(p, vshrn_n_u32(vbslq_u32(vceqq_f32(v, v), rounded, quiet), 16));
+}
+
+static inline vec v_load_i8(const int8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    int8x8_t bytes = vreinterpret_s8_s32(vdup_n_s32(four));
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(bytes))));
+}
+
+/* A block's codes, 16 bytes for each 16 weights, and its scale. */
+struct v_nf4 {
+    uint8x16_t codes[4];
+    vec scale;
+};
+
+static inline struct v_nf4 v_nf4_block(const uint8_t *codes, float scale)
+{
+    uint8x16x2_t bytes = vld2q_u8(codes);
+    uint8x16_t four_bits = vdupq_n_u8(15);
+    return (struct v_nf4){{vandq_u8(bytes.val[0], four_bits), vshrq_n_u8(bytes.val[0], 4),
+                           vandq_u8(bytes.val[1], four_bits), vshrq_n_u8(bytes.val[1], 4)},
+                          vdupq_n_f32(scale)};
+}
+
+/* Tables have bytes: each of the four that make a value is looked up by itself. */
+static inline vec v_nf4_part(const struct v_nf4 *block, int i)
+{
+    uint8x16x4_t table = vld4q_u8((const uint8_t *)nf4_code);
+    uint8x16_t code = block->codes[i / 4];
+    uint8x16_t a = vqtbl1q_u8(table.val[0], code), b = vqtbl1q_u8(table.val[1], code);
+    uint8x16_t c = vqtbl1q_u8(table.val[2], code), d = vqtbl1q_u8(table.val[3], code);
+    uint16x8_t low = vreinterpretq_u16_u8(i % 4 < 2 ? vzip1q_u8(a, b) : vzip2q_u8(a, b));
+    uint16x8_t high = vreinterpretq_u16_u8(i % 4 < 2 ? vzip1q_u8(c, d) : vzip2q_u8(c, d));
+    uint16x8_t value = i % 2 == 0 ? vzip1q_u16(low, high) : vzip2q_u16(low, high);
+    return vmulq_f32(vreinterpretq_f32_u16(value), block->scale);
 }
 
 static inline vec v_fma(vec a, vec b, vec c)

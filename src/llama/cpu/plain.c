@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "llama/cpu/kernels.h"
+#include "llama/quantize.h"
 #include "model/half.h"
 
 static float element(const void *data, size_t i, enum llama_precision type)
@@ -24,6 +25,40 @@ static void matmul(float *out, size_t out_stride, const void *weights, size_t ro
             out[t * out_stride + r] = sum;
         }
     }
+}
+
+static void matmul_int8(float *out, size_t out_stride, const int8_t *codes, const float *scales,
+                        size_t rows, size_t columns, const float *x, size_t tokens)
+{
+    for (size_t t = 0; t < tokens; t++) {
+        for (size_t r = 0; r < rows; r++) {
+            float sum = 0;
+            for (size_t c = 0; c < columns; c++)
+                sum += (float)codes[r * columns + c] * x[t * columns + c];
+            out[t * out_stride + r] = sum * scales[r];
+        }
+    }
+}
+
+static void matmul_nf4(float *out, size_t out_stride, const uint8_t *codes, const float *scales,
+                       size_t rows, size_t columns, const float *x, size_t tokens)
+{
+    for (size_t t = 0; t < tokens; t++) {
+        for (size_t r = 0; r < rows; r++) {
+            float sum = 0;
+            for (size_t c = 0; c < columns; c++) {
+                size_t at = r * columns + c; /* rows are whole blocks */
+                sum += nf4_code[nf4_at(codes, at)] * scales[at / NF4_BLOCK] * x[t * columns + c];
+            }
+            out[t * out_stride + r] = sum;
+        }
+    }
+}
+
+static void widen_int8(float *out, const int8_t *codes, float scale, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = (float)codes[i] * scale;
 }
 
 static void mix(float *out, const float *share, size_t share_stride, size_t heads,
@@ -145,6 +180,9 @@ static void add(float *x, const float *y, size_t count)
 const struct kernels kernels_plain = {
     .name = "c",
     .matmul = {matmul_f32, matmul_f16, matmul_bf16},
+    .matmul_int8 = matmul_int8,
+    .matmul_nf4 = matmul_nf4,
+    .widen_int8 = widen_int8,
     .mix = {mix_f32, mix_f16, mix_bf16},
     .narrow = {copy_f32_out, narrow_f16, narrow_bf16},
     .widen = {copy_f32_in, widen_f16, widen_bf16},

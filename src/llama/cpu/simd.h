@@ -1,9 +1,9 @@
 /* The kernels over vectors of any width, included once by each instruction set's file.
  *
  * That file defines before: vec and LANES; TILE_ROWS and TILE_TOKENS, as many sums as fit the
- * registers; VECTOR_ROWS, the sums that keep the adders busy when there is one token; and the
- * operations v_*. A dot product has one vector of sums, whatever the tile, so that its result
- * does not depend on the tile. */
+ * registers; VECTOR_ROWS, the sums that keep the adders busy when there is one token, NF4_ROWS of
+ * nf4; and the operations v_*. A dot product has one vector of sums, whatever the tile, so that its
+ * result does not depend on the tile. */
 #include <math.h>
 #include <string.h>
 
@@ -18,7 +18,7 @@ enum { AHEAD_BYTES = 16 << 10 };
 
 INLINE size_t size_of(enum llama_precision type)
 {
-    return type == LLAMA_F32 ? 4 : 2;
+    return type == LLAMA_F32 ? 4 : type == LLAMA_INT8 ? 1 : 2;
 }
 
 INLINE vec load_as(const void *data, size_t i, enum llama_precision type)
@@ -27,6 +27,8 @@ INLINE vec load_as(const void *data, size_t i, enum llama_precision type)
         return v_load((const float *)data + i);
     if (type == LLAMA_F16)
         return v_load_f16((const uint16_t *)data + i);
+    if (type == LLAMA_INT8)
+        return v_load_i8((const int8_t *)data + i);
     return v_load_bf16((const uint16_t *)data + i);
 }
 
@@ -343,6 +345,8 @@ static void add(float *x, const float *y, size_t count)
         x[i] += y[i];
 }
 
+#include "llama/cpu/simd_codes.h"
+
 #define KERNELS_OF(suffix, type)                                                                   \
     static void matmul_##suffix(float *out, size_t out_stride, const void *weights, size_t rows,   \
                                 size_t columns, const float *x, size_t tokens)                     \
@@ -370,6 +374,7 @@ KERNELS_OF(bf16, LLAMA_BF16)
 #define KERNELS_TABLE(table_name)                                                                  \
     {                                                                                              \
         .name = table_name, .matmul = {matmul_f32, matmul_f16, matmul_bf16},                       \
+        .matmul_int8 = matmul_int8, .matmul_nf4 = matmul_nf4, .widen_int8 = widen_int8,            \
         .mix = {mix_f32, mix_f16, mix_bf16}, .narrow = {narrow_f32, narrow_f16, narrow_bf16},      \
         .widen = {widen_f32, widen_f16, widen_bf16}, .rmsnorm = rmsnorm, .softmax = softmax,       \
         .silu_mul = silu_mul, .add = add,                                                          \
