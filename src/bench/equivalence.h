@@ -23,13 +23,14 @@ enum {
 };
 
 /* What rounding to bfloat16 alone does to the logits of the model at hand, on the text at hand:
- * measured, in every run, by the native engine. Every bound is a multiple of it. */
+ * measured, in every run, by the native engine. Every bound is a multiple of it; those of int8 and
+ * nf4 are multiples of what the native engine's own int8 or nf4 does. */
 struct equivalence_scale {
     double kl_mean, error_most;
 };
 
-/* Fills the bounds of a precision: "float32", "float16", "bfloat16", "mixed". False when there is
- * none for it. */
+/* Fills the bounds of a precision: "float32", "float16", "bfloat16", "mixed", "int8", "nf4". False
+ * when there is none for it. */
 bool equivalence_bounds(const char *precision, const struct equivalence_scale *scale,
                         double *kl_bound, double *error_bound);
 

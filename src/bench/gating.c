@@ -9,6 +9,8 @@
 
 /* The variant of the native engine whose every operation is rounded; docs/equivalence.md. */
 static const char *const ROUNDED = "native-rounded";
+/* That which quantises. */
+static const char *const QUANTISING = "native-f16";
 
 /* The logits of the plan's stream, by one worker that lives for this alone. */
 static enum status stream_write(struct seat *seat, const struct gating *gating,
@@ -25,7 +27,7 @@ static enum status stream_write(struct seat *seat, const struct gating *gating,
 struct streams {
     const struct gating *gating;
     struct logits_file reference, other;
-    struct equivalence_scale scale;
+    struct equivalence_scale scale, quantised[2]; /* of int8, nf4; all 0 until it is needed */
     struct arena arena;
     const char *obstacle; /* why no variant can be gated; NULL: nothing */
 };
@@ -37,39 +39,65 @@ static enum status measure(struct streams *streams, struct divergence *divergenc
                                 streams->gating->plan->stream_tokens, divergence, err);
 }
 
-static enum status native_write(struct streams *streams, const char *variant,
+static enum status native_write(struct streams *streams, const char *variant, const char *quantize,
                                 const struct logits_file *file, struct error *err)
 {
     const struct gating *gating = streams->gating;
     struct seat seat;
     progress_phase(gating->progress, variant, "equivalence: reference");
-    enum status status = seat_native(&seat, gating, variant, gating->plan->stream_tokens, err);
+    enum status status =
+        seat_native(&seat, gating, variant, quantize, gating->plan->stream_tokens, err);
     if (!status)
         status = stream_write(&seat, gating, file, err);
     worker_stop(seat.worker);
     return status;
 }
 
-/* The reference, and what rounding alone does to it. */
-static enum status scale_take(struct streams *streams, struct error *err)
+/* How far a variant of the native engine lies from the reference. */
+static enum status native_scale(struct streams *streams, const char *variant, const char *quantize,
+                                struct equivalence_scale *scale, struct error *err)
 {
     struct divergence divergence;
-    enum status status = native_write(streams, GATING_REFERENCE, &streams->reference, err);
-    if (!status)
-        status = native_write(streams, ROUNDED, &streams->other, err);
+    enum status status = native_write(streams, variant, quantize, &streams->other, err);
     if (!status)
         status = measure(streams, &divergence, err);
     if (!status && divergence.broken)
         status = error_set(err, STATUS_FORMAT, "its logits are no finite numbers at %zu positions",
                            divergence.broken);
     if (!status)
-        streams->scale = (struct equivalence_scale){divergence.kl_sum / (double)divergence.rows,
-                                                    divergence.error_most};
+        *scale = (struct equivalence_scale){divergence.kl_sum / (double)divergence.rows,
+                                            divergence.error_most};
+    return status;
+}
+
+/* The reference, and what rounding alone does to it. */
+static enum status scale_take(struct streams *streams, struct error *err)
+{
+    enum status status = native_write(streams, GATING_REFERENCE, NULL, &streams->reference, err);
+    if (!status)
+        status = native_scale(streams, ROUNDED, NULL, &streams->scale, err);
     if (!status || status == STATUS_INTERRUPTED)
         return status;
     streams->obstacle = arena_printf(&streams->arena, "the float32 reference did not run: %s",
                                      failure_line(err, &streams->arena));
     return streams->obstacle ? STATUS_OK : error_no_memory(err, 0);
+}
+
+/* What the bounds of a variant are multiples of: of a quantised one, what the same quantising does
+ * in the native engine. */
+static enum status scale_of(struct streams *streams, const struct plan_variant *variant,
+                            struct equivalence_scale *scale, struct error *err)
+{
+    const char *quantize = variant->form.quantize;
+    enum status status = STATUS_OK;
+    *scale = streams->scale;
+    if (!quantize || strcmp(quantize, "float16") == 0)
+        return STATUS_OK;
+    struct equivalence_scale *own = &streams->quantised[strcmp(quantize, "nf4") == 0];
+    if (own->error_most == 0)
+        status = native_scale(streams, QUANTISING, quantize, own, err);
+    *scale = *own;
+    return status;
 }
 
 /* The precision that a row shows is the one whose bounds count. */
@@ -88,11 +116,14 @@ static enum status variant_measure(struct streams *streams, const struct plan_va
                                    struct record_equivalence *record, struct error *err)
 {
     const struct gating *gating = streams->gating;
+    struct equivalence_scale scale;
     struct divergence divergence;
-    struct seat seat;
+    struct seat seat = {0};
+    enum status status = scale_of(streams, variant, &scale, err);
     progress_phase(gating->progress, variant->name, "equivalence");
-    enum status status =
-        seat_take(&seat, gating, variant, gating->plan->device, gating->plan->stream_tokens, err);
+    if (!status)
+        status = seat_take(&seat, gating, variant, gating->plan->device,
+                           gating->plan->stream_tokens, err);
     if (!status && !variant->variant->text)
         status = stream_write(&seat, gating, &streams->other, err);
     if (!status && !variant->variant->text)
@@ -101,7 +132,7 @@ static enum status variant_measure(struct streams *streams, const struct plan_va
         record->precision = arena_strdup(&streams->arena, precision_of(variant, &seat));
         if (!record->precision)
             status = error_no_memory(err, 0);
-        else if (!equivalence_bounds(record->precision, &streams->scale, &record->kl_bound,
+        else if (!equivalence_bounds(record->precision, &scale, &record->kl_bound,
                                      &record->error_bound))
             status =
                 error_set(err, STATUS_UNSUPPORTED, "there are no bounds for %s", record->precision);

@@ -65,8 +65,8 @@ static enum status continuations_check(const struct gating *gating, struct conti
     enum status status = logits_file_make(&file, plan->model.config.vocabulary, err);
     if (status)
         return status;
-    status =
-        seat_native(&seat, gating, GATING_REFERENCE, plan->prompt_tokens + EQUIVALENCE_GREEDY, err);
+    status = seat_native(&seat, gating, GATING_REFERENCE, NULL,
+                         plan->prompt_tokens + EQUIVALENCE_GREEDY, err);
     for (size_t i = 0; i < count && !status; i++)
         status = continuation_check(&known[i], gating, &seat, &file, err);
     worker_stop(seat.worker);

@@ -19,9 +19,9 @@ enum status seat_take(struct seat *seat, const struct gating *gating,
 }
 
 enum status seat_native(struct seat *seat, const struct gating *gating, const char *variant,
-                        uint32_t context, struct error *err)
+                        const char *quantize, uint32_t context, struct error *err)
 {
-    struct plan_variant taken = {.form = {.shard = 1}};
+    struct plan_variant taken = {.form = {quantize, 1}};
     *seat = (struct seat){0};
     taken.variant = engine_variant_find(&gating->plan->catalogue, variant, &taken.engine);
     if (!taken.variant)

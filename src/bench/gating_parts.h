@@ -18,9 +18,9 @@ struct seat {
 enum status seat_take(struct seat *seat, const struct gating *gating,
                       const struct plan_variant *variant, const char *device, uint32_t context,
                       struct error *err);
-/* A variant of the native engine, on the CPU. */
+/* A variant of the native engine, on the CPU; quantize may be NULL. */
 enum status seat_native(struct seat *seat, const struct gating *gating, const char *variant,
-                        uint32_t context, struct error *err);
+                        const char *quantize, uint32_t context, struct error *err);
 
 /* Loads the run; its records are an array that can be filled further. */
 enum status gating_records(const struct gating *gating, struct record_run *run, struct arena *arena,

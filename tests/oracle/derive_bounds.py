@@ -10,10 +10,10 @@ import sys
 from collections import defaultdict
 
 import torch
-from rounded_llama import Llama, Rounding
+from rounded_llama import Llama, Rounding, quantised
 
 POSITIONS = 96
-UNIT = {"float16": 2**-3, "bfloat16": 1.0, "float32": 2**-16}
+UNIT = {"float16": 2**-3, "bfloat16": 1.0, "float32": 2**-16, "int8": 1.0, "nf4": 1.0}
 
 HONEST = {
     "all outputs rounded": dict(),
@@ -23,10 +23,16 @@ HONEST = {
     "sums in four parts": dict(parts=4),
 }
 
+QUANTISED = {  # what is not quantised: activations, attention, norms
+    "activations in float32": None,
+    "activations in float16": Rounding("float16", weights=False),
+    "activations in bfloat16": Rounding("bfloat16", weights=False),
+}
+
 SHAPES = {  # hidden, layers, heads, kv_heads, ffn, vocabulary
     "64 x 2": (64, 2, 4, 2, 192, 512),
     "192 x 6": (192, 6, 3, 1, 512, 1000),
-    "128 x 24": (128, 24, 4, 4, 344, 1000),
+    "128 x 24": (128, 24, 4, 4, 320, 1000),
     "512 x 4": (512, 4, 8, 2, 1408, 1000),
 }
 
@@ -50,11 +56,18 @@ def ratios(model, ids):
     reference = model.logits(ids, dtype=torch.float64).float()
     scale = scale_of(model, ids, reference)
     for precision, unit in UNIT.items():
+        if precision in ("int8", "nf4"):
+            continue
         ways = HONEST if precision != "float32" else {"sums in float32": None}
         for way, options in ways.items():
             rounding = Rounding(precision, **options) if options is not None else None
             kl, error = divergence(reference, model.logits(ids, rounding))
             yield precision, way, kl / scale[0] / unit**2, error / scale[1] / unit
+    for precision in ("int8", "nf4"):
+        other = quantised(model, precision)
+        for way, rounding in QUANTISED.items():
+            kl, error = divergence(reference, other.logits(ids, rounding))
+            yield precision, way, kl / scale[0], error / scale[1]
 
 
 def models(real, seeds):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from quantised import values as quantised_values
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
@@ -57,6 +58,17 @@ def scaled_frequencies(config):
     turns = original * frequency / (2 * math.pi)
     smooth = ((turns - low) / (high - low)).clamp(0, 1)
     return ((1 - smooth) * frequency / factor + smooth * frequency).float()
+
+
+def quantised(model, precision, change=None):
+    """The model with weights as docs/quantisation.md has them; change(name, weights) may spoil them."""
+    weights = {
+        name: torch.from_numpy(quantised_values(name, weight.numpy(), precision))
+        for name, weight in model.weights.items()
+    }
+    if change:
+        weights = {name: change(name, weight) for name, weight in weights.items()}
+    return Llama(model.config, weights)
 
 
 class Llama:

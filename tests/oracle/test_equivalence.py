@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy
 import torch
 from oracles import tool
-from rounded_llama import Fault, Llama, Rounding
+from quantised import BLOCK, NF4, nf4
+from rounded_llama import Fault, Llama, Rounding, quantised
 from scipy import special, stats
 
 POSITIONS, VOCABULARY = 128, 1000
@@ -63,7 +64,9 @@ class Measures(unittest.TestCase):
                 self.assertEqual(found["agreeing"], agreeing)
 
 
-class Faults(unittest.TestCase):
+class GateCase(unittest.TestCase):
+    """A random model, its reference and its scale."""
+
     @classmethod
     def setUpClass(cls):
         torch.set_num_threads(1)
@@ -82,6 +85,8 @@ class Faults(unittest.TestCase):
         )
         return found["verdict"]
 
+
+class Faults(GateCase):
     def expect(self, verdict, name, precision, fault=None, **options):
         rounding = Rounding(precision, **options)
         logits = self.model.logits(self.ids, rounding, fault)
@@ -152,6 +157,71 @@ class Faults(unittest.TestCase):
             logits = model.logits(ids, Rounding("bfloat16"), fault)
             name = "rope frequencies rounded" if fault.round_rope else "none, 512 positions"
             self.assertEqual(self.measure(name, "bfloat16", logits), verdict, name)
+
+
+def rows_shifted(name, weight):
+    """A row's scale where the next one's belongs."""
+    if weight.dim() != 2:
+        return weight
+    scale = weight.abs().amax(1, keepdim=True)
+    return weight / scale * scale.roll(1, 0)
+
+
+def scale_halved(name, weight):
+    return weight / 2 if name.endswith("mlp.down_proj.weight") else weight
+
+
+def rows_swapped(name, weight):
+    """The rows of a query head in the order of the other layout."""
+    if not name.endswith("self_attn.q_proj.weight"):
+        return weight
+    return weight.reshape(-1, 2, 32, weight.shape[1]).transpose(1, 2).reshape(weight.shape)
+
+
+def code_off_by_one(name, weight):
+    """nf4 looked up one place too high."""
+    if weight.dim() != 2 or ".layers." not in name:
+        return weight
+    codes, scales = nf4(weight.numpy())
+    values = NF4[numpy.minimum(codes + 1, 15)] * numpy.repeat(scales, BLOCK, 1)
+    return torch.from_numpy(values)
+
+
+class QuantisedFaults(GateCase):
+    """What the gate says of int8 and nf4: honest ones, and some that are not."""
+
+    def quantised(self, verdict, name, precision, change=None, rounding=None):
+        """Over the scale of its own: what the same quantising does, the rest in float32."""
+        self.rounded = quantised(self.model, precision).logits(self.ids)
+        logits = quantised(self.model, precision, change).logits(self.ids, rounding)
+        self.assertEqual(self.measure(name, precision, logits), verdict, name)
+
+    def test_honest(self):
+        for precision in ("int8", "nf4"):
+            self.quantised("equivalent", "float32 beside", precision)
+            for beside in ("float16", "bfloat16"):
+                rounding = Rounding(beside, weights=False)
+                self.quantised("equivalent", f"{beside} beside", precision, None, rounding)
+
+    def test_wrong_scales(self):
+        for precision in ("int8", "nf4"):
+            self.quantised("different", "scales of the next row", precision, rows_shifted)
+            self.quantised("different", "half a scale in down_proj", precision, scale_halved)
+
+    def test_wrong_rows(self):
+        for precision in ("int8", "nf4"):
+            self.quantised("different", "rows of q permuted", precision, rows_swapped)
+
+    def test_wrong_code(self):
+        self.quantised("different", "code off by one", "nf4", code_off_by_one)
+
+    def test_fewer_bits_than_claimed(self):
+        self.rounded = quantised(self.model, "int8").logits(self.ids)
+        logits = quantised(self.model, "nf4").logits(self.ids)
+        self.assertEqual(self.measure("nf4 passed off as int8", "int8", logits), "different")
+        self.rounded = self.model.logits(self.ids, Rounding("bfloat16"))
+        logits = quantised(self.model, "int8").logits(self.ids)
+        self.assertEqual(self.measure("int8 passed off as float16", "float16", logits), "different")
 
 
 if __name__ == "__main__":
