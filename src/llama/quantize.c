@@ -27,17 +27,26 @@ static float largest(const float *x, size_t count)
 {
     float most = 0;
     for (size_t i = 0; i < count; i++)
-        most = fmaxf(most, fabsf(x[i]));
+        most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
     return most;
+}
+
+/* Ties to even, of what lies below 2^22: float32 has no room for a fraction beyond 2^23. rintf is a
+ * call on processors that are not known to have an instruction for it. */
+static float nearest_whole(float x)
+{
+    return (x + 0x1.8p23f) - 0x1.8p23f;
 }
 
 void quantize_int8(int8_t *codes, float *scale, const float *weights, size_t count)
 {
     *scale = largest(weights, count) / INT8_MOST;
-    for (size_t i = 0; i<count && * scale> 0; i++)
-        codes[i] = (int8_t)lrintf(fmaxf(fminf(weights[i] / *scale, INT8_MOST), -INT8_MOST));
-    if (!(*scale > 0))
-        memset(codes, 0, count);
+    memset(codes, 0, count);
+    for (size_t i = 0; i<count && * scale> 0; i++) {
+        float code = weights[i] / *scale;
+        code = code < INT8_MOST ? code : INT8_MOST;
+        codes[i] = (int8_t)nearest_whole(code > -INT8_MOST ? code : -INT8_MOST);
+    }
 }
 
 /* How many of the midpoints between neighbours lie below x: a search of four steps. */

@@ -427,6 +427,21 @@ class RealModel(unittest.TestCase):
     def test_it_knows_who_wrote_hamlet(self):
         self.assertIn("Shakespeare", self.answer("Who wrote Hamlet?", "--temperature", "0"))
 
+    def test_it_knows_so_quantised(self):
+        with tempfile.TemporaryDirectory() as folder:
+            model = Path(folder) / "half.gguf"
+            words = ("model", "convert", self.model, "--output", model, "--precision", "float16")
+            subprocess.run([PRONY, *words], check=True, capture_output=True)
+            for quantize in ("int8", "nf4"):
+                words = ("--model", model, "--temperature", "0", "--quantize", quantize)
+                self.assertIn("Shakespeare", self.answer("Who wrote Hamlet?", *words), quantize)
+
+    def test_what_is_quantised_already_is_refused(self):
+        words = ("--model", self.model, "--prompt", "hi", "--quantize", "int8")
+        run = subprocess.run([PRONY, *words], capture_output=True, text=True)
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("the model is quantised already", run.stderr)
+
     def test_it_knows_the_primary_colors(self):
         answer = self.answer("Name three primary colors.", "--temperature", "0").lower()
         for color in ("red", "blue", "yellow"):
