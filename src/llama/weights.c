@@ -196,6 +196,14 @@ static void layer_add(struct loading *loading, enum llama_precision precision,
     columns_add(loading, precision, &from->w_down, &to->w_down);
 }
 
+/* As the files have them: a disk reads one after the other, from front to back. */
+static int compare_places(const void *a, const void *b)
+{
+    const struct tensor *x = ((const struct job *)a)->tensor, *y = ((const struct job *)b)->tensor;
+    const char *p = x->data, *q = y->data;
+    return x->part != y->part ? (x->part > y->part) - (x->part < y->part) : (p > q) - (p < q);
+}
+
 static size_t aligned(size_t bytes)
 {
     return (bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
@@ -275,6 +283,7 @@ enum status weights_load(struct weights *weights, const struct model *model,
     norm_add(&loading, &model->norm, &weights->norm);
     if (!tied)
         rows_add(&loading, ends, &model->output, &weights->output);
+    qsort(loading.job, loading.jobs, sizeof *loading.job, compare_places);
 
     loading.row = calloc(pool_threads(pool) * loading.columns, sizeof *loading.row);
     if (!loading.row) {

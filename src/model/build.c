@@ -137,8 +137,8 @@ static enum status check_shape(const struct model *model, const struct slot *slo
     return refuse(err, path);
 }
 
-static enum status bind_tensor(struct model *model, const struct tensor *tensor, const char *path,
-                               struct error *err)
+static enum status bind_tensor(struct model *model, const struct tensor *tensor, uint64_t part,
+                               const char *path, struct error *err)
 {
     struct tensor *place;
     const struct slot *slot = find_place(model, tensor->name, &place);
@@ -157,6 +157,7 @@ static enum status bind_tensor(struct model *model, const struct tensor *tensor,
         return refuse(err, path);
     }
     *place = *tensor;
+    place->part = (uint32_t)part;
     return check_shape(model, slot, tensor, path, err);
 }
 
@@ -230,7 +231,7 @@ enum status model_build_gguf(struct model *model, const struct gguf *gguf, struc
         return err->status;
     model->config.tied = !gguf_find_tensor(gguf, "output.weight");
     for (uint64_t i = 0; i < gguf->tensor_count; i++)
-        if (bind_tensor(model, &gguf->tensors[i], gguf->path, err))
+        if (bind_tensor(model, &gguf->tensors[i], 0, gguf->path, err))
             return err->status;
     return check_complete(model, gguf->path, err);
 }
@@ -244,7 +245,7 @@ enum status model_build_safetensors(struct model *model, const struct safetensor
         return err->status;
     for (uint64_t i = 0; i < count; i++)
         for (uint64_t k = 0; k < parts[i].tensor_count; k++)
-            if (bind_tensor(model, &parts[i].tensors[k], parts[i].path, err))
+            if (bind_tensor(model, &parts[i].tensors[k], i, parts[i].path, err))
                 return err->status;
     return check_complete(model, parts[0].path, err);
 }

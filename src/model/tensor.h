@@ -32,6 +32,7 @@ struct tensor {
     uint32_t n_dims;
     uint64_t dims[TENSOR_MAX_DIMS]; /* outermost first: [rows, columns]; unused ones are 1 */
     const void *data;               /* row-major; NULL when the tensor is absent */
+    uint32_t part;                  /* which of the model's files it is in */
     uint64_t bytes;                 /* of a synthetic one: what it would be in 16 bits */
 };
 

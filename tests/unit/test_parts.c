@@ -131,6 +131,8 @@ static void parts_hold_what_one_file_holds(void **state)
     assert_true(count >= 3);
     assert_int_equal(parts.parameters, whole.parameters);
     assert_int_equal(parts.weight_bytes, whole.weight_bytes);
+    assert_int_equal(parts.embedding.part, 0);
+    assert_int_equal(parts.output.part, count - 1);
     same_weights(&parts.embedding, &whole.embedding);
     same_weights(&parts.output, &whole.output);
     for (uint32_t i = 0; i < whole.config.layers; i++) {
