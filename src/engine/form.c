@@ -56,7 +56,8 @@ bool form_can(const struct engine_variant *variant, const struct engine_form *fo
               const char *device)
 {
     return (!form->quantize || can_quantize(variant, form->quantize, device)) &&
-           (form->shard <= 1 || on_device(variant->shard, device));
+           (form->shard <= 1 || on_device(variant->shard, device)) &&
+           (!form->quantize || form->shard <= 1 || variant->quantize_sharded);
 }
 
 /* Which variants can, those for tests left out. NULL: no memory. */
@@ -87,6 +88,8 @@ const char *form_obstacle(const struct engine_catalogue *catalogue,
     if (others && form->quantize && !can_quantize(variant, form->quantize, device))
         text = arena_printf(arena, "it cannot quantise to %s on %.*s; %s", form->quantize, kind,
                             device, others);
+    else if (others && on_device(variant->shard, device))
+        text = arena_printf(arena, "it cannot be quantised and split at once; %s", others);
     else if (others)
         text = arena_printf(arena, "it cannot be split over %u devices on %.*s; %s", form->shard,
                             kind, device, others);

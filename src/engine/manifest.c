@@ -18,9 +18,17 @@ static const char *const quantize_names[] = {"int8", "nf4", "float16", NULL};
 static enum status supports_parse(struct engine_variant *variant, const json_t *object,
                                   struct arena *arena, struct error *err)
 {
-    static const char *const known[] = {"formats", "devices", "quantize", "quantize_devices",
-                                        "shard",   "logits",  "sampling", "trace",
-                                        "text",    NULL};
+    static const char *const known[] = {"formats",
+                                        "devices",
+                                        "quantize",
+                                        "quantize_devices",
+                                        "quantize_sharded",
+                                        "shard",
+                                        "logits",
+                                        "sampling",
+                                        "trace",
+                                        "text",
+                                        NULL};
     const json_t *supports = json_object_get(object, "supports");
     if (!json_is_object(supports))
         return error_set(err, STATUS_FORMAT, "\"supports\" should be an object");
@@ -31,6 +39,7 @@ static enum status supports_parse(struct engine_variant *variant, const json_t *
         manifest_list(supports, "quantize_devices", device_names, 0, arena,
                       &variant->quantize_devices, err) ||
         manifest_list(supports, "shard", device_names, 0, arena, &variant->shard, err) ||
+        json_get_bool_or(supports, "quantize_sharded", false, &variant->quantize_sharded, err) ||
         json_get_bool_or(supports, "logits", false, &variant->logits, err) ||
         json_get_bool_or(supports, "sampling", false, &variant->sampling, err) ||
         json_get_bool_or(supports, "trace", false, &variant->trace, err) ||

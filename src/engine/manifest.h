@@ -28,6 +28,7 @@ struct engine_variant {
     const char *const *quantize_devices; /* on which of the devices; all of them unless it says */
     const char *const *shard;            /* on which of the devices it can split a model */
     const char *options;                 /* JSON object of the engine's own, handed to load; "{}" */
+    bool quantize_sharded;               /* it can do both at once */
     bool logits, sampling, trace;
     bool text;        /* its library takes text and gives text: not every prompt of ids can be */
     bool by_default;  /* part of `--framework ENGINE` without a variant */

@@ -8,7 +8,7 @@ import unittest
 
 from bench_case import WORKER, BenchCase, engine_write
 
-FORMS = {"quantize": ["int8", "nf4"], "shard": ["cpu"]}
+FORMS = {"quantize": ["int8", "nf4"], "quantize_sharded": True, "shard": ["cpu"]}
 
 LIAR = """
 from prony_worker import Engine, serve

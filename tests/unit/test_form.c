@@ -25,8 +25,15 @@ static struct engine_variant variants[] = {
      .quantize = codes,
      .quantize_devices = cpu,
      .shard = both},
+    {.name = "demo-both",
+     .precision = "bfloat16",
+     .devices = cpu,
+     .quantize = codes,
+     .quantize_devices = cpu,
+     .quantize_sharded = true,
+     .shard = cpu},
 };
-static struct engine engine = {.name = "demo", .variants = variants, .variant_count = 2};
+static struct engine engine = {.name = "demo", .variants = variants, .variant_count = 3};
 static const struct engine_catalogue catalogue = {.engines = &engine, .count = 1};
 
 static void expect_name(const char *name, size_t length, const char *quantize, uint32_t shard)
@@ -93,8 +100,11 @@ static void says_who_can(void **state)
     expect_obstacle(0, NULL, 1, "cpu", NULL);
     expect_obstacle(1, "int8", 1, "cpu", NULL);
     expect_obstacle(1, "float16", 1, "cuda:1", NULL);
-    expect_obstacle(1, "int8", 2, "cpu", NULL);
-    expect_obstacle(0, "int8", 1, "cpu", "it cannot quantise to int8 on cpu; these can: demo-half");
+    expect_obstacle(2, "int8", 2, "cpu", NULL);
+    expect_obstacle(1, "int8", 2, "cpu",
+                    "it cannot be quantised and split at once; these can: demo-both");
+    expect_obstacle(0, "int8", 1, "cpu",
+                    "it cannot quantise to int8 on cpu; these can: demo-half, demo-both");
     expect_obstacle(0, "float16", 1, "cuda:1",
                     "it cannot quantise to float16 on cuda; these can: demo-half");
     expect_obstacle(1, "nf4", 1, "cuda", "it cannot quantise to nf4 on cuda; no engine here can");
