@@ -52,15 +52,15 @@ static enum status append(struct plan *plan, const struct engine *engine,
                           struct error *err)
 {
     struct engine_form form = form_of(variant, asked);
-    for (size_t i = 0; i < plan->variant_count; i++)
-        if (plan->variants[i].variant == variant && form_same(&plan->variants[i].form, &form))
-            return STATUS_OK;
     struct plan_variant added = {.engine = engine,
                                  .variant = variant,
                                  .form = form,
                                  .name = form_name(&plan->arena, variant->name, &form),
-                                 .title = form_title(&plan->arena, variant->title, &form),
-                                 .unavailable = obstacle(plan, engine, variant, &form)};
+                                 .title = form_title(&plan->arena, variant->title, &form)};
+    for (size_t i = 0; i < plan->variant_count; i++)
+        if (plan->variants[i].variant == variant && form_same(&plan->variants[i].form, &form))
+            return STATUS_OK;
+    added.unavailable = obstacle(plan, engine, variant, &form);
     return added.name && added.title ? add(plan, &added, err) : error_no_memory(err, 0);
 }
 

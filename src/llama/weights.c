@@ -240,8 +240,8 @@ static enum status copies_place(struct loading *loading, struct weights *weights
         offset += aligned(element_bytes(job));
         if (!scale_bytes(job))
             continue;
-        *job->scales_to = job->scales =
-            (float *)((unsigned char *)weights->converted.data + offset);
+        void *scales = (unsigned char *)weights->converted.data + offset;
+        *job->scales_to = job->scales = scales;
         offset += aligned(scale_bytes(job));
     }
     return STATUS_OK;

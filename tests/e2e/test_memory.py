@@ -12,7 +12,20 @@ from pathlib import Path
 
 PRONY = os.environ["PRONY"]
 WORKER = Path(os.environ["PRONY_BUILD"]) / "engines/null/worker"
-SHAPE = "--layers 8 --hidden 1024 --heads 16 --kv-heads 8 --ffn 4096 --vocabulary 4096".split()
+SHAPE = [
+    "--layers",
+    "8",
+    "--hidden",
+    "1024",
+    "--heads",
+    "16",
+    "--kv-heads",
+    "8",
+    "--ffn",
+    "4096",
+    "--vocabulary",
+    "4096",
+]
 
 
 def engine_write(folder, name, memory):

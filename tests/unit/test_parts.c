@@ -184,7 +184,7 @@ static void damaged_parts_are_refused(void **state)
     /* Another part's tensors: they are then in two parts. */
     char first[PATH_MAX];
     snprintf(first, sizeof first, "%s", path);
-    memcpy(strstr(first, "model-0000"), "model-00001", 11);
+    strstr(first, "model-0000")[10] = '1';
     char *other = get(first, &other_bytes);
     put(path, other, other_bytes);
     refused("damaged", STATUS_FORMAT, "the index says model-00001-of-", "index.json");

@@ -22,9 +22,9 @@ static void matmul_int8(float *out, size_t out_stride, const int8_t *codes, cons
 INLINE void nf4_tile(float *out, size_t out_stride, const uint8_t *codes, const float *scales,
                      size_t columns, const float *x, int rows, int tokens)
 {
-    enum { ROWS = NF4_ROWS > TILE_ROWS ? NF4_ROWS : TILE_ROWS };
-    vec sum[ROWS][TILE_TOKENS], w[ROWS];
-    struct v_nf4 block[ROWS];
+    _Static_assert(NF4_ROWS >= TILE_ROWS, "room for the rows of a tile");
+    vec sum[NF4_ROWS][TILE_TOKENS], w[NF4_ROWS];
+    struct v_nf4 block[NF4_ROWS];
     size_t blocks = columns / NF4_BLOCK, row_bytes = columns / 2;
     size_t bytes = (size_t)rows * row_bytes;
     const uint8_t *ahead = codes + (AHEAD_BYTES + bytes - 1) / bytes * bytes;
