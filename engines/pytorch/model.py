@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from packed import pack
+
 
 def rotate(x, rope):
     """Rope by halves, in float32. x: [heads, tokens, head_size]; rope: cos, sin [tokens, half]."""
@@ -25,8 +27,8 @@ class Attention(nn.Module):
         self.wqkv = nn.Linear(config.hidden_size, sum(self.rows), bias=False)
         self.wo = nn.Linear(self.rows[0], config.hidden_size, bias=False)
 
-    def make_cache(self, context):
-        cache = self.wqkv.weight.new_zeros(2, self.kv_heads, context, self.head_size)
+    def make_cache(self, context, like):
+        cache = like.new_zeros(2, self.kv_heads, context, self.head_size)
         self.register_buffer("keys", cache[0])
         self.register_buffer("values", cache[1])
 
@@ -70,10 +72,16 @@ class Layer(nn.Module):
         return x + self.ffn(self.ffn_norm(x))
 
 
+class Embedding(nn.Embedding):
+    def multiply(self, x):
+        """Where it is the output matrix as well."""
+        return F.linear(x, self.weight)
+
+
 class Llama(nn.Module):
     def __init__(self, config):
         super().__init__()
-        self.embedding = nn.Embedding(config.vocabulary, config.hidden_size)
+        self.embedding = Embedding(config.vocabulary, config.hidden_size)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = nn.RMSNorm(config.hidden_size, config.norm_eps)
         self.output = None  # tied: the embedding serves
@@ -81,13 +89,15 @@ class Llama(nn.Module):
             self.output = nn.Linear(config.hidden_size, config.vocabulary, bias=False)
 
     @classmethod
-    def empty(cls, config, context, dtype, device):
-        """A model on the device without values, to be filled through its weights()."""
+    def empty(cls, config, context, dtype, device, quantize):
+        """A model on the device without values, to be filled through its slots()."""
         with torch.device("meta"):
             model = cls(config).to(dtype).requires_grad_(False).eval()
+            if quantize:
+                pack(model, quantize)
         model = model.to_empty(device=device)
         for layer in model.layers:
-            layer.attention.make_cache(context)
+            layer.attention.make_cache(context, like=model.norm.weight)
         # Made after `to`, which would round them to the weights' precision: angles stay float32.
         frequencies = torch.tensor(config.rope_frequencies)
         angles = torch.arange(context, dtype=torch.float32)[:, None] * frequencies
@@ -98,29 +108,27 @@ class Llama(nn.Module):
         model.register_buffer("position", torch.zeros(1, dtype=torch.int64, device=device))
         return model
 
-    def weights(self):
-        """{name as transformers has it: the tensor that takes its values}"""
-        found = {
-            "model.embed_tokens.weight": self.embedding.weight,
-            "model.norm.weight": self.norm.weight,
-        }
+    def slots(self):
+        """{name as transformers has it: (the module that holds it, the first of its rows there)}"""
+        found = {"model.embed_tokens": (self.embedding, 0), "model.norm": (self.norm, 0)}
         if self.output is not None:
-            found["lm_head.weight"] = self.output.weight
+            found["lm_head"] = self.output, 0
         for i, layer in enumerate(self.layers):
-            q, k, v = layer.attention.wqkv.weight.split(layer.attention.rows)
+            attention, ffn = layer.attention, layer.ffn
+            q, k, _ = attention.rows
             parts = {
-                "input_layernorm": layer.attention_norm.weight,
-                "self_attn.q_proj": q,
-                "self_attn.k_proj": k,
-                "self_attn.v_proj": v,
-                "self_attn.o_proj": layer.attention.wo.weight,
-                "post_attention_layernorm": layer.ffn_norm.weight,
-                "mlp.gate_proj": layer.ffn.gate.weight,
-                "mlp.up_proj": layer.ffn.up.weight,
-                "mlp.down_proj": layer.ffn.down.weight,
+                "input_layernorm": (layer.attention_norm, 0),
+                "self_attn.q_proj": (attention.wqkv, 0),
+                "self_attn.k_proj": (attention.wqkv, q),
+                "self_attn.v_proj": (attention.wqkv, q + k),
+                "self_attn.o_proj": (attention.wo, 0),
+                "post_attention_layernorm": (layer.ffn_norm, 0),
+                "mlp.gate_proj": (ffn.gate, 0),
+                "mlp.up_proj": (ffn.up, 0),
+                "mlp.down_proj": (ffn.down, 0),
             }
-            found |= {f"model.layers.{i}.{name}.weight": part for name, part in parts.items()}
-        return found
+            found |= {f"model.layers.{i}.{name}": slot for name, slot in parts.items()}
+        return {name + ".weight": slot for name, slot in found.items()}
 
     def forward(self, ids, positions, mask):
         """The logits after the last of ids, float32 [1, vocabulary]."""
@@ -129,8 +137,8 @@ class Llama(nn.Module):
         for layer in self.layers:
             x = layer(x, positions, rope, mask)
         x = self.norm(x[-1:])
-        output = self.embedding if self.output is None else self.output
-        return F.linear(x, output.weight).float()
+        output = self.embedding.multiply if self.output is None else self.output
+        return output(x).float()
 
     def choose(self, logits):
         self.id.copy_(logits.argmax(dim=-1))

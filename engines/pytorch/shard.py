@@ -20,6 +20,8 @@ import torch.nn.functional as F
 from prony_worker import Failure
 from torch import nn
 
+from model import Embedding
+
 PATIENCE_S = int(os.environ.get("PRONY_SHARD_TIMEOUT", "300"))  # one may still compile
 LOAD_PATIENCE_S = 3600  # a model may be large, and its disk slow
 exchanged = {"bytes": 0, "ns": 0}  # by this process so far
@@ -54,7 +56,7 @@ class Summed(nn.Linear):
         return sum_ranks(super().forward(x))
 
 
-class SplitEmbedding(nn.Embedding):
+class SplitEmbedding(Embedding):
     """Of which each rank has some words."""
 
     def forward(self, ids):
@@ -97,12 +99,13 @@ def split(model, rank, ranks):
     model.choose = choose.__get__(model)
 
 
-def tensor_part(values, shape, rank):
-    """What a rank has of a whole tensor: along the dimension in which the sizes differ."""
-    for dim, (whole, size) in enumerate(zip(values.shape, shape, strict=True)):
-        if whole != size:
-            return values.narrow(dim, rank * size, size)
-    return values
+def tensor_part(name, values, rank, count):
+    """What a rank has of a whole tensor: rows, of matrices that end in a sum columns."""
+    if values.dim() == 1:
+        return values
+    dim = 1 if name.endswith(("o_proj.weight", "down_proj.weight")) else 0
+    size = values.shape[dim] // count
+    return values.narrow(dim, rank * size, size)
 
 
 def all_logits(model, logits):

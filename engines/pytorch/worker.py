@@ -15,11 +15,13 @@ if CACHE:  # before torch is imported: what its compilers keep between processes
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from prony_model import LlamaFile  # noqa: E402
+from prony_model.quantise import check_quantisable  # noqa: E402
 from prony_nvml import device_memory  # noqa: E402
 from prony_sampling import Sampler  # noqa: E402
 from prony_worker import Engine, Failure, Load, process_memory, serve  # noqa: E402
 
 from model import Llama  # noqa: E402
+from packed import Packed  # noqa: E402
 
 # torch.compile's mode for the step of one token, and for a prompt, whose length changes: a graph
 # recorded by CUDA has fixed shapes, so prompts have none.
@@ -45,6 +47,10 @@ def as_torch(tensor):
     return torch.from_numpy(array)
 
 
+def bytes_of(module):
+    return sum(p.nbytes for p in module.parameters())
+
+
 class PyTorch(Engine):
     name = "pytorch"
     version = torch.__version__
@@ -59,8 +65,8 @@ class PyTorch(Engine):
         return ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
 
     def _device(self, request):
-        if request.quantize:
-            raise Failure("unsupported", "PyTorch's worker cannot quantise")
+        if request.quantize and request.shard > 1:
+            raise Failure("unsupported", "PyTorch's worker cannot quantise and shard at once")
         if request.device.startswith("cuda") and not torch.cuda.is_available():
             raise Failure(
                 "unsupported",
@@ -76,6 +82,8 @@ class PyTorch(Engine):
         name = request.precision or request.options["precision"]
         if not request.precision and name == "float16" and device.type == "cpu":
             name = "float16" if cpu_has_float16() else "bfloat16"
+        if request.quantize == "float16" and name != "float16":
+            raise Failure("unsupported", f"{request.variant} has float16 by itself, or not at all")
         if name not in ("float32", "float16", "bfloat16"):
             raise Failure("unsupported", f'there is no precision "{name}" in PyTorch\'s worker')
         return name
@@ -129,25 +137,30 @@ class PyTorch(Engine):
         self.compiled, self.warm = bool(mode), not mode
         if mode:
             self._compile(request, mode)
-        weights = {p.data_ptr(): p.nbytes for p in self.model.parameters()}
+        embedding = 0 if self.model.output is None else bytes_of(self.model.embedding)
         cache = self.model.layers[0].attention.keys
         held = {
             "model": self.identity,
-            "weight_bytes": sum(weights.values()),
+            "weight_bytes": bytes_of(self.model),
+            "embedding_bytes": embedding,
             "kv_token_bytes": 2 * len(self.model.layers) * cache[:, 0].numel() * cache.itemsize,
             "threads": torch.get_num_threads(),
         }
         ranks = self.shard.agree(held) if self.shard else [held]
+        detail = f"the rest {precision}, " if request.quantize else ""
         return {
             **{key: sum(held[key] for held in ranks) for key in held if key != "model"},
             "vocabulary": self.vocabulary,
-            "precision": precision,
-            "detail": (f"torch.compile {mode}" if mode else "eager")
+            "precision": request.quantize or precision,
+            "detail": detail
+            + (f"torch.compile {mode}" if mode else "eager")
             + (f", {len(ranks)} ranks" if self.shard else ""),
         }
 
     def _read(self, request, dtype, rank):
         with LlamaFile(request.model) as file:
+            if request.quantize:
+                check_quantisable(file, request.quantize)
             stats = [os.stat(part.path) for part in file.files]
             self.identity = repr(
                 (file.config, [(s.st_ino, s.st_size, s.st_mtime_ns) for s in stats])
@@ -155,15 +168,20 @@ class PyTorch(Engine):
             self.vocabulary, config = file.config.vocabulary, file.config
             if self.shard:
                 config = self.shard.config_part(config, request.shard)
+            form = dtype, self.device, request.quantize
             with request.phase("make"):
-                self.model = Llama.empty(config, request.context, dtype, self.device)
+                self.model = Llama.empty(config, request.context, *form)
             with request.phase("read"):
-                weights = self.model.weights()
+                slots = self.model.slots()
                 for name, tensor in file.tensors():
-                    values, place = as_torch(tensor), weights[name]
+                    module, row = slots[name]
+                    if isinstance(module, Packed):
+                        module.fill(row, tensor)
+                        continue
+                    values = as_torch(tensor)
                     if self.shard:
-                        values = self.shard.tensor_part(values, place.shape, rank)
-                    place.copy_(values)
+                        values = self.shard.tensor_part(name, values, rank, request.shard)
+                    module.weight[row : row + len(values)].copy_(values)
                 self._synchronise()
             if self.shard:
                 self.shard.split(self.model, rank, request.shard)

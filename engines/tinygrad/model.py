@@ -1,15 +1,18 @@
 """A Llama model in tinygrad, for one sequence, in the form of tinygrad's own llm app.
 
 Prompts go through in chunks and decoding token by token, each with its own TinyJit, whose start position
-is a symbolic variable: captured once, they serve every position. Weights are float16, what is computed
-with them float32, keys and values float16.
+is a symbolic variable: captured once, they serve every position. Weights are float16, or packed in fewer
+bits (packed.py), what is computed with them float32, keys and values float16.
 
 tinygrad reads its settings from the environment when it is imported: set them before this module is.
 """
 
 import numpy as np
+from prony_model.quantise import CODE
 from tinygrad import Context, Device, Tensor, TinyJit, UOp, dtypes, function, nn
 from tinygrad.uop.ops import resolve
+
+from packed import LAYERS, NF4Linear, held
 
 CHUNK = 32  # tokens of a prompt at once, as in the app
 
@@ -21,11 +24,8 @@ def device_open(name):
     return device
 
 
-def as_numpy(tensor, dtype):
-    array = tensor.array
-    if tensor.dtype == "bfloat16":  # uint16: the upper half of a float32
-        array = (array.astype(np.uint32) << 16).view(np.float32)
-    return np.ascontiguousarray(array, dtype)
+def bytes_of(state):
+    return sum({id(tensor): tensor.nbytes() for tensor in state.values()}.values())
 
 
 def rotate(x, rope):
@@ -36,13 +36,13 @@ def rotate(x, rope):
 
 
 class Attention:
-    def __init__(self, config):
+    def __init__(self, config, linear):
         q, kv = config.heads * config.head_size, config.kv_heads * config.head_size
         self.heads, self.kv_heads, self.head_size = config.heads, config.kv_heads, config.head_size
-        self.q_proj = nn.Linear(config.hidden_size, q, bias=False)
-        self.k_proj = nn.Linear(config.hidden_size, kv, bias=False)
-        self.v_proj = nn.Linear(config.hidden_size, kv, bias=False)
-        self.o_proj = nn.Linear(q, config.hidden_size, bias=False)
+        self.q_proj = linear(config.hidden_size, q, bias=False)
+        self.k_proj = linear(config.hidden_size, kv, bias=False)
+        self.v_proj = linear(config.hidden_size, kv, bias=False)
+        self.o_proj = linear(q, config.hidden_size, bias=False)
 
     def __call__(self, x, start):
         tokens = x.shape[1]
@@ -70,10 +70,10 @@ class Attention:
 
 
 class FeedForward:
-    def __init__(self, config):
-        self.gate_proj = nn.Linear(config.hidden_size, config.ffn_size, bias=False)
-        self.up_proj = nn.Linear(config.hidden_size, config.ffn_size, bias=False)
-        self.down_proj = nn.Linear(config.ffn_size, config.hidden_size, bias=False)
+    def __init__(self, config, linear):
+        self.gate_proj = linear(config.hidden_size, config.ffn_size, bias=False)
+        self.up_proj = linear(config.hidden_size, config.ffn_size, bias=False)
+        self.down_proj = linear(config.ffn_size, config.hidden_size, bias=False)
 
     def __call__(self, x):
         # As a kernel of its own, the product is computed once, not for every row of down_proj.
@@ -81,11 +81,11 @@ class FeedForward:
 
 
 class Layer:
-    def __init__(self, config):
+    def __init__(self, config, linear):
         self.input_layernorm = nn.RMSNorm(config.hidden_size, config.norm_eps)
-        self.self_attn = Attention(config)
+        self.self_attn = Attention(config, linear)
         self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, config.norm_eps)
-        self.mlp = FeedForward(config)
+        self.mlp = FeedForward(config, linear)
 
     def __call__(self, x, start):
         @function(precompile=True, allow_implicit=True)  # the kernels of one layer serve all
@@ -97,23 +97,25 @@ class Layer:
 
 
 class Llama:
-    def __init__(self, config):
-        self.embed_tokens = nn.Embedding(config.vocabulary, config.hidden_size)
-        self.layers = [Layer(config) for _ in range(config.layers)]
+    def __init__(self, config, quantize):
+        linear, embedding, output = LAYERS[quantize]
+        self.embed_tokens = embedding(config.vocabulary, config.hidden_size)
+        self.layers = [Layer(config, linear) for _ in range(config.layers)]
         self.norm = nn.RMSNorm(config.hidden_size, config.norm_eps)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocabulary, bias=False)
+        self.lm_head = output(config.hidden_size, config.vocabulary, bias=False)
         if config.tied:
-            self.lm_head.weight = self.embed_tokens.weight
+            self.lm_head.__dict__.update(self.embed_tokens.__dict__)
 
     @classmethod
-    def read(cls, file, context, device, dtype):
-        """The model of a LlamaFile, with weights and cache of a numpy dtype."""
-        config, model = file.config, cls(file.config)
+    def read(cls, file, context, device, dtype, quantize):
+        """The model of a LlamaFile, with weights and cache of a numpy dtype, or quantised weights."""
+        config, model = file.config, cls(file.config, quantize)
         model.context, model.device = context, device
+        NF4Linear.code = model.put(CODE)
         places = nn.state.get_state_dict(model)
         for name, tensor in file.tensors():
-            place = places[name.removeprefix("model.")]
-            place.replace(model.put(as_numpy(tensor, dtype)))
+            for place, array in held(name, tensor, dtype, quantize):
+                places[place].replace(model.put(array))
         # Angles are float32, whatever the weights are.
         angles = np.arange(context, dtype=np.float32)[:, None] * config.rope_frequencies
         rope = model.put(np.concatenate([np.cos(angles), np.sin(angles)], axis=1))
@@ -121,7 +123,8 @@ class Llama:
         for layer in model.layers:
             layer.self_attn.rope = rope
             layer.self_attn.cache = model.put(np.zeros(shape, dtype))
-        model.weight_bytes = sum({id(t): t.nbytes() for t in places.values()}.values())
+        model.weight_bytes = bytes_of(places)
+        model.embedding_bytes = 0 if config.tied else bytes_of(nn.state.get_state_dict(model.embed_tokens))
         model.start = UOp.variable("start_pos", 0, context - 1)
         model.count = UOp.variable("toks", 1, min(CHUNK, context))
         # tinygrad makes CUDA graphs with all variables 0, and a launch of 0 tokens is an error. So the

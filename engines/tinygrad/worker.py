@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 from prony_model import LlamaFile
+from prony_model.quantise import check_quantisable
 from prony_nvml import device_memory
 from prony_sampling import Sampler
 from prony_worker import Engine, Failure, process_memory, serve
@@ -34,8 +35,8 @@ class TinyGrad(Engine):
         return ["cpu"] + ["cuda"] * os.path.exists("/dev/nvidiactl")
 
     def load(self, request):
-        if request.quantize or request.shard > 1:
-            raise Failure("unsupported", "tinygrad's worker can neither quantise nor shard")
+        if request.shard > 1:
+            raise Failure("unsupported", "tinygrad's worker cannot shard")
         precision = request.precision or "float16"
         if precision not in ("float32", "float16"):
             raise Failure("unsupported", f"tinygrad's worker has no precision {precision}")
@@ -57,16 +58,21 @@ class TinyGrad(Engine):
                 what = f"tinygrad cannot use {request.device}: {problem}"
                 raise Failure("unsupported", what, "Try --device cpu.") from None
         with request.phase("read"), LlamaFile(request.model) as file:
-            self.model = Llama.read(file, request.context, device, getattr(np, precision))
+            if request.quantize:
+                check_quantisable(file, request.quantize)
+            dtype = getattr(np, precision)
+            self.model = Llama.read(file, request.context, device, dtype, request.quantize)
         self.warm, self.peak = False, 0
         cache = self.model.layers[0].self_attn.cache
+        packed = request.quantize and f"{request.quantize} matrices, other "
         return {
             "vocabulary": file.config.vocabulary,
             "weight_bytes": self.model.weight_bytes,
             "kv_token_bytes": cache.nbytes() // request.context * file.config.layers,
             "threads": request.threads,
-            "precision": "float32" if precision == "float32" else "mixed",
-            "detail": f"weights and KV cache {precision}, activations float32",
+            "embedding_bytes": self.model.embedding_bytes,
+            "precision": request.quantize or ("float32" if precision == "float32" else "mixed"),
+            "detail": f"{packed}weights and KV cache {precision}, activations float32",
         }
 
     def _start(self, request):
