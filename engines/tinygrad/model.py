@@ -124,7 +124,9 @@ class Llama:
             layer.self_attn.rope = rope
             layer.self_attn.cache = model.put(np.zeros(shape, dtype))
         model.weight_bytes = bytes_of(places)
-        model.embedding_bytes = 0 if config.tied else bytes_of(nn.state.get_state_dict(model.embed_tokens))
+        model.embedding_bytes = (
+            0 if config.tied else bytes_of(nn.state.get_state_dict(model.embed_tokens))
+        )
         model.start = UOp.variable("start_pos", 0, context - 1)
         model.count = UOp.variable("toks", 1, min(CHUNK, context))
         # tinygrad makes CUDA graphs with all variables 0, and a launch of 0 tokens is an error. So the

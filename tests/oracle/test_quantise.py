@@ -44,7 +44,9 @@ def int8_row(row):
 
 def nf4_block(block):
     scale = max(map(abs, block))
-    return [bisect.bisect_left(MIDPOINTS, as_float32(w / scale) if scale else 0) for w in block], scale
+    return [
+        bisect.bisect_left(MIDPOINTS, as_float32(w / scale) if scale else 0) for w in block
+    ], scale
 
 
 def weights(generator, columns):
@@ -131,8 +133,10 @@ class Models(unittest.TestCase):
     def test_which_tensors(self):
         with LlamaFile(str(self.make("--untied"))) as file:
             check_quantisable(file, "nf4")
-            names = {method: {n for n in file.entries if is_quantised(n, method)} for method in
-                     ("int8", "nf4", "float16")}
+            names = {
+                method: {n for n in file.entries if is_quantised(n, method)}
+                for method in ("int8", "nf4", "float16")
+            }
             matrices = {n for n, entry in file.entries.items() if len(entry.shape) == 2}
         self.assertEqual(names["int8"], matrices)
         self.assertEqual(names["float16"], matrices)
