@@ -7,9 +7,8 @@ argmax included. What leaves the device is model.id.
 
 import torch
 import torch.nn.functional as F
-from torch import nn
-
 from packed import pack
+from torch import nn
 
 
 def rotate(x, rope):

@@ -14,6 +14,7 @@ if CACHE:  # before torch is imported: what its compilers keep between processes
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from packed import Packed  # noqa: E402
 from prony_model import LlamaFile  # noqa: E402
 from prony_model.quantise import check_quantisable  # noqa: E402
 from prony_nvml import device_memory  # noqa: E402
@@ -21,7 +22,6 @@ from prony_sampling import Sampler  # noqa: E402
 from prony_worker import Engine, Failure, Load, process_memory, serve  # noqa: E402
 
 from model import Llama  # noqa: E402
-from packed import Packed  # noqa: E402
 
 # torch.compile's mode for the step of one token, and for a prompt, whose length changes: a graph
 # recorded by CUDA has fixed shapes, so prompts have none.

@@ -8,11 +8,10 @@ tinygrad reads its settings from the environment when it is imported: set them b
 """
 
 import numpy as np
+from packed import LAYERS, NF4Linear, held
 from prony_model.quantise import CODE
 from tinygrad import Context, Device, Tensor, TinyJit, UOp, dtypes, function, nn
 from tinygrad.uop.ops import resolve
-
-from packed import LAYERS, NF4Linear, held
 
 CHUNK = 32  # tokens of a prompt at once, as in the app
 

@@ -1,10 +1,10 @@
 """Weights in fewer bits, as docs/quantisation.md defines them: the same numbers in every engine.
 
-    check_quantisable(file, "int8")
-    for name, tensor in file.tensors():
-        if is_quantised(name, "int8"):
-            for first, codes, scales in quantise(tensor, "int8"):
-                ...  # of the rows from `first` on; how they are laid out is the engine's affair
+check_quantisable(file, "int8")
+for name, tensor in file.tensors():
+    if is_quantised(name, "int8"):
+        for first, codes, scales in quantise(tensor, "int8"):
+            ...  # of the rows from `first` on; how they are laid out is the engine's affair
 """
 
 import numpy as np
