@@ -14,6 +14,7 @@ from test_python_engines import CONTEXT, TOKENS, prony, worker_of
 # by float16 activations (bfloat16 where the processor has no others); an engine that does not quantise
 # is further from int8 than the first of them.
 SAME = {"tinygrad": 1e-3, "pytorch-opt": 5e-2}
+CASES = {"int8": ("tinygrad", "pytorch-opt"), "nf4": ("tinygrad",)}  # to compile takes a minute
 LEAST = {"int8": 2e-3, "nf4": 2e-2}
 PROMPT = [(i * 7919 + 13) % 512 for i in range(40)]
 
@@ -65,7 +66,7 @@ class QuantisedEngines(unittest.TestCase):
         )
 
     def test_all_hold_the_same_numbers(self):
-        whole_bytes, whole = self.results("pytorch-opt-no-half", "")
+        whole_bytes, whole = self.results("pytorch-base", "")
         matrices = 2 * (64 * 128 + 64 * 64 + 3 * 64 * 192)  # of both layers
         outside, norms = 2 * 512 * 64, 5 * 64 * 4
         rows = 2 * (3 * 64 + 64 + 2 * 192) + 2 * 512
@@ -78,12 +79,12 @@ class QuantisedEngines(unittest.TestCase):
             held, packed = self.results("pytorch-opt-no-half", quantize)
             self.assertEqual(held, bytes_held[quantize])
             self.assertGreater(self.distance(packed, whole), least)
-            for variant, bound in SAME.items():
+            for variant in CASES[quantize]:
                 with self.subTest(variant, quantize=quantize):
                     _, other = self.results(variant, quantize)
                     distance = self.distance(other, packed)
                     print(f"{variant} {quantize}: {distance:.1e} of the range")
-                    self.assertLess(distance, bound)
+                    self.assertLess(distance, SAME[variant])
 
     def test_float16_is_what_tinygrad_has_by_itself(self):
         self.assertEqual(self.results("tinygrad", "float16"), self.results("tinygrad", ""))
