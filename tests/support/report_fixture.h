@@ -189,7 +189,8 @@ static inline void fixture_make(struct fixture *fixture, const struct fixture_va
         fixture->rows[i] = (struct summary_variant){.variant = &fixture->variants[i],
                                                     .processes = blocks,
                                                     .precision = variants[i].precision,
-                                                    .threads = 2};
+                                                    .threads = 2,
+                                                    .shard = 1};
         fixture_process(fixture, i);
         if (variants[i].factor > 0) {
             fixture_row(&fixture->rows[i], variants[i].factor, blocks);
