@@ -184,8 +184,12 @@ static void rope_frequencies_follow_the_scaling(void **state)
     float divisors[32];
     for (int i = 0; i < 32; i++)
         divisors[i] = (float)(i + 1);
-    model.rope_freqs = (struct tensor){"rope_freqs.weight", TENSOR_F32, 1,
-                                       {32, 1, 1, 1},       divisors,   sizeof divisors};
+    model.rope_freqs = (struct tensor){.name = "rope_freqs.weight",
+                                       .type = TENSOR_F32,
+                                       .n_dims = 1,
+                                       .dims = {32, 1, 1, 1},
+                                       .data = divisors,
+                                       .bytes = sizeof divisors};
     model.config.rope = (struct rope_scaling){0};
     model_rope_frequencies(&model, scaled);
     assert_true(scaled[0] == 1.0f);
