@@ -223,13 +223,6 @@ static int32_t threads_of(const struct prony_load *request)
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-static void phase_add(struct prony_loaded *result, const char *name, int64_t start_ns)
-{
-    result->phase[result->phases].name = name;
-    result->phase[result->phases].start_ns = start_ns;
-    result->phase[result->phases++].end_ns = prony_now_ns();
-}
-
 static int parts_load(struct state *state, const struct prony_load *request,
                       struct prony_loaded *result, struct prony_error *error)
 {
@@ -243,14 +236,14 @@ static int parts_load(struct state *state, const struct prony_load *request,
                           "Convert the model: prony model convert --precision",
                           "llama.cpp computes this file in %s, and %s was asked for",
                           result->precision, request->precision);
-    phase_add(result, "read", start_ns);
+    prony_phase_add(result, "read", start_ns, prony_now_ns());
     start_ns = prony_now_ns();
     result->threads = (uint32_t)threads_of(request);
     if (strcmp(request->device, "cpu") == 0 && memory_check(state, request, error))
         return -1;
     if (context_make(state, request, (int32_t)result->threads, fast, error))
         return -1;
-    phase_add(result, "context", start_ns);
+    prony_phase_add(result, "context", start_ns, prony_now_ns());
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "failure.h"
 #include "job.h"
 
 static const struct {
@@ -16,22 +17,6 @@ static const struct {
     {"native-bf16", "bfloat16", LLAMA_BF16, false},
     {"native-rounded", "bfloat16", LLAMA_BF16, true},
 };
-
-int native_fail(struct prony_error *error, const struct error *err)
-{
-    static const char *const codes[] = {
-        [STATUS_USAGE] = "bad_request",       [STATUS_NOT_FOUND] = "not_found",
-        [STATUS_FORMAT] = "bad_model",        [STATUS_UNSUPPORTED] = "unsupported",
-        [STATUS_NO_MEMORY] = "no_memory",     [STATUS_IO] = "io",
-        [STATUS_INTERRUPTED] = "interrupted",
-    };
-    const char *code = (size_t)err->status < sizeof codes / sizeof codes[0] && codes[err->status]
-                           ? codes[err->status]
-                           : "failed";
-    if (err->where[0])
-        return prony_fail(error, code, err->remedy, "%s (%s)", err->what, err->where);
-    return prony_fail(error, code, err->remedy, "%s", err->what);
-}
 
 void native_unload(void *state)
 {
@@ -74,13 +59,6 @@ static int precision_choose(const struct prony_load *request, struct prony_error
                       request->variant, request->precision);
 }
 
-static void phase_add(struct prony_loaded *result, const char *name, int64_t start_ns)
-{
-    result->phase[result->phases].name = name;
-    result->phase[result->phases].start_ns = start_ns;
-    result->phase[result->phases++].end_ns = prony_now_ns();
-}
-
 /* Opens the model, whose parts' ranks agree that it is the same. */
 static enum status model_load(struct native *native, const struct prony_load *request,
                               struct prony_loaded *result, struct error *err)
@@ -88,12 +66,12 @@ static enum status model_load(struct native *native, const struct prony_load *re
     int64_t start_ns = prony_now_ns();
     enum status status = model_open(&native->model, request->model, err);
     if (!status)
-        phase_add(result, "open", start_ns);
+        prony_phase_add(result, "open", start_ns, prony_now_ns());
     if (!native->team)
         return status;
     start_ns = prony_now_ns();
     status = team_agree(native->team, status, &native->model, request->threads, err);
-    phase_add(result, "agree", start_ns);
+    prony_phase_add(result, "agree", start_ns, prony_now_ns());
     return status;
 }
 
@@ -117,7 +95,7 @@ static enum status weights_load(struct native *native, const struct prony_load *
     if (!native->logits || !native->candidates)
         return error_no_memory(err, LOGITS_AT_ONCE * vocabulary * sizeof *native->logits);
     enum status status = llama_load(&native->llama, &native->model, &options, err);
-    phase_add(result, "read", start_ns);
+    prony_phase_add(result, "read", start_ns, prony_now_ns());
     return status;
 }
 
@@ -193,7 +171,7 @@ int native_load(void **state, const struct prony_load *request, struct prony_loa
         team_begin(team, request);
     if (parts_load(native, request, choice, result, &err)) {
         native_unload(native);
-        return native_fail(error, &err);
+        return failure_answer(error, &err);
     }
     result->vocabulary = native->model.config.vocabulary;
     result->precision = *request->quantize ? request->quantize : precisions[choice].name;

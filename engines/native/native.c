@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "failure.h"
 #include "job.h"
 
 enum {
@@ -87,7 +88,7 @@ static int native_generate(void *state, const struct prony_generate *request,
                      ? generate_sampled(&delivery, ids, count, &err)
                      : llama_generate(native->llama, ids, count, (uint32_t)request->tokens, deliver,
                                       &delivery, &err);
-    return status ? native_fail(error, &err) : 0;
+    return status ? failure_answer(error, &err) : 0;
 }
 
 static int native_logits(void *state, const int32_t *ids, size_t count, const char *path,
@@ -109,7 +110,7 @@ static int native_logits(void *state, const int32_t *ids, size_t count, const ch
     }
     if (stream && fclose(stream) != 0 && !status)
         status = error_errno(&err, "write the logits to %s", path);
-    return status ? native_fail(error, &err) : 0;
+    return status ? failure_answer(error, &err) : 0;
 }
 
 static int native_trace(void *state, const char *path, struct prony_traced *ended,
@@ -120,7 +121,7 @@ static int native_trace(void *state, const char *path, struct prony_traced *ende
     enum status status = trace_end(&native->trace, native->llama, ended, &err);
     if (!status && *path)
         status = trace_begin(&native->trace, native->llama, path, &err);
-    return status ? native_fail(error, &err) : 0;
+    return status ? failure_answer(error, &err) : 0;
 }
 
 /* Whether there is a card is seen from its device file: waking the driver takes time and memory,

@@ -22,9 +22,6 @@ struct native {
     char detail[128];
 };
 
-/* A struct error of the model layer as one of the protocol; -1. */
-int native_fail(struct prony_error *error, const struct error *err);
-
 int native_load(void **state, const struct prony_load *request, struct prony_loaded *result,
                 struct prony_error *error);
 void native_unload(void *state);

@@ -23,6 +23,14 @@ int64_t prony_now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+void prony_phase_add(struct prony_loaded *loaded, const char *name, int64_t start_ns,
+                     int64_t end_ns)
+{
+    loaded->phase[loaded->phases].name = name;
+    loaded->phase[loaded->phases].start_ns = start_ns;
+    loaded->phase[loaded->phases++].end_ns = end_ns;
+}
+
 const char *string_of(const json_t *request, const char *key)
 {
     const char *text = json_string_value(json_object_get(request, key));

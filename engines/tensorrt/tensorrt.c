@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <prony/worker.h>
 
+#include "failure.h"
 #include "model/model.h"
 #include "plans.h"
 #include "said.h"
@@ -24,23 +25,6 @@ struct tensorrt {
 };
 
 static const struct trt *trt; /* of the shim, which stays */
-
-/* A struct error as one of the protocol. */
-static int fail(struct prony_error *error, const struct error *err)
-{
-    static const char *const codes[] = {
-        [STATUS_USAGE] = "bad_request",       [STATUS_NOT_FOUND] = "not_found",
-        [STATUS_FORMAT] = "bad_model",        [STATUS_UNSUPPORTED] = "unsupported",
-        [STATUS_NO_MEMORY] = "no_memory",     [STATUS_IO] = "io",
-        [STATUS_INTERRUPTED] = "interrupted",
-    };
-    const char *code = (size_t)err->status < sizeof codes / sizeof codes[0] && codes[err->status]
-                           ? codes[err->status]
-                           : "failed";
-    if (err->where[0])
-        return prony_fail(error, code, err->remedy, "%s (%s)", err->what, err->where);
-    return prony_fail(error, code, err->remedy, "%s", err->what);
-}
 
 static void tensorrt_unload(void *state)
 {
@@ -105,14 +89,6 @@ static int recipe_read(struct recipe *recipe, const struct prony_load *request,
     return failed;
 }
 
-static void phase_add(struct prony_loaded *result, const char *name, int64_t start_ns,
-                      int64_t end_ns)
-{
-    result->phase[result->phases].name = name;
-    result->phase[result->phases].start_ns = start_ns;
-    result->phase[result->phases++].end_ns = end_ns;
-}
-
 /* Phases: reading the model, building what is not in the cache, loading plans, the rest. */
 static enum status parts_open(struct tensorrt *self, const struct prony_load *request,
                               struct prony_loaded *result, struct error *err)
@@ -130,23 +106,23 @@ static enum status parts_open(struct tensorrt *self, const struct prony_load *re
     enum status status = card_open(&self->card, request->device, err);
     if (status)
         return status;
-    phase_add(result, "card", start_ns, prony_now_ns());
+    prony_phase_add(result, "card", start_ns, prony_now_ns());
     start_ns = prony_now_ns();
     status = model_open(&self->model, request->model, err);
     if (status)
         return status;
-    phase_add(result, "read", start_ns, prony_now_ns());
+    prony_phase_add(result, "read", start_ns, prony_now_ns());
     start_ns = prony_now_ns();
     status = plans_open(&self->plans, &maker, err);
     if (status)
         return status;
     if (self->plans.built)
-        phase_add(result, "build", self->plans.build_start_ns, self->plans.build_end_ns);
+        prony_phase_add(result, "build", self->plans.build_start_ns, self->plans.build_end_ns);
     else
-        phase_add(result, "plan", start_ns, prony_now_ns());
+        prony_phase_add(result, "plan", start_ns, prony_now_ns());
     start_ns = prony_now_ns();
     status = session_open(&self->session, &self->card, &maker, &self->plans, err);
-    phase_add(result, "to_device", start_ns, prony_now_ns());
+    prony_phase_add(result, "to_device", start_ns, prony_now_ns());
     return status;
 }
 
@@ -184,7 +160,7 @@ static int tensorrt_load(void **state, const struct prony_load *request,
         status = error_no_memory(&err, values * sizeof *self->logits);
     if (status) {
         tensorrt_unload(self);
-        return fail(error, &err);
+        return failure_answer(error, &err);
     }
     describe(self, result);
     *state = self;
@@ -211,7 +187,7 @@ static int tensorrt_generate(void *state, const struct prony_generate *request,
     }
     while (!status && !request->on_token(request->on_token_context, next))
         status = session_step(self->session, &next, &err);
-    return status ? fail(error, &err) : 0;
+    return status ? failure_answer(error, &err) : 0;
 }
 
 static int tensorrt_logits(void *state, const int32_t *ids, size_t count, const char *path,
@@ -232,7 +208,7 @@ static int tensorrt_logits(void *state, const int32_t *ids, size_t count, const 
     }
     if (stream && fclose(stream) != 0 && !status)
         status = error_errno(&err, "write the logits to %s", path);
-    return status ? fail(error, &err) : 0;
+    return status ? failure_answer(error, &err) : 0;
 }
 
 static const char *const *tensorrt_devices(void)

@@ -64,6 +64,10 @@ struct prony_loaded {
     const char *detail;    /* free text: kernels picked, device's name; may be NULL */
 };
 
+/* Adds a phase; there is room for PRONY_MAX_PHASES. name stays the caller's. */
+void prony_phase_add(struct prony_loaded *loaded, const char *name, int64_t start_ns,
+                     int64_t end_ns);
+
 /* Arrival of one id. Call it as each id is in host memory; it only stores the stamp (and, when
  * the host asked for a stream, sends an event). Returns non-zero when generation should end:
  * enough tokens are there, this one was a stop id, or the host cancelled. */

@@ -212,9 +212,11 @@ static enum status weights_check(const struct plan *plan, const struct plan_requ
                                  struct error *err)
 {
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < request->quantize_count && !status; i++)
-        if (strcmp(request->quantize[i], "none") != 0)
-            status = model_check_quantize(&plan->model, request->quantize[i], err);
+    for (size_t i = 0; i < request->quantize_count && !status; i++) {
+        struct engine_form asked = form_asked(request->quantize[i], 1);
+        if (asked.quantize)
+            status = model_check_quantize(&plan->model, asked.quantize, err);
+    }
     for (size_t i = 0; i < plan->variant_count && !status; i++)
         if (plan->variants[i].form.quantize)
             status = model_check_quantize(&plan->model, plan->variants[i].form.quantize, err);

@@ -4,26 +4,17 @@
 
 #include "base/suggest.h"
 #include "engine/presence.h"
-
-static bool has(const char *const *list, const char *word)
-{
-    for (; list && *list; list++)
-        if (strcmp(*list, word) == 0)
-            return true;
-    return false;
-}
+#include "engine/supports.h"
 
 /* Why a variant cannot run here in that form; NULL when it can. */
 static const char *obstacle(struct plan *plan, const struct engine *engine,
                             const struct engine_variant *variant, const struct engine_form *form)
 {
     const char *format = model_format_name(plan->model.format);
-    char kind[16];
-    snprintf(kind, sizeof kind, "%.*s", (int)strcspn(plan->device, ":"), plan->device);
-    if (!has(variant->devices, kind))
-        return arena_printf(&plan->arena, "it does not run on device %s; use --device %s", kind,
-                            variant->devices[0]);
-    if (!has(variant->formats, format))
+    if (!supports_device(variant->devices, plan->device))
+        return arena_printf(&plan->arena, "it does not run on device %.*s; use --device %s",
+                            (int)strcspn(plan->device, ":"), plan->device, variant->devices[0]);
+    if (!supports_word(variant->formats, format))
         return arena_printf(&plan->arena,
                             "it does not read %s; convert the model: prony model convert %s "
                             "--output %s",
@@ -117,9 +108,8 @@ static size_t form_count(const struct plan_request *request)
 static struct engine_form form_at(const struct plan_request *request, size_t i)
 {
     size_t shards = request->shard.count ? request->shard.count : 1;
-    const char *quantize = request->quantize_count ? request->quantize[i / shards] : "none";
-    return (struct engine_form){strcmp(quantize, "none") == 0 ? NULL : quantize,
-                                request->shard.count ? request->shard.value[i % shards] : 1};
+    return form_asked(request->quantize_count ? request->quantize[i / shards] : NULL,
+                      request->shard.count ? request->shard.value[i % shards] : 1);
 }
 
 static enum status append_variant(struct plan *plan, const struct plan_request *request,

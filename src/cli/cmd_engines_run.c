@@ -189,7 +189,7 @@ static int run(const void *given, const struct option_list *args)
                                    .device = o->device,
                                    .pci = gpu.pci,
                                    .no_memory_check = !o->memory_check,
-                                   .form = form_from(o->quantize, o->shard),
+                                   .form = form_asked(o->quantize, o->shard),
                                    .threads = (uint32_t)o->threads,
                                    .context = (uint32_t)o->context,
                                    .tokens = o->benchmark ? BENCHMARK_TOKENS : TOKENS,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cli/command.h"
+#include "cli/model_output_options.h"
 #include "cli/model_precision.h"
 #include "cli/model_progress.h"
 #include "model/convert.h"
@@ -16,23 +17,13 @@ struct convert_options {
 #define FIELD(name) offsetof(struct convert_options, name)
 
 static const struct option options[] = {
-    {.name = "output",
-     .letter = 'o',
-     .kind = OPTION_STRING,
-     .metavar = "PATH",
-     .required = true,
-     .help = "A name that ends in .gguf is a GGUF file, any other a safetensors folder.",
-     .offset = FIELD(output)},
+    OPTION_MODEL_OUTPUT(FIELD(output)),
     {.name = "precision",
      .kind = OPTION_CHOICE,
      .choices = PRECISION_NAMES,
      .help = "How weights are stored; by default as they are, and float16 for block formats.",
      .offset = FIELD(precision)},
-    {.name = "format",
-     .kind = OPTION_CHOICE,
-     .choices = "gguf safetensors",
-     .help = "The format, whatever the name of the output.",
-     .offset = FIELD(format)},
+    OPTION_MODEL_FORMAT(FIELD(format)),
     {.name = "threads",
      .kind = OPTION_INT,
      .metavar = "N",
@@ -40,13 +31,7 @@ static const struct option options[] = {
      .high = 256,
      .help = "Threads that convert; 0 is all cores.",
      .offset = FIELD(threads)},
-    {.name = "part-gb",
-     .kind = OPTION_NUMBER,
-     .metavar = "F",
-     .low = 0,
-     .high = 1e6,
-     .help = "Safetensors: at most this many GB of weights in a file, and an index; 0 is one file.",
-     .offset = FIELD(part_gb)},
+    OPTION_MODEL_PART_GB(FIELD(part_gb)),
     {0},
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/model_output_options.h"
 #include "cli/model_precision.h"
 #include "cli/model_progress.h"
 #include "model/synthetic.h"
@@ -22,13 +23,7 @@ struct make_options {
 #define FIELD(name) offsetof(struct make_options, name)
 
 static const struct option options[] = {
-    {.name = "output",
-     .letter = 'o',
-     .kind = OPTION_STRING,
-     .metavar = "PATH",
-     .required = true,
-     .help = "A name that ends in .gguf is a GGUF file, any other a safetensors folder.",
-     .offset = FIELD(output)},
+    OPTION_MODEL_OUTPUT(FIELD(output)),
     {.name = "size",
      .kind = OPTION_CHOICE,
      .choices = SYNTHETIC_SIZES,
@@ -40,11 +35,7 @@ static const struct option options[] = {
      .choices = PRECISION_NAMES,
      .help = "How weights are stored.",
      .offset = FIELD(precision)},
-    {.name = "format",
-     .kind = OPTION_CHOICE,
-     .choices = "gguf safetensors",
-     .help = "The format, whatever the name of the output.",
-     .offset = FIELD(format)},
+    OPTION_MODEL_FORMAT(FIELD(format)),
     {.name = "seed",
      .kind = OPTION_INT,
      .metavar = "N",
@@ -59,13 +50,7 @@ static const struct option options[] = {
      .high = 256,
      .help = "Threads that compute values; 0 is all cores.",
      .offset = FIELD(threads)},
-    {.name = "part-gb",
-     .kind = OPTION_NUMBER,
-     .metavar = "F",
-     .low = 0,
-     .high = 1e6,
-     .help = "Safetensors: at most this many GB of weights in a file, and an index; 0 is one file.",
-     .offset = FIELD(part_gb)},
+    OPTION_MODEL_PART_GB(FIELD(part_gb)),
     {.name = "layers",
      .kind = OPTION_INT,
      .metavar = "N",

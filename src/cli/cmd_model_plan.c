@@ -6,6 +6,8 @@
 
 #include "base/cores.h"
 #include "cli/command.h"
+#include "engine/form.h"
+#include "engine/supports.h"
 #include "fit/table.h"
 #include "model/layout.h"
 #include "model/synthetic.h"
@@ -83,14 +85,6 @@ static enum status lengths_read(struct fit_lengths *lengths, const struct option
     return STATUS_OK;
 }
 
-static bool supports(const char *const *list, const char *word)
-{
-    for (; *list; list++)
-        if (strcmp(*list, word) == 0)
-            return true;
-    return false;
-}
-
 static void variant_rows(const struct fit_table *table, const struct plan_options *o,
                          const struct engine_variant *variant)
 {
@@ -102,10 +96,9 @@ static void variant_rows(const struct fit_table *table, const struct plan_option
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(methods[i], "none") == 0)
-            fit_table_rows(table, variant, NULL, stdout);
-        else if (supports(variant->quantize, methods[i]))
-            fit_table_rows(table, variant, methods[i], stdout);
+        const char *method = form_asked(methods[i], 1).quantize;
+        if (!method || supports_word(variant->quantize, method))
+            fit_table_rows(table, variant, method, stdout);
         else if (o->quantize.count)
             printf("%-22s cannot quantise to %s\n", variant->name, methods[i]);
     }

@@ -17,7 +17,4 @@
         .help = "Split the model over N devices" several ".", .offset = (field)                    \
     }
 
-/* The form that two such options make; NULL and 0: they were not given. */
-struct engine_form form_from(const char *quantize, int64_t shard);
-
 #endif

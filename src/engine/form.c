@@ -3,10 +3,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/supports.h"
+
 static const char *const quantised[] = {"int8", "nf4", "float16"};
 static const char shard_word[] = "shard";
 
 enum { QUANTISED = sizeof quantised / sizeof quantised[0] };
+
+struct engine_form form_asked(const char *quantize, int64_t shard)
+{
+    bool none = !quantize || strcmp(quantize, "none") == 0;
+    return (struct engine_form){none ? NULL : quantize, shard > 1 ? (uint32_t)shard : 1};
+}
 
 bool form_is_plain(const struct engine_form *form)
 {
@@ -31,32 +39,20 @@ struct engine_form form_of(const struct engine_variant *variant, const struct en
     return own;
 }
 
-/* Whether the list has the device, whose number does not matter. */
-static bool on_device(const char *const *list, const char *device)
-{
-    size_t length = strcspn(device, ":");
-    for (; *list; list++)
-        if (strlen(*list) == length && strncmp(*list, device, length) == 0)
-            return true;
-    return false;
-}
-
 static bool can_quantize(const struct engine_variant *variant, const char *quantize,
                          const char *device)
 {
     if (strcmp(variant->precision, quantize) == 0)
-        return on_device(variant->devices, device);
-    for (const char *const *word = variant->quantize; *word; word++)
-        if (strcmp(*word, quantize) == 0)
-            return on_device(variant->quantize_devices, device);
-    return false;
+        return supports_device(variant->devices, device);
+    return supports_word(variant->quantize, quantize) &&
+           supports_device(variant->quantize_devices, device);
 }
 
 bool form_can(const struct engine_variant *variant, const struct engine_form *form,
               const char *device)
 {
     return (!form->quantize || can_quantize(variant, form->quantize, device)) &&
-           (form->shard <= 1 || on_device(variant->shard, device)) &&
+           (form->shard <= 1 || supports_device(variant->shard, device)) &&
            (!form->quantize || form->shard <= 1 || variant->quantize_sharded);
 }
 
@@ -88,7 +84,7 @@ const char *form_obstacle(const struct engine_catalogue *catalogue,
     if (others && form->quantize && !can_quantize(variant, form->quantize, device))
         text = arena_printf(arena, "it cannot quantise to %s on %.*s; %s", form->quantize, kind,
                             device, others);
-    else if (others && on_device(variant->shard, device))
+    else if (others && supports_device(variant->shard, device))
         text = arena_printf(arena, "it cannot be quantised and split at once; %s", others);
     else if (others)
         text = arena_printf(arena, "it cannot be split over %u devices on %.*s; %s", form->shard,

@@ -16,6 +16,9 @@ struct engine_form {
     uint32_t shard;       /* devices that the model is split over; 1: it is not */
 };
 
+/* The form that two options make, "none" among the ways to quantise; NULL and 0: not given. */
+struct engine_form form_asked(const char *quantize, int64_t shard);
+
 bool form_is_plain(const struct engine_form *form);
 bool form_same(const struct engine_form *a, const struct engine_form *b);
 

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/cores.h"
+#include "engine/supports.h"
+#include "model/shards.h"
 
 /* A change, and what it comes to. */
 struct change {
@@ -134,20 +136,11 @@ static void shard_try(struct search *search)
         change.form.shard = n;
         if (n > search->request->form.shard &&
             form_can(change.variant, &change.form, search->request->device) &&
-            config->heads % n == 0 && config->kv_heads % n == 0 &&
-            total_with(search, &change) <= search->free_bytes) {
+            shards_divide(config, n) && total_with(search, &change) <= search->free_bytes) {
             tell(search, &change);
             return;
         }
     }
-}
-
-static bool has(const char *const *list, const char *word)
-{
-    for (; *list; list++)
-        if (strcmp(*list, word) == 0)
-            return true;
-    return false;
 }
 
 /* Another variant of the engine, where none can quantise. */
@@ -159,7 +152,7 @@ static void variant_try(struct search *search)
         struct change change = as_asked(search->request);
         change.variant = &engine->variants[i];
         if (change.variant->by_default && memory_of(search->request, change.variant)->known &&
-            has(change.variant->formats, format) &&
+            supports_word(change.variant->formats, format) &&
             form_can(change.variant, &change.form, search->request->device) &&
             total_with(search, &change) <= search->free_bytes) {
             tell(search, &change);

@@ -40,10 +40,10 @@ static float nearest_whole(float x)
 
 void quantize_int8(int8_t *codes, float *scale, const float *weights, size_t count)
 {
-    *scale = largest(weights, count) / INT8_MOST;
+    const float step = *scale = largest(weights, count) / INT8_MOST;
     memset(codes, 0, count);
-    for (size_t i = 0; i<count && * scale> 0; i++) {
-        float code = weights[i] / *scale;
+    for (size_t i = 0; step > 0 && i < count; i++) {
+        float code = weights[i] / step;
         code = code < INT8_MOST ? code : INT8_MOST;
         codes[i] = (int8_t)nearest_whole(code > -INT8_MOST ? code : -INT8_MOST);
     }

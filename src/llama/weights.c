@@ -123,7 +123,7 @@ static void load_share(void *context, uint32_t thread)
     float *row = loading->row + thread * loading->columns;
     for (size_t i = 0; i < loading->jobs; i++) {
         const struct job *job = &loading->job[i];
-        size_t columns = job->columns.end - job->columns.begin;
+        size_t columns = columns_held(job);
         size_t row_bytes = matrix_row_bytes(job->precision, columns);
         struct share share = pool_share(loading->pool, thread, rows_held(job), 1);
         if (!job->copy) {
@@ -213,7 +213,7 @@ static size_t aligned(size_t bytes)
 static bool borrowed(const struct job *job)
 {
     return stored_as(job->tensor, job->precision) &&
-           job->columns.end - job->columns.begin == tensor_columns(job->tensor);
+           columns_held(job) == tensor_columns(job->tensor);
 }
 
 /* Lays the copies out in one block of huge pages. */

@@ -1,9 +1,8 @@
 #include "model/shards.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 
-static bool divides(const struct model_config *config, uint32_t shards)
+bool shards_divide(const struct model_config *config, uint32_t shards)
 {
     return config->heads % shards == 0 && config->kv_heads % shards == 0 &&
            config->ffn_size % shards == 0 && config->vocabulary % shards == 0;
@@ -15,7 +14,7 @@ static void list_write(char *text, size_t size, const struct model_config *confi
     size_t used = 0;
     *text = '\0';
     for (uint32_t n = 1; n <= config->kv_heads && n <= most && used < size; n++)
-        if (divides(config, n))
+        if (shards_divide(config, n))
             used += (size_t)snprintf(text + used, size - used, "%s%u", used ? ", " : "", n);
 }
 
@@ -27,7 +26,7 @@ enum status shards_check(const struct model_config *config, uint32_t shards, uin
         return STATUS_OK;
     if (shards == 0)
         return error_set(err, STATUS_USAGE, "a model cannot be split over 0 devices");
-    if (!divides(config, shards)) {
+    if (!shards_divide(config, shards)) {
         error_set(err, STATUS_USAGE,
                   "the model cannot be split over %u devices: it has %u heads, %u key heads, %u "
                   "inner rows and %u words",

@@ -3,8 +3,13 @@
 #ifndef PRONY_MODEL_SHARDS_H
 #define PRONY_MODEL_SHARDS_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "model/config.h"
+
+/* Whether the model divides by shards, which is not 0. */
+bool shards_divide(const struct model_config *config, uint32_t shards);
 
 /* STATUS_USAGE when the model does not divide by shards, or there are more of them than devices;
  * the remedy lists the numbers that would do. */

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/suggest.h"
 #include "engine/presence.h"
+#include "engine/supports.h"
 #include "model/quantisable.h"
 
 enum status variant_choose(const struct engine_catalogue *catalogue, const char *name,
@@ -27,14 +28,6 @@ enum status variant_choose(const struct engine_catalogue *catalogue, const char 
     return error_remedy(err, "'prony engines' lists those that are there.");
 }
 
-static bool has(const char *const *list, const char *word, size_t length)
-{
-    for (; list && *list; list++)
-        if (strlen(*list) == length && strncmp(*list, word, length) == 0)
-            return true;
-    return false;
-}
-
 static enum status form_check(const struct engine_catalogue *catalogue,
                               const struct engine_variant *variant, const struct variant_task *task,
                               struct error *err)
@@ -55,12 +48,12 @@ static enum status check(const struct engine_catalogue *catalogue,
                          struct error *err)
 {
     const char *format = model_format_name(task->model->format);
-    if (!has(variant->devices, task->device, strcspn(task->device, ":"))) {
+    if (!supports_device(variant->devices, task->device)) {
         error_set(err, STATUS_UNSUPPORTED, "%s does not run on device %s", variant->name,
                   task->device);
         return error_remedy(err, "'prony engines' tells which devices an engine has.");
     }
-    if (!has(variant->formats, format, strlen(format))) {
+    if (!supports_word(variant->formats, format)) {
         error_set(err, STATUS_UNSUPPORTED, "%s does not read %s", variant->name, format);
         error_where(err, "%s", task->model->path);
         return error_remedy(err, "Convert it: prony model convert.");

@@ -10,8 +10,9 @@ import time
 import unittest
 from pathlib import Path
 
+from bench_case import WORKER, engine_write
+
 PRONY = os.environ["PRONY"]
-WORKER = Path(os.environ["PRONY_BUILD"]) / "engines/null/worker"
 SHAPE = [
     "--layers",
     "8",
@@ -28,28 +29,14 @@ SHAPE = [
 ]
 
 
-def engine_write(folder, name, memory):
+def engine_declare(folder, name, memory):
     """An engine that computes nothing, and says that it keeps this."""
-    home = Path(folder) / name
-    home.mkdir(parents=True)
-    variant = {
-        "name": name,
-        "title": name.title(),
-        "precision": "float32",
-        "about": "For a test.",
-        "supports": {"formats": ["gguf"], "devices": ["cpu"], "sampling": True},
-        "options": {"token_us": 1000, "prefill_us": 0, "vocabulary": 512},
-        "memory": memory,
-    }
-    manifest = {
-        "name": name,
-        "title": name.title(),
-        "licence": "MIT",
-        "about": "For a test.",
-        "command": ["sh", "-c", f"echo started >>{folder}/{name}.started; exec {WORKER}"],
-        "hidden": True,
-        "variants": [variant],
-    }
+    command = ["sh", "-c", f"echo started >>{folder}/{name}.started; exec {WORKER}"]
+    pace = {"token_us": 1000, "prefill_us": 0, "vocabulary": 512}
+    home = engine_write(folder, name, command, pace)
+    manifest = json.loads((home / "engine.json").read_text())
+    manifest["variants"][0]["supports"]["sampling"] = True
+    manifest["variants"][0]["memory"] = memory
     (home / "engine.json").write_text(json.dumps(manifest))
 
 
@@ -61,8 +48,8 @@ class Memory(unittest.TestCase):
         cls.root = Path(folder.name)
         cls.model = cls.made("tiny.gguf")
         kept = {"weights": "float32", "cache": "float32"}
-        engine_write(cls.root / "engines", "small", {**kept, "base_mb": 1})
-        engine_write(cls.root / "engines", "huge", {**kept, "base_mb": 1 << 20})  # 1 TB
+        engine_declare(cls.root / "engines", "small", {**kept, "base_mb": 1})
+        engine_declare(cls.root / "engines", "huge", {**kept, "base_mb": 1 << 20})  # 1 TB
         cls.environment = {
             **os.environ,
             "PRONY_ENGINE_PATH": str(cls.root / "engines"),

@@ -9,9 +9,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from command import prony
 from worker_host import Host
 
-PRONY = os.environ["PRONY"]
 BUILD = Path(os.environ["PRONY_BUILD"])
 SOURCE = Path(os.environ["PRONY_SOURCE"])
 ENGINES = BUILD / "engines"
@@ -19,17 +19,6 @@ MANIFEST = json.loads((ENGINES / "tensorrt/engine.json").read_text())
 OPTIONS = {variant["name"]: variant["options"] for variant in MANIFEST["variants"]}
 FUSED = {"FAKE_TENSORRT": "version=101503"}
 CONTEXT = 640  # more than a prompt's part of 512
-
-
-def prony(*words, **environment):
-    return subprocess.run(
-        [PRONY, *map(str, words)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 class Case(unittest.TestCase):

@@ -8,20 +8,10 @@ import tempfile
 import unittest
 from pathlib import Path
 
-PRONY = os.environ["PRONY"]
+from command import prony
+
 SOURCE = Path(os.environ["PRONY_SOURCE"])
 HEADERS = ""
-
-
-def prony(*words, **environment):
-    return subprocess.run(
-        [PRONY, *map(str, words)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 class Install(unittest.TestCase):

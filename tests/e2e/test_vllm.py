@@ -4,28 +4,16 @@ import array
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
+from command import prony
 from worker_host import Host
 
-PRONY = os.environ["PRONY"]
 BUILD = Path(os.environ["PRONY_BUILD"])
 FAKE = Path(os.environ["PRONY_SOURCE"]) / "tests/fake"
 PYTHON = "/usr/bin/python3"  # Debian's, which has numpy
-
-
-def prony(*words, **environment):
-    return subprocess.run(
-        [PRONY, *map(str, words)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 class Vllm(unittest.TestCase):

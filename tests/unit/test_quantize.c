@@ -92,28 +92,29 @@ static void check(const struct kernels *kernels, int nf4, size_t rows, size_t co
     free(source);
 }
 
+/* All kernels, at these widths and several numbers of rows and tokens. */
+static void check_widths(int nf4, const size_t *widths, size_t count)
+{
+    const struct kernels *kernels;
+    for (size_t k = 1; (kernels = kernels_at(k)); k++)
+        for (size_t w = 0; w < count; w++)
+            for (size_t rows = 1; rows <= 9; rows++)
+                for (size_t tokens = 1; tokens <= 13; tokens += tokens < 7 ? 1 : 3)
+                    check(kernels, nf4, rows, widths[w], tokens);
+}
+
 static void test_int8(void **state)
 {
     static const size_t widths[] = {1, 2, 7, 8, 15, 16, 17, 31, 64, 127, 576};
-    const struct kernels *kernels;
     (void)state;
-    for (size_t k = 1; (kernels = kernels_at(k)); k++)
-        for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++)
-            for (size_t rows = 1; rows <= 9; rows++)
-                for (size_t tokens = 1; tokens <= 13; tokens += tokens < 7 ? 1 : 3)
-                    check(kernels, 0, rows, widths[w], tokens);
+    check_widths(0, widths, sizeof widths / sizeof widths[0]);
 }
 
 static void test_nf4(void **state)
 {
     static const size_t widths[] = {64, 128, 192, 576};
-    const struct kernels *kernels;
     (void)state;
-    for (size_t k = 1; (kernels = kernels_at(k)); k++)
-        for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++)
-            for (size_t rows = 1; rows <= 9; rows++)
-                for (size_t tokens = 1; tokens <= 13; tokens += tokens < 7 ? 1 : 3)
-                    check(kernels, 1, rows, widths[w], tokens);
+    check_widths(1, widths, sizeof widths / sizeof widths[0]);
 }
 
 static void test_products_are_the_same_however_they_are_split(void **state)
