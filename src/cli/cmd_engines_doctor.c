@@ -112,11 +112,11 @@ static bool version_examine(const struct engine *engine, struct arena *arena)
 }
 
 /* The programs that are missing for its worker, or for its build. */
-static bool programs_examine(const struct engine *engine, bool build)
+static bool programs_examine(const struct engine *engine, enum program_need need)
 {
     const struct engine_program *program;
     bool whole = true;
-    for (size_t i = 0; (program = engine_missing_program(engine, build, &i)); whole = false)
+    for (size_t i = 0; (program = engine_missing_program(engine, need, &i)); whole = false)
         printf("  %s is missing: %s. Run: apt-get install %s\n", program->name, program->reason,
                program->package);
     return whole;
@@ -141,8 +141,8 @@ static bool engine_examine(const struct engine_catalogue *catalogue, const struc
         if (strcmp(catalogue->versions[i].base, engine->base) == 0)
             good = version_examine(&catalogue->versions[i], arena) && good;
     if (engine_is_installed(engine))
-        return programs_examine(engine, false) && good;
-    programs_examine(engine, true);
+        return programs_examine(engine, NEEDED_TO_RUN) && good;
+    programs_examine(engine, NEEDED_TO_BUILD);
     return good;
 }
 

@@ -83,7 +83,7 @@ static void progress(void *context, const char *doing, int percent, const char *
 static void programs_tell(const struct engine *engine, const char *name)
 {
     const struct engine_program *program;
-    for (size_t i = 0; (program = engine_missing_program(engine, false, &i));)
+    for (size_t i = 0; (program = engine_missing_program(engine, NEEDED_TO_RUN, &i));)
         fprintf(stderr, "%s: %s is missing: %s. Run: apt-get install %s\n", name, program->name,
                 program->reason, program->package);
 }

@@ -54,7 +54,8 @@ static enum status programs_check(const struct work *work, struct error *err)
 {
     const struct engine_program *program;
     char names[200] = "", packages[200] = "";
-    for (size_t i = 0; (program = engine_missing_program(work->engine, true, &i));) {
+    enum program_need need = *work->own ? NEEDED_TO_BUILD_ON_OWN : NEEDED_TO_BUILD;
+    for (size_t i = 0; (program = engine_missing_program(work->engine, need, &i));) {
         size_t used = strlen(names), more = strlen(packages);
         snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", program->name);
         if (!strstr(packages, program->package))

@@ -118,7 +118,7 @@ static enum status program_parse(struct engine_program *program, const json_t *o
                                  struct arena *arena, struct error *err)
 {
     static const char *const known[] = {"program", "package", "reason", "variants",
-                                        "devices", "build",   NULL};
+                                        "devices", "build",   "own",    NULL};
     if (!json_is_object(object))
         return error_set(err, STATUS_FORMAT, "it is not an object");
     if (manifest_keys(object, known, arena, err) ||
@@ -127,7 +127,8 @@ static enum status program_parse(struct engine_program *program, const json_t *o
         manifest_text(object, "reason", MANIFEST_TEXT, arena, &program->reason, err) ||
         manifest_list(object, "variants", NULL, 0, arena, &program->variants, err) ||
         manifest_list(object, "devices", device_names, 0, arena, &program->devices, err) ||
-        json_get_bool_or(object, "build", false, &program->build, err))
+        json_get_bool_or(object, "build", false, &program->build, err) ||
+        json_get_bool_or(object, "own", true, &program->own, err))
         return err->status;
     return STATUS_OK;
 }

@@ -32,6 +32,7 @@ struct engine_program {
     const char *const *variants;         /* those that need it; empty: all */
     const char *const *devices;          /* those where it is needed; empty: all */
     bool build;                          /* the build needs it; the worker does not */
+    bool own;                            /* a build of the user's does not make it needless */
 };
 
 struct engine_install {

@@ -88,12 +88,19 @@ const char *engine_obstacle(const struct engine *engine, const struct engine_var
     return NULL;
 }
 
-const struct engine_program *engine_missing_program(const struct engine *engine, bool build,
-                                                    size_t *index)
+static bool is_needed(const struct engine_program *program, enum program_need need)
+{
+    if (program->build != (need != NEEDED_TO_RUN))
+        return false;
+    return program->own || need != NEEDED_TO_BUILD_ON_OWN;
+}
+
+const struct engine_program *engine_missing_program(const struct engine *engine,
+                                                    enum program_need need, size_t *index)
 {
     while (engine->install && *index < engine->install->program_count) {
         const struct engine_program *program = &engine->install->programs[(*index)++];
-        if (program->build == build && !found_in_path(program->name))
+        if (is_needed(program, need) && !found_in_path(program->name))
             return program;
     }
     return NULL;

@@ -12,9 +12,15 @@ bool engine_is_installed(const struct engine *engine);
 const char *engine_obstacle(const struct engine *engine, const struct engine_variant *variant,
                             const char *device, struct arena *arena);
 
-/* The next program of the system that is missing and that its build, or else any of its variants,
- * needs; *index begins at 0. NULL: there are no more. */
-const struct engine_program *engine_missing_program(const struct engine *engine, bool build,
-                                                    size_t *index);
+enum program_need {
+    NEEDED_TO_RUN, /* by any of the variants */
+    NEEDED_TO_BUILD,
+    NEEDED_TO_BUILD_ON_OWN, /* on a build of the user's */
+};
+
+/* The next program of the system that is missing and needed; *index begins at 0. NULL: there are no
+ * more. */
+const struct engine_program *engine_missing_program(const struct engine *engine,
+                                                    enum program_need need, size_t *index);
 
 #endif

@@ -217,6 +217,14 @@ class Whole(BuildTest):
         self.assertIn(f"error: there is no number in {own}", failed)
         self.expect_not_installed()
         (own / "number").write_text("5\n")
+        # Its build may need less than one from the network.
+        program = {"program": "no-such-fetcher", "package": "p", "reason": "r", "build": True}
+        self.manifest([program])
+        self.assertIn(
+            "no-such-fetcher is missing", self.install("demo@mine", "--own", own, status=1)
+        )
+        self.manifest([{**program, "own": False}])
+        self.assertIn("no-such-fetcher is missing", self.install("demo@2.0", status=1))
         self.install("demo@mine", "--own", own)
         self.expect_works("demo@mine", "own")
         self.assertIn(f"stands on {own}", self.prony("engines", "doctor", "demo@mine").stdout)
@@ -228,6 +236,7 @@ class Whole(BuildTest):
         self.expect_works("demo@mine", "own")
 
         # One that its script finds, unless a version is named.
+        self.manifest()
         self.assertIn(f"Taking the build of yours in {own}", self.install(DEMO_OWN=str(own)))
         self.expect_works("demo@user", "own")
         self.expect_works("demo", "own")
