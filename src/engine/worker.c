@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "engine/link.h"
 #include "engine/protocol.h"
+#include "engine/protocol_requests.h"
 
 enum {
     HELLO_MS = 300000,   /* a framework's cold imports from a slow disk */
@@ -88,11 +89,6 @@ enum status worker_start(struct worker **started, const struct engine *engine,
     return STATUS_OK;
 }
 
-static const char *text_or(const char *text, const char *otherwise)
-{
-    return text ? text : otherwise;
-}
-
 static const struct engine_variant *variant_find(const struct engine *engine, const char *name)
 {
     for (size_t i = 0; i < engine->variant_count; i++)
@@ -129,15 +125,7 @@ enum status worker_load(struct worker *worker, const struct worker_load *request
     const struct engine_variant *variant = variant_find(worker->link.engine, request->variant);
     const char *path = realpath(request->model, model) ? model : request->model;
     enum status status =
-        ask(worker, &call,
-            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "op", "load", "model",
-                      path, "variant", variant ? variant->own_name : request->variant, "device",
-                      text_or(request->device, "cpu"), "precision", text_or(request->precision, ""),
-                      "quantize", text_or(request->quantize, ""), "shard",
-                      (json_int_t)(request->shard ? request->shard : 1), "threads",
-                      (json_int_t)request->threads, "context", (json_int_t)request->context,
-                      "options", json_loads(variant ? variant->options : "{}", 0, NULL)),
-            &reply, err);
+        ask(worker, &call, protocol_load_request(request, path, variant), &reply, err);
     if (status)
         return status;
     loaded->asked_ns = call.asked_ns;
@@ -148,18 +136,6 @@ enum status worker_load(struct worker *worker, const struct worker_load *request
     if (!status)
         worker->vocabulary = loaded->vocabulary;
     return status;
-}
-
-/* {"op": op, key: ids} */
-static json_t *ids_request(const char *op, const char *key, const int32_t *ids, size_t count)
-{
-    json_t *array = json_array();
-    for (size_t i = 0; i < count; i++)
-        if (json_array_append_new(array, json_integer(ids[i]))) {
-            json_decref(array);
-            return NULL;
-        }
-    return json_pack("{s:s, s:o}", "op", op, key, array);
 }
 
 static enum status counts_check(const struct worker *worker, size_t prompt_count, size_t tokens,
@@ -182,7 +158,7 @@ enum status worker_generate(struct worker *worker, const int32_t *prompt, size_t
     enum status status = counts_check(worker, prompt_count, tokens, err);
     if (status)
         return status;
-    json_t *request = ids_request("generate", "prompt", prompt, prompt_count);
+    json_t *request = protocol_ids_request("generate", "prompt", prompt, prompt_count);
     json_object_set_new(request, "tokens", json_integer((json_int_t)tokens));
     status = ask(worker, &call, request, &reply, err);
     if (status)
@@ -224,26 +200,6 @@ static enum status stream_event(void *context, const json_t *event, struct error
     return link_cancel(&stream->worker->link, &stream->call, err);
 }
 
-static json_t *stream_request(const int32_t *prompt, size_t prompt_count, size_t tokens,
-                              const struct worker_sampling *sampling)
-{
-    json_t *request = ids_request("generate", "prompt", prompt, prompt_count);
-    json_t *stop = json_array();
-    for (size_t i = 0; i < sampling->stop_count; i++)
-        json_array_append_new(stop, json_integer(sampling->stop[i]));
-    json_t *more =
-        json_pack("{s:I, s:b, s:f, s:f, s:f, s:I, s:I, s:o}", "tokens", (json_int_t)tokens,
-                  "stream", 1, "temperature", sampling->temperature, "top_p", sampling->top_p,
-                  "min_p", sampling->min_p, "top_k", (json_int_t)sampling->top_k, "seed",
-                  (json_int_t)(sampling->seed & INT64_MAX), "stop", stop);
-    if (!request || !more || json_object_update(request, more)) {
-        json_decref(request);
-        request = NULL;
-    }
-    json_decref(more);
-    return request;
-}
-
 enum status worker_stream(struct worker *worker, const int32_t *prompt, size_t prompt_count,
                           size_t tokens, const struct worker_sampling *sampling,
                           bool (*on_token)(void *context, int32_t id), void *context,
@@ -261,8 +217,8 @@ enum status worker_stream(struct worker *worker, const int32_t *prompt, size_t p
         return error_no_memory(err, tokens * sizeof *stream.ids);
     stream.call = (struct link_call){
         .doing = "generate", .on_event = stream_event, .context = &stream, .cancel_softly = true};
-    status = ask(worker, &stream.call, stream_request(prompt, prompt_count, tokens, sampling),
-                 &reply, err);
+    status = ask(worker, &stream.call,
+                 protocol_stream_request(prompt, prompt_count, tokens, sampling), &reply, err);
     if (!status) {
         stream.window.asked_ns = stream.call.asked_ns;
         stream.window.received_ns = stream.call.received_ns;
@@ -302,7 +258,7 @@ enum status worker_logits_write(struct worker *worker, const int32_t *ids, size_
     if (__builtin_mul_overflow(count, (size_t)worker->vocabulary, &elements) ||
         elements > SIZE_MAX / 8)
         return error_no_memory(err, SIZE_MAX);
-    json_t *request = ids_request("logits", "ids", ids, count);
+    json_t *request = protocol_ids_request("logits", "ids", ids, count);
     json_object_set_new(request, "path", json_string(path));
     status = ask(worker, &call, request, &reply, err);
     if (status)
