@@ -1,5 +1,5 @@
-/* What the ways of installing an engine share: packages (engine/install.c), a build
- * (engine/install_built.c). */
+/* An installation in the making, and the ways to make it: packages (engine/install_packages.c), a
+ * build (engine/install_built.c). engine/install.c picks one. */
 #ifndef PRONY_ENGINE_INSTALL_WORK_H
 #define PRONY_ENGINE_INSTALL_WORK_H
 
@@ -35,6 +35,11 @@ enum status work_greet(struct work *work, const struct installation *installatio
 enum status work_space_check(const struct work *work, uint64_t need, struct error *err);
 /* Has all written files on the disk: a stamp must not outlive a power cut that they do not. */
 enum status work_flush(const struct work *work, struct error *err);
+
+/* Installs work->version's packages. */
+enum status install_packages(struct work *work, struct error *err);
+/* Takes an interpreter of the user's. */
+enum status install_interpreter(struct work *work, struct error *err);
 
 /* Builds work->version, or what stands on work->own. The folder of the version is there. */
 enum status install_built(struct work *work, struct error *err);
