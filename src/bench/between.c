@@ -5,7 +5,6 @@
 #include "bench/cells.h"
 #include "stats/stats.h"
 
-static const double significance = 0.05;
 enum { MOST_BLOCKS = 1000 };
 
 /* The logarithm of each block's value, larger when better. */
@@ -26,18 +25,6 @@ static enum status side_logs(const struct between_side *side, enum metric metric
             (*logs)[(*count)++] = value;
     }
     return STATUS_OK;
-}
-
-static enum verdict verdict_of(const struct between *between, double adjusted_p)
-{
-    const struct estimate *ratio = &between->ratio;
-    if (!ratio->known || ratio->blocks < VERDICT_BLOCKS)
-        return VERDICT_NONE;
-    if (adjusted_p < significance)
-        return ratio->value > 1 ? VERDICT_FASTER : VERDICT_SLOWER;
-    if (log(ratio->low) >= -between->zone && log(ratio->high) <= between->zone)
-        return VERDICT_SAME;
-    return VERDICT_UNDECIDED;
 }
 
 enum status between_make(struct between *between, const struct between_side *a,
@@ -69,7 +56,7 @@ enum status between_make(struct between *between, const struct between_side *a,
         .high = exp(interval.high),
         .blocks = between->blocks_a < between->blocks_b ? between->blocks_a : between->blocks_b};
     between->p = stats_difference_zone_p(&difference, between->zone);
-    between->verdict = verdict_of(between, between->p);
+    between->verdict = verdict_of(&between->ratio, between->zone, between->p);
     return STATUS_OK;
 }
 
@@ -83,7 +70,7 @@ enum status between_family(struct between *family, size_t count, struct arena *a
         p[i] = family[i].p;
     stats_holm(p, count, p + count);
     for (size_t i = 0; i < count; i++)
-        family[i].verdict = verdict_of(&family[i], p[count + i]);
+        family[i].verdict = verdict_of(&family[i].ratio, family[i].zone, p[count + i]);
     return STATUS_OK;
 }
 

@@ -3,14 +3,12 @@
 #ifndef PRONY_BENCH_CELLS_H
 #define PRONY_BENCH_CELLS_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/arena.h"
 #include "base/error.h"
 #include "bench/metrics.h"
-#include "bench/summary.h"
 #include "stats/stats.h"
 
 struct cell {
@@ -29,9 +27,6 @@ enum status cells_make(struct cells *cells, const struct record_run *run, struct
                        struct error *err);
 const struct cell *cells_at(const struct cells *cells, size_t variant, size_t block);
 
-/* The mean of count values, NaN ones left out, with its 95 % interval: of logarithms where
- * ratio_scale. Overwrites values; not known when none is there. */
-struct estimate estimate_make(double *values, size_t count, bool ratio_scale);
 /* Logarithm of a metric in one block, larger when it is better; NaN when it was not measured. TPOT
  * is compared by each process's median step. */
 double cells_log_value(const struct cells *cells, size_t variant, enum metric metric, size_t block);
@@ -39,15 +34,5 @@ double cells_log_value(const struct cells *cells, size_t variant, enum metric me
  * measured. */
 double cells_log_ratio(const struct cells *cells, size_t a, size_t b, enum metric metric,
                        size_t block);
-
-/* Fills what precision and compiling change; verdicts of the gate are there. */
-enum status impacts_make(struct summary *summary, const struct cells *cells, struct error *err);
-/* Fills summary->comparisons: all pairs by the metrics that are compared. */
-enum status compare_all(struct summary *summary, const struct cells *cells, struct error *err);
-/* Fills summary->points from the plan's. */
-enum status points_make(struct summary *summary, const struct record_run *record,
-                        const json_t *plan, struct error *err);
-/* Fills summary->notes from everything else in it. */
-enum status notes_make(struct summary *summary, const struct cells *cells, struct error *err);
 
 #endif

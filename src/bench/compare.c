@@ -1,11 +1,11 @@
 /* Every pair of variants against each other, block by block. */
 #include <math.h>
 
-#include "bench/cells.h"
 #include "bench/gate.h"
+#include "bench/summary_parts.h"
 #include "stats/stats.h"
 
-static const double indifference = 0.02, significance = 0.05;
+static const double indifference = 0.02;
 
 static const enum metric compared[] = {METRIC_TPOT,
                                        METRIC_TTFT,
@@ -14,18 +14,6 @@ static const enum metric compared[] = {METRIC_TPOT,
                                        METRIC_START_TO_FIRST_TOKEN,
                                        METRIC_PEAK_MEMORY};
 enum { COMPARED = sizeof compared / sizeof compared[0] };
-
-/* Both intervals must lie clear of the zone's edge, or inside it: what straddles is undecided. */
-static enum verdict verdict_of(const struct estimate *ratio, double zone, double adjusted_p)
-{
-    if (ratio->blocks < VERDICT_BLOCKS)
-        return VERDICT_NONE;
-    if (adjusted_p < significance)
-        return ratio->value > 1 ? VERDICT_FASTER : VERDICT_SLOWER;
-    if (log(ratio->low) >= -zone && log(ratio->high) <= zone)
-        return VERDICT_SAME;
-    return VERDICT_UNDECIDED;
-}
 
 /* Log ratios of the blocks in which both were measured; returns how many. */
 static size_t paired_logs(const struct cells *cells, size_t a, size_t b, enum metric metric,

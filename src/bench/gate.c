@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "bench/verdict.h"
 #include "stats/stats.h"
 
 enum { MOST_BLOCKS = 1000 };

@@ -2,7 +2,7 @@
 #ifndef PRONY_BENCH_GATE_H
 #define PRONY_BENCH_GATE_H
 
-#include "bench/summary.h"
+#include "bench/estimate.h"
 
 enum gate_outcome { GATE_PASS, GATE_REGRESSION, GATE_UNDECIDED };
 

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "bench/cells.h"
+#include "bench/summary_parts.h"
 #include "engine/form.h"
 
 enum { NONE = -1 };

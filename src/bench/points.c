@@ -2,9 +2,9 @@
 #include <math.h>
 
 #include "base/json.h"
-#include "bench/cells.h"
 #include "bench/readings.h"
 #include "bench/selection.h"
+#include "bench/summary_parts.h"
 
 static enum status point_read(struct summary_point *point, const json_t *stored,
                               struct arena *arena, struct error *err)

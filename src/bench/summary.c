@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "bench/cells.h"
 #include "bench/readings.h"
 #include "bench/selection.h"
+#include "bench/summary_parts.h"
 #include "engine/form.h"
 #include "stats/stats.h"
 

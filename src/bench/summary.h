@@ -8,18 +8,10 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "bench/equivalence.h"
+#include "bench/estimate.h"
 #include "bench/metrics.h"
+#include "bench/verdict.h"
 #include "store/record.h"
-
-/* A value in SI units (seconds, bytes, tokens/s, fractions), with a 95 % interval over blocks. */
-struct estimate {
-    bool known;       /* false: not measured; see why, else summary_variant.why */
-    double value;     /* mean over blocks of per-process values (logs where a ratio scale) */
-    double low, high; /* equal to value where there is no interval: one block, an extreme */
-    size_t blocks;
-    const char *why;     /* when not known, if there is a reason of its own: "needs 64 samples" */
-    const char *against; /* name of the variant that a ratio is to; NULL: it is no such ratio */
-};
 
 struct summary_variant {
     const struct record_variant *variant;
@@ -43,10 +35,6 @@ struct control {
     struct estimate ratio; /* the yardstick against itself; not known without a control */
     double zone;           /* logarithm of a factor: below it, a difference is none */
 };
-
-enum { VERDICT_BLOCKS = 6 }; /* fewer give no verdict */
-
-enum verdict { VERDICT_FASTER, VERDICT_SLOWER, VERDICT_SAME, VERDICT_UNDECIDED, VERDICT_NONE };
 
 /* Where a sweep or the load matrix measured besides; point 0 is the run's own. */
 struct summary_point {
