@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/arena.h"
+
 /* Names and texts come from files and workers: what would steer a terminal becomes '?'. C1 control
  * characters are C2 80 to C2 9F in UTF-8. */
 static void neutralise(char *text)
@@ -80,6 +82,14 @@ void error_print(const struct error *err, FILE *stream)
     if (err->remedy[0])
         fprintf(stream, ". %s", err->remedy);
     fputc('\n', stream);
+}
+
+const char *error_line(const struct error *err, struct arena *arena)
+{
+    const char *line =
+        arena_printf(arena, "%s%s%s%s%s%s", err->what, *err->where ? " (" : "", err->where,
+                     *err->where ? ")" : "", *err->remedy ? ". " : "", err->remedy);
+    return line ? line : "it failed, and there is no memory to say why";
 }
 
 const char *status_name(enum status status)

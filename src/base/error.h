@@ -53,6 +53,10 @@ enum status error_no_memory(struct error *err, size_t bytes);
 /* Writes the one line "Error: ...\n" to a stream. */
 void error_print(const struct error *err, FILE *stream);
 
+/* The same line without "Error: ", in the arena; without memory it is a literal that says so. */
+struct arena;
+const char *error_line(const struct error *err, struct arena *arena);
+
 /* The name of a status, for JSON and logs: "ok", "usage", "not_found", ... */
 const char *status_name(enum status status);
 

@@ -5,7 +5,6 @@
 
 #include "bench/gating_parts.h"
 #include "bench/logits_file.h"
-#include "bench/process.h"
 
 /* The variant of the native engine whose every operation is rounded; docs/equivalence.md. */
 static const char *const ROUNDED = "native-rounded";
@@ -79,7 +78,7 @@ static enum status scale_take(struct streams *streams, struct error *err)
     if (!status || status == STATUS_INTERRUPTED)
         return status;
     streams->obstacle = arena_printf(&streams->arena, "the float32 reference did not run: %s",
-                                     failure_line(err, &streams->arena));
+                                     error_line(err, &streams->arena));
     return streams->obstacle ? STATUS_OK : error_no_memory(err, 0);
 }
 
@@ -157,7 +156,7 @@ static enum status variant_gate(struct streams *streams, size_t index,
         status = variant_measure(streams, variant, record, err);
     if (status && status != STATUS_INTERRUPTED) {
         *record = (struct record_equivalence){.precision = plan_precision(variant),
-                                              .why = failure_line(err, &streams->arena),
+                                              .why = error_line(err, &streams->arena),
                                               .first = -1};
         status = STATUS_OK;
     }

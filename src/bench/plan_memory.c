@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "bench/process.h"
 #include "fit/fit.h"
 
 /* The most positions that any process of the variant has. */
@@ -58,7 +57,7 @@ enum status plan_memory_check(struct plan *plan, const struct plan_request *requ
         if (request->resumed) {
             variant->unavailable = left_out_before(request, variant->name);
         } else if (!request->no_memory_check && variant_check(plan, request, variant, &why)) {
-            variant->unavailable = failure_line(&why, &plan->arena);
+            variant->unavailable = error_line(&why, &plan->arena);
             if (!refused)
                 *err = why;
             refused = true;

@@ -291,14 +291,6 @@ static enum status live(struct life *life, struct process_versions *versions, st
     return status;
 }
 
-const char *failure_line(const struct error *err, struct arena *arena)
-{
-    const char *line =
-        arena_printf(arena, "%s%s%s%s%s%s", err->what, *err->where ? " (" : "", err->where,
-                     *err->where ? ")" : "", *err->remedy ? ". " : "", err->remedy);
-    return line ? line : "it failed, and there is no memory to say why";
-}
-
 enum status process_measure(const struct process_task *task, struct record_process *record,
                             struct process_versions *versions, struct arena *arena,
                             struct error *err)
@@ -331,7 +323,7 @@ enum status process_measure(const struct process_task *task, struct record_proce
     if (status == STATUS_INTERRUPTED)
         return status;
     if (status) {
-        record->failure = failure_line(err, arena);
+        record->failure = error_line(err, arena);
         record->log_tail = *tail ? keep(arena, tail) : NULL;
         /* Tokens of a process that did not end well are no measurement. */
         record->token_count = 0;

@@ -35,7 +35,4 @@ enum status process_measure(const struct process_task *task, struct record_proce
                             struct process_versions *versions, struct arena *arena,
                             struct error *err);
 
-/* Why a worker failed, as one line. */
-const char *failure_line(const struct error *err, struct arena *arena);
-
 #endif
