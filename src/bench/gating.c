@@ -26,7 +26,9 @@ static enum status stream_write(struct seat *seat, const struct gating *gating,
 struct streams {
     const struct gating *gating;
     struct logits_file reference, other;
-    struct equivalence_scale scale, quantised[2]; /* of int8, nf4; all 0 until it is needed */
+    struct equivalence_scale scale;
+    /* Of the native engine's int8 and nf4; without rows until they are needed. */
+    struct divergence quantised[2];
     struct arena arena;
     const char *obstacle; /* why no variant can be gated; NULL: nothing */
 };
@@ -53,28 +55,34 @@ static enum status native_write(struct streams *streams, const char *variant, co
 }
 
 /* How far a variant of the native engine lies from the reference. */
-static enum status native_scale(struct streams *streams, const char *variant, const char *quantize,
-                                struct equivalence_scale *scale, struct error *err)
+static enum status native_measure(struct streams *streams, const char *variant,
+                                  const char *quantize, struct divergence *divergence,
+                                  struct error *err)
 {
-    struct divergence divergence;
     enum status status = native_write(streams, variant, quantize, &streams->other, err);
     if (!status)
-        status = measure(streams, &divergence, err);
-    if (!status && divergence.broken)
+        status = measure(streams, divergence, err);
+    if (!status && divergence->broken)
         status = error_set(err, STATUS_FORMAT, "its logits are no finite numbers at %zu positions",
-                           divergence.broken);
-    if (!status)
-        *scale = (struct equivalence_scale){divergence.kl_sum / (double)divergence.rows,
-                                            divergence.error_most};
+                           divergence->broken);
     return status;
+}
+
+static struct equivalence_scale scale_of(const struct divergence *divergence)
+{
+    return (struct equivalence_scale){divergence->kl_sum / (double)divergence->rows,
+                                      divergence->error_most};
 }
 
 /* The reference, and what rounding alone does to it. */
 static enum status scale_take(struct streams *streams, struct error *err)
 {
+    struct divergence rounded;
     enum status status = native_write(streams, GATING_REFERENCE, NULL, &streams->reference, err);
     if (!status)
-        status = native_scale(streams, ROUNDED, NULL, &streams->scale, err);
+        status = native_measure(streams, ROUNDED, NULL, &rounded, err);
+    if (!status)
+        streams->scale = scale_of(&rounded);
     if (!status || status == STATUS_INTERRUPTED)
         return status;
     streams->obstacle = arena_printf(&streams->arena, "the float32 reference did not run: %s",
@@ -82,21 +90,31 @@ static enum status scale_take(struct streams *streams, struct error *err)
     return streams->obstacle ? STATUS_OK : error_no_memory(err, 0);
 }
 
-/* What the bounds of a variant are multiples of: of a quantised one, what the same quantising does
- * in the native engine. */
-static enum status scale_of(struct streams *streams, const struct plan_variant *variant,
-                            struct equivalence_scale *scale, struct error *err)
+/* What quantising so does in the native engine; NULL where there is no quantising. */
+static enum status quantised_measure(struct streams *streams, const struct plan_variant *variant,
+                                     const struct divergence **quantised, struct error *err)
 {
     const char *quantize = variant->form.quantize;
     enum status status = STATUS_OK;
-    *scale = streams->scale;
+    *quantised = NULL;
     if (!quantize || strcmp(quantize, "float16") == 0)
         return STATUS_OK;
-    struct equivalence_scale *own = &streams->quantised[strcmp(quantize, "nf4") == 0];
-    if (own->error_most == 0)
-        status = native_scale(streams, QUANTISING, quantize, own, err);
-    *scale = *own;
+    struct divergence *own = &streams->quantised[strcmp(quantize, "nf4") == 0];
+    if (own->rows == 0) {
+        struct divergence taken;
+        status = native_measure(streams, QUANTISING, quantize, &taken, err);
+        if (!status)
+            *own = taken;
+    }
+    *quantised = own;
     return status;
+}
+
+/* Whether a variant is the very one that quantises for all: it needs no second turn. */
+static bool is_native_quantised(const struct plan *plan, const struct plan_variant *variant)
+{
+    return strcmp(variant->variant->name, QUANTISING) == 0 && variant->form.shard <= 1 &&
+           strcmp(plan->device, "cpu") == 0;
 }
 
 /* The precision that a row shows is the one whose bounds count. */
@@ -111,35 +129,48 @@ static bool is_gated(const struct engine_variant *variant)
     return variant->logits || variant->text;
 }
 
-static enum status variant_measure(struct streams *streams, const struct plan_variant *variant,
-                                   struct record_equivalence *record, struct error *err)
+/* By a worker of its own. What takes text has no logits to be measured. */
+static enum status worker_measure(struct streams *streams, const struct plan_variant *variant,
+                                  struct divergence *divergence, const char **precision,
+                                  struct error *err)
 {
     const struct gating *gating = streams->gating;
-    struct equivalence_scale scale;
-    struct divergence divergence;
-    struct seat seat = {0};
-    enum status status = scale_of(streams, variant, &scale, err);
+    struct seat seat;
     progress_phase(gating->progress, variant->name, "equivalence");
-    if (!status)
-        status = seat_take(&seat, gating, variant, gating->plan->device,
-                           gating->plan->stream_tokens, err);
+    enum status status =
+        seat_take(&seat, gating, variant, gating->plan->device, gating->plan->stream_tokens, err);
     if (!status && !variant->variant->text)
         status = stream_write(&seat, gating, &streams->other, err);
     if (!status && !variant->variant->text)
-        status = measure(streams, &divergence, err);
-    if (!status) {
-        record->precision = arena_strdup(&streams->arena, precision_of(variant, &seat));
-        if (!record->precision)
-            status = error_no_memory(err, 0);
-        else if (!equivalence_bounds(record->precision, &scale, &record->kl_bound,
-                                     &record->error_bound))
-            status =
-                error_set(err, STATUS_UNSUPPORTED, "there are no bounds for %s", record->precision);
-        else if (!variant->variant->text)
-            equivalence_record(record, &divergence);
-    }
+        status = measure(streams, divergence, err);
+    if (!status && !(*precision = arena_strdup(&streams->arena, precision_of(variant, &seat))))
+        status = error_no_memory(err, 0);
     worker_stop(seat.worker);
     return status;
+}
+
+static enum status variant_measure(struct streams *streams, const struct plan_variant *variant,
+                                   struct record_equivalence *record, struct error *err)
+{
+    const struct divergence *quantised;
+    struct divergence divergence;
+    const char *precision = variant->form.quantize;
+    enum status status = quantised_measure(streams, variant, &quantised, err);
+    if (status)
+        return status;
+    struct equivalence_scale scale = quantised ? scale_of(quantised) : streams->scale;
+    if (quantised && is_native_quantised(streams->gating->plan, variant))
+        divergence = *quantised;
+    else
+        status = worker_measure(streams, variant, &divergence, &precision, err);
+    if (status)
+        return status;
+    record->precision = precision;
+    if (!equivalence_bounds(precision, &scale, &record->kl_bound, &record->error_bound))
+        return error_set(err, STATUS_UNSUPPORTED, "there are no bounds for %s", precision);
+    if (!variant->variant->text)
+        equivalence_record(record, &divergence);
+    return STATUS_OK;
 }
 
 static enum status variant_gate(struct streams *streams, size_t index,
