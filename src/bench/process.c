@@ -229,7 +229,7 @@ static void quiet_begin(struct life *life)
     if (life->device)
         device_memory_pause(life->device);
     if (life->gpu)
-        gpu_watch_begin(life->gpu);
+        gpu_watch_begin(life->gpu, worker_pid(life->worker));
 }
 
 static enum status tokens(struct life *life, struct error *err)

@@ -4,11 +4,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "machine/memory.h"
 #include "machine/nvml.h"
 
-enum { TREE = 512 };
+enum {
+    PIDS = 512,
+    LAG_US = 1000000 /* a sample may be of what was up to a second before its stamp */
+};
+
+struct pids {
+    size_t count;
+    pid_t list[PIDS];
+};
 
 /* A moment of what slows a card down; NaN where it does not say. */
 struct moment {
@@ -20,7 +29,11 @@ struct gpu_watch {
     struct nvml *nvml;
     struct nvml_device *device;
     struct moment begin, end;
-    double foreign; /* the most so far */
+    int64_t since_us;        /* CLOCK_REALTIME: what the driver sampled earlier is not of this */
+    struct pids own, others; /* the worker's processes, and programs that were none of them */
+    bool known;              /* whether there are others */
+    bool numbered;           /* the driver has told of one of ours under its number: in a container
+                              * it has others, and then nobody can tell whose they are */
 };
 
 static double known_or_nan(struct nvml_value value)
@@ -28,28 +41,57 @@ static double known_or_nan(struct nvml_value value)
     return value.known ? value.value : NAN;
 }
 
-static bool contains(const pid_t *list, size_t count, pid_t pid)
+static bool contains(const struct pids *pids, pid_t pid)
 {
-    for (size_t i = 0; i < count; i++)
-        if (list[i] == pid)
+    for (size_t i = 0; i < pids->count; i++)
+        if (pids->list[i] == pid)
             return true;
     return false;
 }
 
-/* With a worker (not 0) only where the driver lists one of its processes: in a container it has
- * other numbers, and then nobody can tell whose they are. */
-static void foreign_count(struct gpu_watch *watch, pid_t worker)
+static void add(struct pids *pids, pid_t pid)
 {
-    pid_t tree[TREE];
-    struct nvml_processes processes;
-    size_t own = 0, count = worker ? memory_tree_pids(worker, tree, TREE) : 0;
-    nvml_processes_read(watch->nvml, watch->device, &processes);
-    if (processes.why)
+    if (pids->count < PIDS && !contains(pids, pid))
+        pids->list[pids->count++] = pid;
+}
+
+static void own_note(struct gpu_watch *watch, pid_t worker)
+{
+    pid_t tree[PIDS];
+    size_t count = memory_tree_pids(worker, tree, PIDS);
+    for (size_t i = 0; i < count; i++)
+        add(&watch->own, tree[i]);
+}
+
+/* alone: no worker is there, so that all are others. */
+static void others_note(struct gpu_watch *watch, const struct nvml_processes *processes, bool alone)
+{
+    if (processes->why)
         return;
-    for (size_t i = 0; i < processes.count; i++)
-        own += contains(tree, count, processes.list[i].pid);
-    if (!worker || own)
-        watch->foreign = fmax(watch->foreign, (double)(processes.count - own));
+    for (size_t i = 0; i < processes->count; i++)
+        watch->numbered = watch->numbered || contains(&watch->own, processes->list[i].pid);
+    if (!alone && !watch->numbered)
+        return;
+    watch->known = true;
+    for (size_t i = 0; i < processes->count; i++)
+        if (!contains(&watch->own, processes->list[i].pid))
+            add(&watch->others, processes->list[i].pid);
+}
+
+/* Who is on the card. */
+static void present_note(struct gpu_watch *watch, bool alone)
+{
+    struct nvml_processes processes;
+    nvml_processes_read(watch->nvml, watch->device, &processes);
+    others_note(watch, &processes, alone);
+}
+
+/* Who was at work on it since the watch began, and may have gone. */
+static void past_note(struct gpu_watch *watch)
+{
+    struct nvml_processes users;
+    nvml_users_read(watch->nvml, watch->device, watch->since_us, &users);
+    others_note(watch, &users, false);
 }
 
 static void moment_read(const struct gpu_watch *watch, struct moment *moment)
@@ -65,6 +107,13 @@ static void moment_read(const struct gpu_watch *watch, struct moment *moment)
         .power_s = known_or_nan(nvml_held_back_s(watch->nvml, watch->device, NVML_POLICY_POWER))};
 }
 
+static int64_t realtime_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 enum status gpu_watch_open(struct gpu_watch **opened, const char *pci, struct error *err)
 {
     struct gpu_watch *watch = calloc(1, sizeof *watch);
@@ -76,21 +125,24 @@ enum status gpu_watch_open(struct gpu_watch **opened, const char *pci, struct er
         free(watch);
         return status;
     }
-    watch->foreign = NAN;
-    foreign_count(watch, 0);
+    watch->since_us = realtime_us() + LAG_US;
+    present_note(watch, true);
     *opened = watch;
     return STATUS_OK;
 }
 
-void gpu_watch_begin(struct gpu_watch *watch)
+void gpu_watch_begin(struct gpu_watch *watch, pid_t worker)
 {
+    own_note(watch, worker);
     moment_read(watch, &watch->begin);
 }
 
 void gpu_watch_end(struct gpu_watch *watch, pid_t worker)
 {
     moment_read(watch, &watch->end);
-    foreign_count(watch, worker);
+    own_note(watch, worker);
+    present_note(watch, false);
+    past_note(watch);
 }
 
 static double both_bits(double a, double b)
@@ -103,9 +155,10 @@ void gpu_watch_close(struct gpu_watch *watch, struct gpu_watch_report *report)
     *report = (struct gpu_watch_report){NAN, NAN, NAN, NAN, NAN};
     if (!watch)
         return;
-    foreign_count(watch, 0);
+    present_note(watch, true);
+    past_note(watch);
     const struct moment *begin = &watch->begin, *end = &watch->end;
-    report->foreign = watch->foreign;
+    report->foreign = watch->known ? (double)watch->others.count : NAN;
     if (begin->stamp_ns && end->stamp_ns) {
         double seconds = (double)(end->stamp_ns - begin->stamp_ns) * 1e-9;
         report->throttle = both_bits(begin->throttle, end->throttle);

@@ -54,7 +54,7 @@ struct nvml_facts {
 
 enum { NVML_PROCESSES = 128 };
 
-/* Processes with a CUDA context on a card. */
+/* Processes on a card. */
 struct nvml_processes {
     const char *why; /* NULL: the list is known, if empty */
     size_t count;
@@ -81,8 +81,14 @@ enum status nvml_open_card(struct nvml **nvml, const char *pci, struct nvml_devi
 void nvml_facts_read(const struct nvml *nvml, struct nvml_device *device, struct nvml_facts *facts);
 void nvml_sample_read(const struct nvml *nvml, struct nvml_device *device,
                       struct nvml_sample *sample);
+/* Those that have a CUDA context. */
 void nvml_processes_read(const struct nvml *nvml, struct nvml_device *device,
                          struct nvml_processes *processes);
+/* Those that used the card's multiprocessors or memory since a moment (CLOCK_REALTIME), be they
+ * gone by now: from the samples that the driver takes by itself, each over up to a second. */
+void nvml_users_read(const struct nvml *nvml, struct nvml_device *device, int64_t since_us,
+                     struct nvml_processes *users);
+
 enum nvml_policy { NVML_POLICY_POWER = 0, NVML_POLICY_THERMAL = 1 };
 
 /* Seconds since the driver was loaded for which a policy held the clocks down: differences count.

@@ -15,7 +15,7 @@ WORKER = BUILD / "engines/null/worker"
 KERNELS = (BUILD / "src/stream.fatbin").exists()
 
 
-def engine_write(folder, name, devices, logits=False):
+def engine_write(folder, name, devices, logits=False, **options):
     """An engine that waits, and says that it does so on these devices. Its logits are of no model:
     with them the gate would find it out."""
     variant = {
@@ -24,7 +24,7 @@ def engine_write(folder, name, devices, logits=False):
         "precision": "float32",
         "about": "For a test.",
         "supports": {"formats": ["gguf"], "devices": devices, "sampling": True, "logits": logits},
-        "options": {"token_us": 100, "vocabulary": 512, "memory_mb": 1},
+        "options": {"token_us": 100, "vocabulary": 512, "memory_mb": 1} | options,
     }
     manifest = {
         "name": name,
@@ -253,6 +253,18 @@ class Interference(Gpu):
             self.assertIn(text, result.stderr)
             self.assertIn(text, " ".join(result.stdout.split()))
         self.assertEqual(run["run"]["blocks_disturbed"], 1)
+
+    def test_one_that_came_and_went_disturbs_a_block(self):
+        """The driver's samples are of the worker's second second and later."""
+        engine_write(self.root / "engines", "slow", ["cuda"], load_ms=1200)
+        self.addCleanup(shutil.rmtree, self.root / "engines" / "slow")
+        for nvml, others in ("tree=50000000 user=4711", 1), ("tree=50000000", 0):
+            output = self.root / "run.json"
+            words = ("--device", "cuda", "--framework", "slow", "--output", output)
+            result = self.bench(*words, nvml=nvml)
+            run = json.loads(output.read_text())
+            self.assertEqual(run["results"][0]["samples"][0]["readings"]["gpu_foreign"], others)
+            self.assertEqual("1 other program was on the GPU" in result.stderr, others == 1)
 
     def test_idle_power_is_exact_though_the_counter_is_slow(self):
         _, run, readings = self.readings("power=300 step=50")

@@ -3,7 +3,8 @@
  * FAKE_NVML holds words: "nvmlDeviceGetPowerUsage=3" makes that function fail with that code;
  * "count=0" hides the card; "used=BYTES" is the card's memory in use; "pid=PID bytes=BYTES" lists
  * a process; "tree=BYTES" lists each descendant of the caller that has no children, and adds to
- * the memory in use; "heat=NS" and "cap=NS" are what each question adds to the time for which
+ * the memory in use; "user=PID" was at work on the card in the last second, as were those of
+ * "tree"; "heat=NS" and "cap=NS" are what each question adds to the time for which
  * clocks were held down, "clock=MHZ" the clocks, "power=W" what the energy counter counts by,
  * renewed every "step=MS" (100). Compiled with OLD, it lacks what newer drivers brought. */
 #include <stdint.h>
@@ -62,6 +63,34 @@ static int processes(unsigned *count, struct process *list)
     *count = found;
     return 0;
 }
+
+#ifndef OLD
+struct use {
+    unsigned pid;
+    unsigned long long stamp_us;
+    unsigned percents[4];
+};
+
+/* Samples of the last second, an empty one and an old one among them, as drivers have it. */
+static unsigned uses(struct use *list, unsigned room)
+{
+    struct process tree[64];
+    struct timespec now;
+    unsigned found = 0,
+             leaves = setting("tree", 0) ? leaves_add(tree, 0, 64, getpid(), getpid()) : 0;
+    clock_gettime(CLOCK_REALTIME, &now);
+    unsigned long long us = (unsigned long long)(now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    list[found++] = (struct use){.pid = 17};
+    list[found++] = (struct use){.pid = 18, .stamp_us = us};
+    list[found++] = (struct use){.pid = 19, .stamp_us = us - 5000000, .percents = {90, 90}};
+    for (unsigned i = 0; i < leaves && found + 2 < room; i++)
+        list[found++] = (struct use){.pid = tree[i].pid, .stamp_us = us, .percents = {80, 60}};
+    for (int i = 0; i < 2 && setting("user", 0); i++)
+        list[found++] =
+            (struct use){.pid = (unsigned)setting("user", 0), .stamp_us = us, .percents = {0, 5}};
+    return found;
+}
+#endif
 
 /* Of a card that draws the same all the time. */
 static long energy_mj(void)
@@ -237,6 +266,20 @@ int nvmlDeviceGetUtilizationRates(void *device, unsigned *rates)
 }
 
 #ifndef OLD
+EXPORT int nvmlDeviceGetProcessUtilization(void *device, struct use *list, unsigned *count,
+                                           unsigned long long since_us);
+int nvmlDeviceGetProcessUtilization(void *device, struct use *list, unsigned *count,
+                                    unsigned long long since_us)
+{
+    enum { KEPT = 100, SMALL = 7 };
+    (void)device;
+    (void)since_us;
+    if (RESULT)
+        return RESULT;
+    *count = list ? uses(list, KEPT) : KEPT;
+    return list ? 0 : SMALL;
+}
+
 EXPORT int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count,
                                                    struct process *list);
 int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, struct process *list)

@@ -62,7 +62,7 @@ static void a_quiet_card(void **state)
     struct gpu_watch_report report;
     struct arena arena = {0};
     struct gpu_watch *watch = opened("clock=1979 throttle=1");
-    gpu_watch_begin(watch);
+    gpu_watch_begin(watch, getpid());
     gpu_watch_end(watch, getpid());
     gpu_watch_close(watch, &report);
     assert_true(report.foreign == 0 && report.throttle == 1);
@@ -78,7 +78,7 @@ static void what_slows_it_down(void **state)
     struct gpu_watch_report report;
     struct arena arena = {0};
     struct gpu_watch *watch = opened("clock=1979");
-    gpu_watch_begin(watch);
+    gpu_watch_begin(watch, getpid());
     say("clock=1199 throttle=68 heat=50000000"); /* at its limits of heat and power */
     nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
     gpu_watch_end(watch, getpid());
@@ -93,6 +93,22 @@ static void what_slows_it_down(void **state)
     arena_free(&arena);
 }
 
+static pid_t worker_fork(void)
+{
+    pid_t worker = fork();
+    if (worker == 0) {
+        pause();
+        _exit(0);
+    }
+    return worker;
+}
+
+static void worker_end(pid_t worker)
+{
+    kill(worker, SIGKILL);
+    waitpid(worker, NULL, 0);
+}
+
 /* Who is there before the worker, or beside it, or after it. */
 static void others_on_the_card(void **state)
 {
@@ -102,13 +118,9 @@ static void others_on_the_card(void **state)
     gpu_watch_close(opened("pid=4711 bytes=1000"), &report);
     assert_true(report.foreign == 1);
     assert_string_equal(words_of(&report, &arena), "1 other program was on the GPU");
-    pid_t worker = fork();
-    if (worker == 0) {
-        pause();
-        _exit(0);
-    }
+    pid_t worker = worker_fork();
     struct gpu_watch *watch = opened("");
-    gpu_watch_begin(watch);
+    gpu_watch_begin(watch, worker);
     say("tree=1 pid=4711 bytes=1000");
     gpu_watch_end(watch, worker);
     say("");
@@ -116,15 +128,41 @@ static void others_on_the_card(void **state)
     assert_true(report.foreign == 1);
     /* A list that does not show the worker, as in a container, says nothing of the others. */
     watch = opened("");
-    gpu_watch_begin(watch);
+    gpu_watch_begin(watch, worker);
     say("pid=4711 bytes=1000");
     gpu_watch_end(watch, worker);
     say("");
     gpu_watch_close(watch, &report);
     assert_true(report.foreign == 0);
-    kill(worker, SIGKILL);
-    waitpid(worker, NULL, 0);
+    worker_end(worker);
     arena_free(&arena);
+}
+
+/* A watch over a worker, of which the driver says this when it has ended. */
+static double foreign_of(pid_t worker, time_t seconds, const char *settings)
+{
+    struct gpu_watch_report report;
+    struct gpu_watch *watch = opened("");
+    gpu_watch_begin(watch, worker);
+    nanosleep(&(struct timespec){.tv_sec = seconds, .tv_nsec = 50000000}, NULL);
+    say(settings);
+    gpu_watch_end(watch, worker);
+    gpu_watch_close(watch, &report);
+    return report.foreign;
+}
+
+/* One that is listed at no look, and was at work in between. */
+static void one_that_came_and_went(void **state)
+{
+    (void)state;
+    pid_t worker = worker_fork();
+    assert_true(foreign_of(worker, 1, "tree=1 user=4711") == 1);
+    assert_true(foreign_of(worker, 1, "tree=1") == 0);
+    /* Samples of the first second may be of what was before; those that do not show the worker
+     * say nothing of the others. */
+    assert_true(foreign_of(worker, 0, "tree=1 user=4711") == 0);
+    assert_true(foreign_of(worker, 1, "user=4711") == 0);
+    worker_end(worker);
 }
 
 static void what_is_not_told_disturbs_nobody(void **state)
@@ -135,8 +173,9 @@ static void what_is_not_told_disturbs_nobody(void **state)
     struct error err;
     struct gpu_watch *watch =
         opened("nvmlDeviceGetComputeRunningProcesses_v3=4 nvmlDeviceGetClockInfo=3 "
-               "nvmlDeviceGetCurrentClocksEventReasons=3 nvmlDeviceGetViolationStatus=3");
-    gpu_watch_begin(watch);
+               "nvmlDeviceGetCurrentClocksEventReasons=3 nvmlDeviceGetViolationStatus=3 "
+               "nvmlDeviceGetProcessUtilization=3");
+    gpu_watch_begin(watch, getpid());
     gpu_watch_end(watch, getpid());
     gpu_watch_close(watch, &report);
     assert_true(isnan(report.foreign) && isnan(report.throttle) && isnan(report.clock_hz));
@@ -179,6 +218,7 @@ int main(void)
         cmocka_unit_test(a_quiet_card),
         cmocka_unit_test(what_slows_it_down),
         cmocka_unit_test(others_on_the_card),
+        cmocka_unit_test(one_that_came_and_went),
         cmocka_unit_test(what_is_not_told_disturbs_nobody),
         cmocka_unit_test(energy_between_renewals),
     };

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "machine/free_memory.h"
 #include "machine/machine.h"
@@ -158,6 +159,36 @@ static void processes(void **state)
     free(processes);
 }
 
+/* Samples that are empty, old or of one that is there already are no users. */
+static void users(void **state)
+{
+    (void)state;
+    struct nvml_device *device;
+    struct nvml_processes *users = malloc(sizeof *users);
+    int64_t second_ago_us = ((int64_t)time(NULL) - 1) * 1000000;
+    void *library = fake("user=4711");
+    struct nvml *nvml = open_card(&device);
+    nvml_users_read(nvml, device, second_ago_us, users);
+    assert_null(users->why);
+    assert_int_equal(users->count, 1);
+    assert_int_equal(users->list[0].pid, 4711);
+    nvml_users_read(nvml, device, second_ago_us - 10000000, users);
+    assert_int_equal(users->count, 2);
+    nvml_users_read(nvml, device, second_ago_us + 60000000, users);
+    assert_null(users->why);
+    assert_int_equal(users->count, 0);
+    setenv("FAKE_NVML", "nvmlDeviceGetProcessUtilization=6", 1); /* there are no samples */
+    nvml_users_read(nvml, device, 0, users);
+    assert_null(users->why);
+    assert_int_equal(users->count, 0);
+    setenv("FAKE_NVML", "nvmlDeviceGetProcessUtilization=3", 1);
+    nvml_users_read(nvml, device, 0, users);
+    assert_string_equal(users->why, "this card does not tell it");
+    nvml_close(nvml);
+    dlclose(library);
+    free(users);
+}
+
 static void old_driver(void **state)
 {
     (void)state;
@@ -169,6 +200,8 @@ static void old_driver(void **state)
     nvml_sample_read(nvml, device, &sample);
     is(sample.throttle, NVML_THROTTLE_POWER_CAP); /* under its older name */
     nvml_processes_read(nvml, device, processes);
+    assert_string_equal(processes->why, "the NVIDIA driver is too old to tell it");
+    nvml_users_read(nvml, device, 0, processes);
     assert_string_equal(processes->why, "the NVIDIA driver is too old to tell it");
     nvml_close(nvml);
     dlclose(library);
@@ -236,9 +269,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(facts),          cmocka_unit_test(sample),
         cmocka_unit_test(throttle_words), cmocka_unit_test(each_value_may_be_missing),
-        cmocka_unit_test(processes),      cmocka_unit_test(old_driver),
-        cmocka_unit_test(does_not_start), cmocka_unit_test(manifest),
-        cmocka_unit_test(free_memory),
+        cmocka_unit_test(processes),      cmocka_unit_test(users),
+        cmocka_unit_test(old_driver),     cmocka_unit_test(does_not_start),
+        cmocka_unit_test(manifest),       cmocka_unit_test(free_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
