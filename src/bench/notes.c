@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "bench/cells.h"
 #include "bench/readings.h"
+#include "bench/summary_parts.h"
 
 enum { MAX_NOTES = 64, TOLD = 3 };
 
@@ -188,29 +188,42 @@ static void note_disturbed(struct notes *notes, struct arena *arena)
     }
 }
 
-/* Cores that the manifest names; 0 when it does not. */
-static double manifest_cores(const struct record_run *run)
+/* A number that the manifest has of the processor; 0 when it has none. */
+static double manifest_cpu(const struct record_run *run, const char *key)
 {
     struct error ignored;
-    double cores = 0;
+    double number = 0;
     json_t *manifest =
         run->manifest ? json_parse(run->manifest, strlen(run->manifest), "", &ignored) : NULL;
     json_t *cpu = json_object_get(json_object_get(manifest, "machine"), "cpu");
     if (json_is_object(cpu))
-        json_get_number_or(cpu, "cores_allowed", 0, &cores, &ignored);
+        json_get_number_or(cpu, key, 0, &number, &ignored);
     json_decref(manifest);
-    return cores;
+    return number;
 }
 
 static void note_load(struct notes *notes, struct arena *arena)
 {
     const struct record_run *run = notes->summary->run;
-    double cores = manifest_cores(run);
+    double cores = manifest_cpu(run, "cores_allowed");
     if (run->process_count && cores > 0 && run->processes[0].load_average > 0.5 * cores)
         add(notes, arena_printf(arena,
                                 "The machine was not idle: its load average was %.1f on %.0f "
                                 "cores as the run began.",
                                 run->processes[0].load_average, cores));
+}
+
+/* Prony's probe and its own engine have each thread's memory near it; nobody knows of others. */
+static void note_nodes(struct notes *notes, struct arena *arena)
+{
+    double nodes = manifest_cpu(notes->summary->run, "memory_nodes_used");
+    if (nodes > 1 && !notes->summary->on_gpu)
+        add(notes,
+            arena_printf(arena,
+                         "The processors belong to %.0f memory nodes: an engine that does not "
+                         "place its memory by them reads some of it from afar. 'numactl "
+                         "--cpunodebind=0 --membind=0 prony bench ...' keeps a run on one.",
+                         nodes));
 }
 
 /* The plan's word: what the user gave up cannot be seen in the figures. */
@@ -293,6 +306,7 @@ enum status notes_make(struct summary *summary, const struct cells *cells, struc
     note_control(&notes, &summary->arena);
     note_failures(&notes, &summary->arena);
     note_load(&notes, &summary->arena);
+    note_nodes(&notes, &summary->arena);
     note_redone(&notes, &summary->arena);
     note_falling(&notes, &summary->arena);
     note_pages(&notes, &summary->arena);

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "bench/cells.h"
 #include "bench/coldness.h"
+#include "bench/estimate.h"
 #include "bench/gating.h"
 #include "bench/metrics.h"
 #include "bench/process.h"
@@ -15,6 +15,7 @@
 #include "bench/schedule.h"
 #include "machine/bandwidth.h"
 #include "machine/gpu.h"
+#include "machine/text.h"
 
 enum { PROBE_MS = 300, IDLE_MS = 500 };
 
@@ -344,7 +345,7 @@ enum status run_execute(const struct plan *plan, const struct run_options *optio
     struct error ignored;
     struct execution execution = {.plan = plan, .options = options};
     coldness_begin(&execution.coldness, plan);
-    energy_open(&execution.energy, energy_sys(), plan->gpu.pci, &ignored);
+    energy_open(&execution.energy, text_sysfs(), plan->gpu.pci, &ignored);
     enum status status = execution_init(&execution, err);
     if (!status)
         progress_start(&execution.progress, options->progress, count_due(&execution), plan->blocks);

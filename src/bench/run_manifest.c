@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "machine/energy.h"
 #include "machine/machine.h"
+#include "machine/text.h"
 
 extern char **environ;
 
@@ -73,7 +74,7 @@ static json_t *energy_describe(const struct plan *plan)
 {
     struct energy *energy;
     struct error err = {0};
-    if (energy_open(&energy, energy_sys(), plan->gpu.pci, &err))
+    if (energy_open(&energy, text_sysfs(), plan->gpu.pci, &err))
         return json_sprintf("not available: %s%s%s", err.what, *err.remedy ? ". " : "", err.remedy);
     json_t *source = json_string(energy_source(energy));
     energy_close(energy);

@@ -1,7 +1,27 @@
 #include "llama/cache.h"
 
+struct presence {
+    const struct cache *cache;
+    struct pool *pool;
+    size_t layers;
+};
+
+/* The heads that this thread will write and read. */
+static void make_present(void *context, uint32_t thread)
+{
+    const struct presence *presence = context;
+    const struct cache *cache = presence->cache;
+    struct share heads = pool_share(presence->pool, thread, cache->kv_heads, 1);
+    size_t bytes = (heads.end - heads.begin) * cache->context * cache->head_size *
+                   llama_precision_bytes(cache->precision);
+    for (size_t layer = 0; layer < presence->layers; layer++) {
+        pages_populate(cache_key(cache, layer, heads.begin, 0), bytes, 1);
+        pages_populate(cache_value(cache, layer, heads.begin, 0), bytes, 1);
+    }
+}
+
 enum status cache_init(struct cache *cache, const struct model_config *config, uint32_t context,
-                       enum llama_precision weights, struct error *err)
+                       enum llama_precision weights, struct pool *pool, struct error *err)
 {
     *cache = (struct cache){.precision = weights == LLAMA_F32 ? LLAMA_F32 : LLAMA_F16,
                             .context = context,
@@ -21,9 +41,9 @@ enum status cache_init(struct cache *cache, const struct model_config *config, u
     enum status status = pages_map(&cache->pages, 2 * half, err);
     if (status != STATUS_OK)
         return status;
-    pages_populate(cache->pages.data, 2 * half, 1);
     cache->keys = cache->pages.data;
     cache->values = cache->keys + half;
+    pool_run(pool, make_present, &(struct presence){cache, pool, config->layers});
     return STATUS_OK;
 }
 

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/pages.h"
 #include "llama/cpu/kernels.h"
+#include "llama/threads.h"
 #include "model/config.h"
 
 struct cache {
@@ -21,9 +22,10 @@ struct cache {
     unsigned char *keys, *values;
 };
 
-/* Every page is present afterwards. A zeroed cache may be freed. */
+/* Every page is present afterwards, near the thread that attention gives it to. A zeroed cache may
+ * be freed. */
 enum status cache_init(struct cache *cache, const struct model_config *config, uint32_t context,
-                       enum llama_precision weights, struct error *err);
+                       enum llama_precision weights, struct pool *pool, struct error *err);
 void cache_free(struct cache *cache);
 
 /* Where a position of a head starts: head_size elements, its successors behind it. */

@@ -58,7 +58,8 @@ static enum status cpu_load(struct llama *llama, const struct model *model,
     status = weights_load(&llama->weights, model, options, llama->kernels, llama->pool, err);
     if (status != STATUS_OK)
         return status;
-    status = cache_init(&llama->cache, &config, options->context, options->precision, err);
+    status =
+        cache_init(&llama->cache, &config, options->context, options->precision, llama->pool, err);
     if (status != STATUS_OK)
         return status;
     llama->weight_bytes = llama->weights.bytes;

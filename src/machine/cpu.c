@@ -71,6 +71,7 @@ void cpu_read(struct cpu *cpu)
         cores_read(cores);
         cpu->cores_allowed = cores->count;
         cpu->cpus_allowed = cores->cpu_count;
+        cpu->nodes = nodes_read(text_sysfs(), cores);
         free(cores);
     }
     if (uname(&system) == 0)

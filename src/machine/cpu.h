@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "machine/nodes.h"
+
 struct cpu {
     char model[128];        /* "" where the system does not say; other texts likewise */
     char architecture[32];  /* "x86_64" */
@@ -13,6 +15,7 @@ struct cpu {
     char hypervisor[64];    /* "" on bare metal or unknown; else what is known of it */
     uint32_t cores_allowed; /* physical cores in the affinity mask */
     uint32_t cpus_allowed;  /* hardware threads in it */
+    struct nodes nodes;     /* of memory; used: by those threads */
     uint64_t l1d_bytes, l2_bytes, l3_bytes; /* of one processor; 0 unknown */
 };
 

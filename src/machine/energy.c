@@ -123,12 +123,6 @@ enum status energy_open(struct energy **opened, const char *sys, const char *pci
     return status;
 }
 
-const char *energy_sys(void)
-{
-    const char *copy = getenv("PRONY_SYSFS");
-    return copy && *copy ? copy : "/sys";
-}
-
 double energy_joules(struct energy *energy)
 {
     double sum_uj = 0;

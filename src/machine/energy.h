@@ -17,8 +17,6 @@ struct energy;
  * and what mends it. */
 enum status energy_open(struct energy **energy, const char *sys, const char *pci,
                         struct error *err);
-/* "/sys", or what PRONY_SYSFS names: a copy, for tests. */
-const char *energy_sys(void);
 /* Joules since some moment; differences count, over less than a counter's range (minutes at least).
  * NaN when it can no longer be read. */
 double energy_joules(struct energy *energy);

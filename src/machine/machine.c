@@ -14,12 +14,13 @@ static json_t *cpu_describe(void)
 {
     struct cpu cpu;
     cpu_read(&cpu);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "model", cpu.model,
-                     "architecture", cpu.architecture, "features", cpu.features, "governor",
-                     cpu.governor, "hypervisor", cpu.hypervisor, "cores_allowed",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "model",
+                     cpu.model, "architecture", cpu.architecture, "features", cpu.features,
+                     "governor", cpu.governor, "hypervisor", cpu.hypervisor, "cores_allowed",
                      (json_int_t)cpu.cores_allowed, "cpus_allowed", (json_int_t)cpu.cpus_allowed,
-                     "l1d_bytes", (json_int_t)cpu.l1d_bytes, "l2_bytes", (json_int_t)cpu.l2_bytes,
-                     "l3_bytes", (json_int_t)cpu.l3_bytes);
+                     "memory_nodes", (json_int_t)cpu.nodes.count, "memory_nodes_used",
+                     (json_int_t)cpu.nodes.used, "l1d_bytes", (json_int_t)cpu.l1d_bytes, "l2_bytes",
+                     (json_int_t)cpu.l2_bytes, "l3_bytes", (json_int_t)cpu.l3_bytes);
 }
 
 static json_t *memory_describe(void)

@@ -4,6 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *text_sysfs(void)
+{
+    const char *copy = getenv("PRONY_SYSFS");
+    return copy && *copy ? copy : "/sys";
+}
+
 bool text_line(const char *path, char *text, size_t size)
 {
     text[0] = '\0';

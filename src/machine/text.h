@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* "/sys", or what PRONY_SYSFS names: a copy, for tests. */
+const char *text_sysfs(void);
 /* The first line, without its end; cut when too long. False (and "") when it cannot be read. */
 bool text_line(const char *path, char *text, size_t size);
 /* What follows "NAME:" or "NAME=" on the first line that starts so, without blanks and quotes

@@ -145,6 +145,21 @@ class Points(BenchCase):
         self.assertIsNone(metric["value"])
         self.assertIn("no energy counters can be read", metric["why"])
 
+    def test_memory_nodes(self):
+        """Of a machine with two, this run's processors lie on one, and then on both."""
+        output, nodes = self.root / "nodes.json", self.root / "sys/devices/system/node"
+        words = ["--model-path", self.model, "--framework", "slow", "--quick", "--output", output]
+        self.environment["PRONY_SYSFS"] = str(self.root / "sys")
+        mine = min(os.sched_getaffinity(0))
+        for processors, used in ("", 1), (str(mine), 2):
+            for name, listed in ("node0", "0-1023"), ("node1", processors):
+                (nodes / name).mkdir(parents=True, exist_ok=True)
+                (nodes / name / "cpulist").write_text(listed + "\n")
+            shown = " ".join(self.bench(*words).stdout.split())
+            cpu = json.loads(output.read_text())["manifest"]["machine"]["cpu"]
+            self.assertEqual((cpu["memory_nodes"], cpu["memory_nodes_used"]), (2, used))
+            self.assertEqual("belong to 2 memory nodes" in shown, used == 2)
+
     def test_control(self):
         """The yardstick twice: a column, a note, and in no verdict."""
         options = ["--model-path", self.model, "--framework", "missing", "quick", "slow"]

@@ -13,9 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../support/temporary.h"
 #include "machine/cpu.h"
 #include "machine/machine.h"
 #include "machine/memory.h"
+#include "machine/nodes.h"
 #include "machine/text.h"
 
 enum { MIB = 1 << 20 };
@@ -142,6 +144,30 @@ static void tree_counts_children_of_threads(void **state)
     close(down[0]);
 }
 
+/* Two nodes with processors, one of memory alone, and names that are none. */
+static void memory_nodes(void **state)
+{
+    (void)state;
+    char sys[256];
+    const struct cores both = {.count = 2, .cpu_count = 2, .cpu = {1, 66}};
+    const struct cores one = {.count = 2, .cpu_count = 2, .cpu = {31, 95}};
+    const struct cores none = {.count = 1, .cpu_count = 1, .cpu = {200}};
+    snprintf(sys, sizeof sys, "%s/sys", temporary_folder);
+    temporary_put("sys/devices/system/node/node0/cpulist", "0-31,64,68-95\n");
+    temporary_put("sys/devices/system/node/node1/cpulist", "32-63,66\n");
+    temporary_put("sys/devices/system/node/node12/cpulist", "\n");
+    temporary_put("sys/devices/system/node/node/cpulist", "0-95\n");
+    temporary_put("sys/devices/system/node/possible", "0-12\n");
+    struct nodes nodes = nodes_read(sys, &both);
+    assert_int_equal(nodes.count, 3);
+    assert_int_equal(nodes.used, 2);
+    assert_int_equal(nodes_read(sys, &one).used, 1);
+    assert_int_equal(nodes_read(sys, &none).used, 0);
+    temporary_put("sys/devices/system/node/node1/cpulist", "x,-,66\n");
+    assert_int_equal(nodes_read(sys, &both).used, 1);
+    assert_int_equal(nodes_read("/nowhere", &both).count, 0);
+}
+
 static void describes_the_machine(void **state)
 {
     (void)state;
@@ -164,7 +190,8 @@ int main(void)
         cmocka_unit_test(fields),
         cmocka_unit_test(tree_counts_descendants),
         cmocka_unit_test(tree_counts_children_of_threads),
+        cmocka_unit_test(memory_nodes),
         cmocka_unit_test(describes_the_machine),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, temporary_make, temporary_remove);
 }

@@ -21,6 +21,29 @@ static struct record_equivalence gated(bool good)
                                        .greedy_ids = 29};
 }
 
+static void memory_nodes_are_noted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *manifest;
+        bool noted;
+    } cases[] = {
+        {"{\"machine\": {\"cpu\": {\"memory_nodes\": 2, \"memory_nodes_used\": 2}}}", true},
+        {"{\"machine\": {\"cpu\": {\"memory_nodes\": 2, \"memory_nodes_used\": 1}}}", false},
+        {"{}", false}};
+    struct fixture *fixture = fixture_new(2);
+    struct summary summary;
+    struct error err;
+    add(fixture, 0, 0, 20 * MS);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fixture->run.manifest = cases[i].manifest;
+        assert_int_equal(summary_make(&summary, &fixture->run, &err), 0);
+        assert_true(has_note(&summary, "belong to 2 memory nodes") == cases[i].noted);
+        summary_free(&summary);
+    }
+    free(fixture);
+}
+
 static void other_things_are_not_compared(void **state)
 {
     (void)state;
@@ -222,9 +245,13 @@ static void nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(other_things_are_not_compared), cmocka_unit_test(failures_and_gaps),
-        cmocka_unit_test(falling_is_not_steady),         cmocka_unit_test(attempts_are_chosen),
-        cmocka_unit_test(disturbed_blocks_are_told),     cmocka_unit_test(nonsense),
+        cmocka_unit_test(memory_nodes_are_noted),
+        cmocka_unit_test(other_things_are_not_compared),
+        cmocka_unit_test(failures_and_gaps),
+        cmocka_unit_test(falling_is_not_steady),
+        cmocka_unit_test(attempts_are_chosen),
+        cmocka_unit_test(disturbed_blocks_are_told),
+        cmocka_unit_test(nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
