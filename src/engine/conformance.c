@@ -3,11 +3,11 @@
 #include <string.h>
 
 #include "engine/conformance_checks.h"
+#include "engine/supports.h"
 
 static void report(struct conformance *test, const char *check, const struct error *problem)
 {
-    test->options->report(test->options->context,
-                          test->variant ? test->variant->name : test->engine->name, check, problem);
+    test->options->report(test->options->context, test->subject, check, problem);
 }
 
 static void stop(struct conformance *test)
@@ -15,6 +15,12 @@ static void stop(struct conformance *test)
     worker_stop(test->worker);
     test->worker = NULL;
     test->vocabulary = 0;
+}
+
+/* A model can be split only where there is something to split it by: MPI, more cards. */
+static bool is_impossible_here(const struct conformance *test, enum status status)
+{
+    return status == STATUS_UNSUPPORTED && test->form.shard > 1 && worker_alive(test->worker);
 }
 
 /* Runs one list; what failed does not spoil the next check, which gets a new process. False when
@@ -27,8 +33,13 @@ static bool run_list(struct conformance *test, const struct conformance_check *c
         enum status status = STATUS_OK;
         if (!test->worker)
             status = conformance_start(test, &problem);
-        if (!status && test->variant && test->vocabulary == 0)
+        if (!status && test->variant && test->vocabulary == 0) {
             status = conformance_load(test, &problem);
+            if (is_impossible_here(test, status)) {
+                test->options->skip(test->options->context, test->subject, &problem);
+                return false;
+            }
+        }
         if (!status)
             status = check->run(test, &problem);
         report(test, check->name, status ? &problem : NULL);
@@ -42,32 +53,71 @@ static bool run_list(struct conformance *test, const struct conformance_check *c
     return true;
 }
 
+static bool is_declared(const struct conformance *test, const struct engine_form *asked)
+{
+    bool again = asked->quantize && !test->form.quantize; /* it has that precision anyway */
+    return !again && !form_is_plain(&test->form) &&
+           form_can(test->variant, &test->form, test->options->device);
+}
+
+/* An engine that waits and computes nothing, say. */
+static void weightless(struct conformance *test)
+{
+    struct error reason;
+    error_set(&reason, STATUS_UNSUPPORTED, "it tells of no weights");
+    error_remedy(&reason, "There is nothing to quantise or to split.");
+    test->options->skip(test->options->context, test->subject, &reason);
+}
+
+/* A variant in each of the forms that it declares. */
+static enum status forms_run(struct conformance *test, size_t *failures, struct error *err)
+{
+    const struct conformance_options *options = test->options;
+    struct arena arena = {0};
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < options->form_count && !status; i++) {
+        test->form = form_of(test->variant, &options->forms[i]);
+        if (!is_declared(test, &options->forms[i]))
+            continue;
+        test->subject = form_name(&arena, test->variant->name, &test->form);
+        if (!test->subject)
+            status = error_no_memory(err, 0);
+        else if (test->plain_bytes == 0)
+            weightless(test);
+        else
+            run_list(test, conformance_form_checks, failures);
+        stop(test);
+    }
+    arena_free(&arena);
+    return status;
+}
+
+static enum status variant_run(struct conformance *test, size_t *failures, struct error *err)
+{
+    test->subject = test->variant->name;
+    test->form = (struct engine_form){.shard = 1};
+    bool loads = run_list(test, conformance_variant_checks, failures);
+    test->plain_bytes = test->loaded.weight_bytes;
+    stop(test);
+    return loads ? forms_run(test, failures, err) : STATUS_OK;
+}
+
 static bool is_chosen(const struct engine_variant *variant,
                       const struct conformance_options *options)
 {
     return !options->variant || strcmp(variant->name, options->variant) == 0;
 }
 
-/* Whether the variant says that it runs on "cuda" when it is asked to run on "cuda:1". */
-static bool has_device(const struct engine_variant *variant, const char *device)
-{
-    size_t length = strcspn(device, ":");
-    for (const char *const *has = variant->devices; *has; has++)
-        if (strlen(*has) == length && strncmp(*has, device, length) == 0)
-            return true;
-    return false;
-}
-
 enum status conformance_run(const struct engine *engine, const struct conformance_options *options,
                             size_t *failures, struct error *err)
 {
-    struct conformance test = {.engine = engine, .options = options};
+    struct conformance test = {.engine = engine, .options = options, .subject = engine->name};
     bool found = false, runs = false;
     *failures = 0;
     for (size_t i = 0; i < engine->variant_count; i++) {
         bool chosen = is_chosen(&engine->variants[i], options);
         found = found || chosen;
-        runs = runs || (chosen && has_device(&engine->variants[i], options->device));
+        runs = runs || (chosen && supports_device(engine->variants[i].devices, options->device));
     }
     if (!found) {
         error_set(err, STATUS_NOT_FOUND, "%s has no variant '%s'", engine->name, options->variant);
@@ -80,12 +130,13 @@ enum status conformance_run(const struct engine *engine, const struct conformanc
                                  "with one of them.");
     }
     bool starts = run_list(&test, conformance_engine_checks, failures);
+    enum status status = STATUS_OK;
     stop(&test);
-    for (size_t i = 0; i < engine->variant_count && starts; i++) {
+    for (size_t i = 0; i < engine->variant_count && starts && !status; i++) {
         test.variant = &engine->variants[i];
-        if (is_chosen(test.variant, options) && has_device(test.variant, options->device))
-            run_list(&test, conformance_variant_checks, failures);
-        stop(&test);
+        if (is_chosen(test.variant, options) &&
+            supports_device(test.variant->devices, options->device))
+            status = variant_run(&test, failures, err);
     }
-    return STATUS_OK;
+    return status;
 }

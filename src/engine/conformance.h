@@ -1,5 +1,6 @@
-/* Does an engine keep to the protocol? A list of checks, each against a process that lives, every
- * finding in one line. docs/protocol.md says what is expected. */
+/* Does an engine keep to the protocol, and to what its engine.json says? A list of checks, each
+ * against a process that lives, every finding in one line. docs/protocol.md says what is expected.
+ */
 #ifndef PRONY_ENGINE_CONFORMANCE_H
 #define PRONY_ENGINE_CONFORMANCE_H
 
@@ -8,7 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "engine/manifest.h"
+#include "engine/form.h"
 
 enum { CONFORMANCE_CONTEXT = 128 }; /* positions that the model must have */
 
@@ -18,10 +19,20 @@ struct conformance_options {
     const char *variant; /* NULL: all of them */
     const char *device;  /* "cpu" */
     int64_t limit_ms;    /* for each request, hello and load included */
+    /* Forms that the model can be held in; each variant is checked in those that it declares. */
+    const struct engine_form *forms;
+    size_t form_count;
+    /* Whether the logits after each of the ids, [CONFORMANCE_CONTEXT, vocabulary], of a variant
+     * that holds the model in a form and calls it that precision are what they should be. */
+    enum status (*judge)(void *context, const struct engine_form *form, const char *precision,
+                         const int32_t *ids, uint32_t vocabulary, const float *logits,
+                         struct error *err);
     /* Called once per check. subject is the engine's or the variant's name; problem is NULL when
      * the check passed. */
     void (*report)(void *context, const char *subject, const char *check,
                    const struct error *problem);
+    /* What this machine cannot do, for want of something that the reason names. */
+    void (*skip)(void *context, const char *subject, const struct error *reason);
     void *context;
 };
 

@@ -14,6 +14,10 @@ struct conformance {
     const struct engine *engine;
     const struct conformance_options *options;
     const struct engine_variant *variant; /* NULL while no model is needed */
+    struct engine_form form;              /* that the model is held in */
+    struct worker_loaded loaded;          /* what the last load came to */
+    uint64_t plain_bytes;                 /* weights of this variant in its plain form */
+    const char *subject;                  /* name of what is checked */
     struct worker *worker;                /* NULL: the next check starts one */
     uint32_t vocabulary;                  /* 0: nothing is loaded */
     int32_t prompt[CONFORMANCE_CONTEXT];  /* ids from all over the vocabulary, or of text */
@@ -26,9 +30,11 @@ struct conformance_check {
     enum status (*run)(struct conformance *test, struct error *err);
 };
 
-/* Ended by a NULL name. The first ones are for an engine, the others for each variant. */
+/* Ended by a NULL name. The first ones are for an engine, the others for each variant, the last for
+ * each form that a variant declares. */
 extern const struct conformance_check conformance_engine_checks[];
 extern const struct conformance_check conformance_variant_checks[];
+extern const struct conformance_check conformance_form_checks[];
 
 enum status conformance_start(struct conformance *test, struct error *err);
 enum status conformance_load(struct conformance *test, struct error *err);

@@ -19,18 +19,19 @@ enum status conformance_start(struct conformance *test, struct error *err)
 
 enum status conformance_load(struct conformance *test, struct error *err)
 {
-    struct worker_loaded loaded;
     struct worker_load request = {.model = test->options->model,
                                   .variant = test->variant->name,
                                   .device = test->options->device,
+                                  .quantize = test->form.quantize,
+                                  .shard = test->form.shard,
                                   .context = CONFORMANCE_CONTEXT};
-    enum status status = worker_load(test->worker, &request, &loaded, err);
+    enum status status = worker_load(test->worker, &request, &test->loaded, err);
     if (status)
         return status;
-    test->vocabulary = loaded.vocabulary;
+    uint32_t vocabulary = test->vocabulary = test->loaded.vocabulary;
     for (uint32_t i = 0; i < CONFORMANCE_CONTEXT; i++)
-        test->prompt[i] = test->variant->text ? test->options->text[i]
-                                              : (int32_t)((i * 7919 + 13) % loaded.vocabulary);
+        test->prompt[i] =
+            test->variant->text ? test->options->text[i] : (int32_t)((i * 7919 + 13) % vocabulary);
     for (uint32_t i = 0; i < CONFORMANCE_PROMPT; i++)
         test->other[i] = test->prompt[i ? 20 + i : 0];
     return STATUS_OK;

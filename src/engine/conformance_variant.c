@@ -307,6 +307,38 @@ static enum status reloads(struct conformance *test, struct error *err)
     return status ? status : same_again(test, "after load without unload", err);
 }
 
+static enum status holds_less(struct conformance *test, struct error *err)
+{
+    uint64_t bytes = test->loaded.weight_bytes;
+    if (!test->form.quantize || test->form.shard > 1 || bytes < test->plain_bytes)
+        return STATUS_OK;
+    return error_set(err, STATUS_PROTOCOL,
+                     "%s: its weights are %llu bytes when quantised to %s, and %llu without",
+                     test->engine->name, (unsigned long long)bytes, test->form.quantize,
+                     (unsigned long long)test->plain_bytes);
+}
+
+static enum status computes_alike(struct conformance *test, struct error *err)
+{
+    const struct conformance_options *options = test->options;
+    const char *precision =
+        *test->loaded.precision ? test->loaded.precision : test->variant->precision;
+    float *logits;
+    enum status status =
+        worker_logits(test->worker, test->prompt, CONFORMANCE_CONTEXT, &logits, err);
+    if (!status)
+        status = options->judge(options->context, &test->form, precision, test->prompt,
+                                test->vocabulary, logits, err);
+    free(logits);
+    return status;
+}
+
+static enum status keeps_its_form(struct conformance *test, struct error *err)
+{
+    enum status status = holds_less(test, err);
+    return status || !test->variant->logits ? status : computes_alike(test, err);
+}
+
 static enum status ends_by_bye(struct conformance *test, struct error *err)
 {
     return conformance_ends(test, true, err);
@@ -338,5 +370,14 @@ const struct conformance_check conformance_variant_checks[] = {
     {"replaces its model by another load", reloads},
     {"ends by bye with a model, status 0, nothing left", ends_by_bye},
     {"ends with a model when the host hangs up", ends_by_hang_up},
+    {0},
+};
+
+const struct conformance_check conformance_form_checks[] = {
+    {"loads a model and generates, stamps in order", loads},
+    {"gives the same tokens again", repeats},
+    {"gives logits as its engine.json says, and they agree", gives_logits},
+    {"holds and computes what the form says", keeps_its_form},
+    {"ends by bye with a model, status 0, nothing left", ends_by_bye},
     {0},
 };

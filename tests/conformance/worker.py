@@ -87,10 +87,17 @@ class Honest:
         self.context = request["context"]
         return {
             "phases": [{"name": "read", "start_ns": start, "end_ns": time.monotonic_ns()}],
-            "weight_bytes": 1,
+            "weight_bytes": self.weight_bytes(request["quantize"]),
             "kv_token_bytes": 1,
             "vocabulary": VOCABULARY,
+            "precision": self.precision(request["quantize"]),
         }
+
+    def weight_bytes(self, quantize):
+        return 1 if quantize else 4
+
+    def precision(self, quantize):
+        return quantize or "float32"
 
     def check(self, request):
         prompt, tokens = request["prompt"], request["tokens"]
@@ -369,6 +376,8 @@ FAULTS = {
     "ignores-cancel": with_method(cancelled=swallow),
     "any-seed": with_method(next_id=any_seed),
     "other-after-load": with_method(op_load=forget_model),
+    "holds-as-much": with_method(weight_bytes=lambda self, quantize: 4),
+    "other-precision": with_method(precision=lambda self, quantize: "float16"),
 }
 
 FAULTS[FAULT]().run()

@@ -78,6 +78,11 @@ EXPECTED = {
     "any-seed": ("by the seed", "the same seed gave other tokens"),
     "other-after-load": ("unloads and loads again", "after it was loaded again"),
 }
+# Of workers that say they can quantise and split.
+EXPECTED_OF_FORMS = {
+    "holds-as-much": ("holds and computes", "4 bytes when quantised to int8, and 4 without"),
+    "other-precision": ("loads a model", "asked to quantise to int8, and says it holds float16"),
+}
 # Those that the host waits for as long as it allows; the others get all the time they want.
 HANGS = {"no-hello", "ignores-bye", "ignores-end", "hangs-in-load", "half-line"}
 
@@ -155,6 +160,31 @@ class Conformance(unittest.TestCase):
             with self.subTest(name):
                 result = check(self.root, name)
                 self.assertEqual(result.returncode, 0, result.stdout)
+        for form in ("native-f16+int8", "native-f16+nf4"):
+            self.assertIn(f"ok    {form}: holds and computes what the form says", result.stdout)
+        self.assertRegex(result.stdout, "(ok|--)    native-f32[+]shard2: ")
+
+    def install_of_forms(self, fault):
+        supports = {**SUPPORTS, "quantize": ["int8"], "shard": ["cpu"]}
+        self.install(fault, [sys.executable, str(WORKER), fault], supports=supports)
+        return check(self.root, fault)
+
+    def test_forms_are_held_against_the_native_engine(self):
+        """The honest worker computes sums, which are no model's."""
+        result = self.install_of_forms("honest")
+        self.assertEqual(result.returncode, 1)
+        for form in ("int8", "shard2"):
+            failed = rf"FAIL  honest\+{form}: holds and computes what the form says.*\n.*something else: "
+            self.assertRegex(result.stdout, failed)
+        self.assertEqual(result.stdout.count("FAIL"), 2)
+        result = check(self.root, "honest", "--no-forms")
+        self.assertEqual((result.returncode, "honest+" in result.stdout), (0, False))
+
+    def test_faults_of_forms_are_found(self):
+        for fault, (name, message) in EXPECTED_OF_FORMS.items():
+            with self.subTest(fault):
+                output = self.install_of_forms(fault).stdout
+                self.assertRegex(output, rf"FAIL  {fault}\+int8: {name}.*\n.*{message}")
 
     def test_every_fault_is_found(self):
         for fault in EXPECTED:
@@ -184,7 +214,7 @@ class Conformance(unittest.TestCase):
 
     def test_the_list_of_faults_is_complete(self):
         names = set(re.findall(r'^    "([a-z0-9-]+)": ', WORKER.read_text(), re.M))
-        self.assertEqual(names, set(EXPECTED) | {"honest", "noisy"})
+        self.assertEqual(names, {*EXPECTED, *EXPECTED_OF_FORMS, "honest", "noisy"})
 
     def test_options_of_a_variant_are_checked(self):
         null = pathlib.Path(os.environ["PRONY_BUILD"]) / "engines/null/worker"

@@ -1,0 +1,243 @@
+/* prony engines check: does an engine keep to the protocol, and to what it declares? */
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/form_reference.h"
+#include "bench/prompt.h"
+#include "cli/command.h"
+#include "cli/engine_named.h"
+#include "engine/conformance.h"
+#include "machine/gpu.h"
+#include "model/model.h"
+#include "model/quantisable.h"
+#include "model/shards.h"
+#include "model/synthetic.h"
+
+struct check_options {
+    const char *model, *variant, *device;
+    double timeout;
+    bool forms;
+};
+
+static const struct check_options check_defaults = {.device = "cpu", .timeout = 300, .forms = true};
+
+#define FIELD(name) offsetof(struct check_options, name)
+
+static const struct option check_options[] = {
+    {.name = "model",
+     .kind = OPTION_STRING,
+     .metavar = "PATH",
+     .help = "The model to load; without it, a tiny synthetic one is made.",
+     .offset = FIELD(model)},
+    {.name = "variant",
+     .kind = OPTION_STRING,
+     .metavar = "NAME",
+     .help = "Check this variant alone.",
+     .offset = FIELD(variant)},
+    {.name = "device",
+     .kind = OPTION_STRING,
+     .metavar = "NAME",
+     .help = "Where the engine is to run: cpu, cuda or cuda:N.",
+     .offset = FIELD(device)},
+    {.name = "timeout",
+     .kind = OPTION_NUMBER,
+     .metavar = "SECONDS",
+     .low = 0.1,
+     .high = 86400,
+     .unit = "seconds",
+     .help = "How long the engine may take for one request.",
+     .offset = FIELD(timeout)},
+    {.name = "forms",
+     .kind = OPTION_FLAG,
+     .negatable = true,
+     .help = "Check each way to quantise and to split a model that it declares, as well (on).",
+     .offset = FIELD(forms)},
+    {0},
+};
+
+/* Enough tokens that few are single bytes: a model that chooses by chance makes text of them. */
+enum { WORDS = 8192, FORMS = 8 };
+
+static bool takes_text(const struct engine *engine)
+{
+    for (size_t i = 0; i < engine->variant_count; i++)
+        if (engine->variants[i].text)
+            return true;
+    return false;
+}
+
+/* A model of the tiny shape in a folder of its own, in a format that the engine reads. */
+static enum status model_make(const struct engine *engine, char *folder, char *path, size_t size,
+                              struct error *err)
+{
+    struct model_config config;
+    bool gguf = false;
+    for (size_t i = 0; engine->variants[0].formats[i]; i++)
+        gguf = gguf || strcmp(engine->variants[0].formats[i], "gguf") == 0;
+    if (!mkdtemp(folder))
+        return error_errno(err, "make a temporary folder");
+    snprintf(path, size, "%s/tiny%s", folder, gguf ? ".gguf" : "");
+    synthetic_shape("tiny", &config);
+    if (takes_text(engine))
+        config.vocabulary = WORDS;
+    struct model_output output = {.path = path,
+                                  .format = gguf ? MODEL_GGUF : MODEL_SAFETENSORS,
+                                  .precision = TENSOR_F32,
+                                  .threads = 1};
+    return synthetic_write(&config, "Tiny", 1, &output, NULL, err);
+}
+
+static int entry_remove(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st, (void)type, (void)at;
+    return remove(path);
+}
+
+/* One engine under test. */
+struct checking {
+    const struct check_options *options;
+    struct form_reference reference;
+    size_t count, failures;
+};
+
+static void check_print(void *context, const char *subject, const char *check,
+                        const struct error *problem)
+{
+    struct checking *checking = context;
+    checking->count++;
+    printf("%-4s  %s: %s\n", problem ? "FAIL" : "ok", subject, check);
+    if (problem) {
+        printf("      ");
+        error_print(problem, stdout);
+    }
+    fflush(stdout);
+}
+
+static void skip_print(void *context, const char *subject, const struct error *reason)
+{
+    (void)context;
+    printf("--    %s: not checked: %s. %s\n", subject, reason->what, reason->remedy);
+    fflush(stdout);
+}
+
+static enum status form_judge(void *context, const struct engine_form *form, const char *precision,
+                              const int32_t *ids, uint32_t vocabulary, const float *logits,
+                              struct error *err)
+{
+    struct checking *checking = context;
+    const struct form_logits given = {form,       precision, ids, CONFORMANCE_CONTEXT,
+                                      vocabulary, logits};
+    return form_reference_judge(&checking->reference, &given, err);
+}
+
+/* Ids of text, for engines that take no others; their own check tells when it is none. */
+static enum status text_make(const struct model *model, const char *path,
+                             int32_t text[CONFORMANCE_CONTEXT], struct error *err)
+{
+    bool synthetic;
+    return prompt_make(path, model->config.vocabulary, text, CONFORMANCE_CONTEXT, &synthetic, err);
+}
+
+/* Those that the model can be held in, whatever the engine. */
+static size_t forms_find(const struct model *model, struct engine_form *forms)
+{
+    static const char *const quantised[] = {NULL, "int8", "nf4", "float16"};
+    struct error ignored;
+    size_t count = 0;
+    for (uint32_t shard = 1; shard <= 2; shard++)
+        for (size_t i = 0; i < sizeof quantised / sizeof *quantised; i++)
+            if ((shard == 1 || shards_divide(&model->config, shard)) &&
+                (!quantised[i] || !model_check_quantize(model, quantised[i], &ignored)))
+                forms[count++] = (struct engine_form){quantised[i], shard};
+    return count;
+}
+
+static enum status check_model(const struct engine *engine, const char *path,
+                               struct checking *checking, struct error *err)
+{
+    const struct check_options *o = checking->options;
+    int32_t text[CONFORMANCE_CONTEXT];
+    struct engine_form forms[FORMS];
+    struct model model;
+    enum status status = model_open(&model, path, err);
+    if (status)
+        return status;
+    if (takes_text(engine))
+        status = text_make(&model, path, text, err);
+    struct conformance_options options = {.model = path,
+                                          .text = text,
+                                          .variant = o->variant,
+                                          .device = o->device,
+                                          .limit_ms = (int64_t)(o->timeout * 1000),
+                                          .forms = forms,
+                                          .form_count = o->forms ? forms_find(&model, forms) : 0,
+                                          .judge = form_judge,
+                                          .report = check_print,
+                                          .skip = skip_print,
+                                          .context = checking};
+    model_close(&model);
+    checking->reference.model = path;
+    if (!status)
+        status = conformance_run(engine, &options, &checking->failures, err);
+    form_reference_free(&checking->reference);
+    if (!status)
+        printf("%s: %zu of %zu checks passed\n", engine->name, checking->count - checking->failures,
+               checking->count);
+    return status;
+}
+
+static enum status check(const struct engine *engine, struct checking *checking, struct error *err)
+{
+    char folder[] = "/tmp/prony-check-XXXXXX", path[PATH_MAX] = "";
+    if (checking->options->model)
+        return check_model(engine, checking->options->model, checking, err);
+    enum status status = model_make(engine, folder, path, sizeof path, err);
+    if (!status)
+        status = check_model(engine, path, checking, err);
+    nftw(folder, entry_remove, 8, FTW_DEPTH | FTW_PHYS);
+    return status;
+}
+
+static int check_run(const void *given, const struct option_list *args)
+{
+    struct engine_catalogue catalogue;
+    struct error err;
+    struct checking checking = {.options = given};
+    struct gpu gpu;
+    enum status status = gpu_check(checking.options->device, &gpu, &err);
+    if (!status)
+        status = engine_catalogue_open(&catalogue, &err);
+    if (!status) {
+        const struct engine *engine = engine_named(&catalogue, args->items[0], &err);
+        checking.reference.catalogue = &catalogue;
+        status = engine ? check(engine, &checking, &err) : err.status;
+        engine_catalogue_close(&catalogue);
+    }
+    if (status)
+        error_print(&err, stderr);
+    return status || checking.failures ? EXIT_ERROR : EXIT_PASS;
+}
+
+const struct command command_engines_check = {
+    .name = "engines check",
+    .summary = "Checks that an engine keeps to the protocol.",
+    .positional = "ENGINE",
+    .min_args = 1,
+    .max_args = 1,
+    .options = check_options,
+    .options_bytes = sizeof(struct check_options),
+    .defaults = &check_defaults,
+    .details = "Starts the engine's worker again and again and asks for everything that the "
+               "protocol has, in good order and in bad; and each way to quantise and to split a "
+               "model that its engine.json declares, against the native engine's logits within "
+               "the equivalence gate's bounds. Prints a line for each check; exit status "
+               "0 means that all have passed.\n\n"
+               "Examples:\n\n"
+               "  prony engines check native\n"
+               "  PRONY_ENGINE_PATH=~/engines prony engines check mine --timeout 10",
+    .run = check_run,
+};
