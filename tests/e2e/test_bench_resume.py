@@ -7,7 +7,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from bench_case import WORKER, BenchCase, power
+from bench_case import PRONY, WORKER, BenchCase, power
 
 
 class Resume(BenchCase):
@@ -125,6 +125,18 @@ class Resume(BenchCase):
         result = self.bench("--resume", status=1)
         self.assertIn("Another CPU", result.stderr)
         self.assertEqual(len(self.rows("SELECT * FROM run")), 1)
+
+    def test_resume_refuses_another_model_of_the_same_name(self):
+        kept = self.model.read_bytes()
+        self.addCleanup(self.model.write_bytes, kept)
+        self.interrupt(signal.SIGINT)
+        other = self.root / "other.gguf"
+        make = [PRONY, "model", "make", "--size", "tiny", "--seed", "2", "--output", other]
+        subprocess.run(make, check=True, capture_output=True)
+        self.model.write_bytes(other.read_bytes())
+        self.assertIn("model_sha256", self.bench("--resume", status=1).stderr)
+        self.model.write_bytes(kept)
+        self.bench("--resume")
 
     def test_resume_leaves_a_live_run_alone(self):
         process = self.start("--model-path", self.model, "--framework", "slow")
