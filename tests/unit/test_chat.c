@@ -1,5 +1,5 @@
 /* src/model/chat: templates recognised and written as ids, on a vocabulary of bytes and control
- * tokens; streams of bytes made whole characters. A real model's is in oracle/test_chat.py. */
+ * tokens. A real model's is in oracle/test_chat.py. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,9 +9,7 @@
 
 #include "../support/small_vocabulary.h"
 #include "base/file.h"
-#include "base/utf8.h"
 #include "model/chat/chat_template.h"
-#include "model/chat/stream_text.h"
 
 /* A byte is its own id; then these, the last one a word that was added. */
 static const char *const controls[] = {"<s>",
@@ -345,46 +343,6 @@ static void a_folder_tells_its_template(void **state)
     assert_int_equal(chat_template_open(&template, model, NULL, &err), STATUS_FORMAT);
 }
 
-/* text pushed in pieces of `step` bytes and ended. */
-static void assert_stream(const char *text, size_t bytes, size_t step, const char *expected)
-{
-    struct stream_text stream = {0};
-    char all[256], piece[256];
-    size_t used = 0;
-    for (size_t at = 0; at < bytes; at += step) {
-        size_t length = bytes - at < step ? bytes - at : step;
-        size_t made = stream_text_push(&stream, text + at, length, piece);
-        assert_in_range(made, 0, STREAM_TEXT_ROOM(length));
-        assert_int_equal(utf8_valid_prefix(piece, made), made);
-        memcpy(all + used, piece, made);
-        used += made;
-    }
-    used += stream_text_end(&stream, all + used);
-    all[used] = '\0';
-    assert_string_equal(all, expected);
-    assert_int_equal(stream_text_end(&stream, piece), 0);
-}
-
-static void streams_are_whole_characters(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text, *expected;
-    } cases[] = {
-        {"plain", "plain"},
-        {"é世😀\xF4\x8F\xBF\xBF", "é世😀\xF4\x8F\xBF\xBF"},
-        {"a\xF0\x9F\x98", "a\uFFFD"},
-        {"\xF0\x9F\x98x", "\uFFFDx"},
-        {"\xF0\x9F\xC3\xA9", "\uFFFDé"},
-        {"\x80\xC0\xAF\xFF", "\uFFFD\uFFFD\uFFFD\uFFFD"},
-        {"\xE0\x80\xED\xA0\xF4\x90\xF5", "\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD"},
-        {"\xE4\xB8\xE4\xB8\x96", "\uFFFD世"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        for (size_t step = 1; step < 8; step++)
-            assert_stream(cases[i].text, strlen(cases[i].text), step, cases[i].expected);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,7 +355,6 @@ int main(void)
         cmocka_unit_test(templates_are_recognised_by_their_tokens),
         cmocka_unit_test(a_models_own_bos_and_system_are_used),
         cmocka_unit_test(a_folder_tells_its_template),
-        cmocka_unit_test(streams_are_whole_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

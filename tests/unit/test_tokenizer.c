@@ -1,4 +1,4 @@
-/* src/model: the byte alphabet, UTF-8, pre-tokenisers, BPE and vocabularies, on a small vocabulary
+/* src/model: the byte alphabet, pre-tokenisers, BPE and vocabularies, on a small vocabulary
  * and on broken ones. Real vocabularies are in oracle/test_tokenizer.py. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "../support/small_vocabulary.h"
-#include "base/utf8.h"
 
 static struct tokenizer *small_open(const char *pre)
 {
@@ -68,33 +67,6 @@ static void alphabet_is_a_bijection(void **state)
                                           "\u0144", "\u4E16", "\xC4"};
     for (size_t i = 0; i < sizeof outside / sizeof *outside; i++)
         assert_false(byte_alphabet_decode(outside[i], strlen(outside[i]), decoded, &bytes));
-}
-
-static void utf8_prefix_ends_at_the_first_bad_byte(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text;
-        size_t valid;
-    } cases[] = {
-        {"", 0},
-        {"plain ascii, longer than eight", 30},
-        {"\u00E9\u4E16\U0001F600", 9},
-        {"\xF4\x8F\xBF\xBF", 4},     /* U+10FFFF */
-        {"\xF4\x90\x80\x80", 0},     /* above it */
-        {"\xED\x9F\xBF", 3},         /* U+D7FF */
-        {"ab\xED\xA0\x80", 2},       /* a surrogate */
-        {"\xC0\xAF", 0},             /* overlong */
-        {"\xE0\x9F\xBF", 0},         /* overlong */
-        {"\xF0\x8F\xBF\xBF", 0},     /* overlong */
-        {"12345678\xE4\xB8", 8},     /* cut */
-        {"\x80", 0},                 /* continuation without a start */
-        {"\xC3(", 0},                /* start without continuation */
-        {"\xF5\x80\x80\x80", 0},     /* no such lead */
-        {"\xE4\xB8\x96\xE4\xB8", 3}, /* whole, then cut */
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        assert_int_equal(utf8_valid_prefix(cases[i].text, strlen(cases[i].text)), cases[i].valid);
 }
 
 static void lowest_rank_then_leftmost_is_joined_first(void **state)
@@ -399,7 +371,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alphabet_is_a_bijection),
-        cmocka_unit_test(utf8_prefix_ends_at_the_first_bad_byte),
         cmocka_unit_test(lowest_rank_then_leftmost_is_joined_first),
         cmocka_unit_test(patterns_differ_as_they_should),
         cmocka_unit_test(control_tokens_are_parsed_only_when_asked),
