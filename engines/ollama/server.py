@@ -104,6 +104,16 @@ class Server:
     def is_running(self):
         return self.process is not None and self.process.poll() is None
 
+    def has_mapped(self, name):
+        """Whether one of its processes, which are a session of their own, has such a file mapped."""
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                if os.getsid(int(pid)) == self.process.pid:
+                    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as maps:
+                        if any(name in line for line in maps):
+                            return True
+        return False
+
     def _answers(self):
         """Waits until it does; False when the process ends instead."""
         deadline = time.monotonic() + START_S

@@ -142,15 +142,18 @@ class Ollama(Engine):
             raise Failure("unsupported", what)
 
     def _device_check(self, device):
-        """Ollama takes the CPU for what it cannot do on a GPU."""
+        """Ollama takes the CPU for what it cannot do on a GPU. What it tells is what it meant to do: its
+        runner goes on without a backend that it could not load."""
         held = self.server.ask("tell what it runs", "GET", "/api/ps")["models"]
         size, on_gpu = (held[0]["size"], held[0].get("size_vram", 0)) if held else (0, 0)
-        if on_gpu == (0 if device == "cpu" else size):
-            return
-        what = (
-            f"Ollama holds {on_gpu} of the model's {size} bytes on a GPU, and was to use {device}"
-        )
-        raise Failure("unsupported", what, "The Ollama that Prony builds runs on the CPU alone.")
+        what = ""
+        if on_gpu != (0 if device == "cpu" else size):
+            what = f"Ollama holds {on_gpu} of the model's {size} bytes on a GPU"
+        elif device != "cpu" and not self.server.has_mapped("libggml-cuda"):
+            what = "Ollama has not loaded its CUDA backend"
+        if what:
+            hint = "Where nvcc is, Prony builds it for GPUs: prony engines install ollama@0.11.4"
+            raise Failure("unsupported", f"{what}, and was to use {device}", hint)
 
     def generate(self, prompt, sampling):
         text = self.vocabulary.text(prompt)

@@ -78,9 +78,10 @@ class Graph:
         return model.SerializeToString()
 
     def session(self, options, providers):
-        """A session. It has packed or copied the weights, so they are let go."""
+        """A session, or what keeps it from these providers: without `enable_fallback` ONNX Runtime does
+        not try the CPU instead. It has packed or copied the weights, so they are let go."""
         values = [ort.OrtValue.ortvalue_from_numpy(array) for array in self.weights.values()]
         options.add_external_initializers(list(self.weights), values)
-        session = ort.InferenceSession(self.model(), options, providers)
+        session = ort.InferenceSession(self.model(), options, providers, enable_fallback=0)
         self.weights.clear()
         return session

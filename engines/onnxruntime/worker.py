@@ -33,7 +33,7 @@ class Device:
         return ort.OrtValue.ortvalue_from_numpy(values, self.type, self.index)
 
     def session(self, graph, options):
-        """A session there: ONNX Runtime takes the CPU with a warning where CUDA does not work."""
+        """A session there: ONNX Runtime takes the CPU with a warning where its CUDA library does not load."""
         session = graph.session(options, self.providers)
         if self.type == "cuda" and session.get_providers()[0] != "CUDAExecutionProvider":
             what = f"ONNX Runtime {ort.__version__} cannot use CUDA"

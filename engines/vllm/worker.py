@@ -13,6 +13,7 @@ if CACHE:
     os.environ["VLLM_CACHE_ROOT"] = os.path.join(CACHE, "vllm")
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = os.path.join(CACHE, "inductor")
     os.environ["TRITON_CACHE_DIR"] = os.path.join(CACHE, "triton")
+    os.environ["FLASHINFER_WORKSPACE_BASE"] = os.path.join(CACHE, "flashinfer")
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402

@@ -213,7 +213,8 @@ class Ollama(unittest.TestCase):
         self.assertIn("the reference puts", result["equivalence"]["reason"])
         self.assertNotIn("though its logits are right", text)
 
-    def test_tokens_that_come_in_one_chunk_are_stamped_with_its_arrival(self):
+    def worker(self, fault):
+        """A host of the worker alone."""
         scratch = self.root / "scratch"
         scratch.mkdir()
         self.addCleanup(shutil.rmtree, scratch)
@@ -222,16 +223,37 @@ class Ollama(unittest.TestCase):
             ENGINE,
             {
                 **self.environment,
-                "FAKE_OLLAMA": "held",
+                "FAKE_OLLAMA": fault,
                 "PYTHONPATH": str(ENGINE.parent / "sdk"),
                 "PRONY_ENGINE_SCRATCH": str(scratch),
             },
         )
         host.ask("hello", protocol=1)
-        loaded = host.ask(
-            "load", model=str(self.model), variant="ollama", device="cpu", precision="", quantize="",
+        return host
+
+    def load(self, host, device="cpu"):
+        return host.ask(
+            "load", model=str(self.model), variant="ollama", device=device, precision="", quantize="",
             shard=1, threads=1, context=64, options={"silence_s": 9},
         )  # fmt: skip
+
+    def test_a_backend_that_it_could_not_load_is_not_measured(self):
+        """Ollama says what it meant to put on the GPU, and its runner goes on without one."""
+        host = self.worker("no-backend")
+        error = self.load(host, "cuda")["error"]
+        self.assertIn("has not loaded its CUDA backend, and was to use cuda", error["message"])
+        host.ask("bye")
+        host.close()
+
+    def test_a_backend_that_it_has_loaded(self):
+        host = self.worker("cuda")
+        self.assertEqual(self.load(host, "cuda")["precision"], "float16")
+        host.ask("bye")
+        host.close()
+
+    def test_tokens_that_come_in_one_chunk_are_stamped_with_its_arrival(self):
+        host = self.worker("held")
+        loaded = self.load(host)
         self.assertEqual(loaded["precision"], "float16")
         bos = loaded["vocabulary"] - 256
         reply = host.ask("generate", prompt=[bos, 1, 2], tokens=8)

@@ -8,6 +8,7 @@ FAKE_OLLAMA is a fault; FAKE_OLLAMA_RECORD is a file that gets a line of JSON fo
 
 import http.server
 import json
+import mmap
 import os
 import pathlib
 import random
@@ -26,6 +27,7 @@ from worker_host import Host
 
 FAULT = os.environ.get("FAKE_OLLAMA", "")
 VERSION = {"old": "0.6.5", "no-version": ""}.get(FAULT, "0.11.4")
+ON_GPU = {"gpu": 500, "cuda": 1000, "no-backend": 1000}  # what it says of its 1000 bytes
 NATIVE = os.path.join(os.environ["PRONY_BUILD"], "engines/native")
 # Enough of the pre-tokenizer of Llama 3 for ASCII.
 WORDS = re.compile(
@@ -113,7 +115,7 @@ class Model:
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    model = blob = None
+    model = blob = backend = None
 
     def log_message(self, *_):
         pass
@@ -133,7 +135,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/api/version":
             self.reply({"version": VERSION})
         elif self.path == "/api/ps":
-            self.reply({"models": [{"size": 1000, "size_vram": 500 if FAULT == "gpu" else 0}]})
+            self.reply({"models": [{"size": 1000, "size_vram": ON_GPU.get(FAULT, 0)}]})
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -218,6 +220,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         yield last
 
 
+def backend_map():
+    """As a runner that has loaded ggml's CUDA backend."""
+    path = os.path.join(os.environ["HOME"], "libggml-cuda.so")
+    with open(path, "w+b") as file:
+        file.write(b"x")
+        file.flush()
+        return mmap.mmap(file.fileno(), 1)
+
+
 def serve():
     address, port = os.environ["OLLAMA_HOST"].split(":")
     if FAULT == "port":
@@ -226,6 +237,7 @@ def serve():
     pathlib.Path(os.environ["HOME"], ".ollama/id_ed25519").write_text("a key")
     if FAULT == "orphan":
         subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    Handler.backend = backend_map() if FAULT == "cuda" else None
     http.server.ThreadingHTTPServer((address, int(port)), Handler).serve_forever()
 
 
