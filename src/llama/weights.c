@@ -75,33 +75,6 @@ static bool stored_as(const struct tensor *tensor, enum llama_precision precisio
            (uintptr_t)tensor->data % llama_precision_bytes(precision) == 0;
 }
 
-static void row_widen(const struct loading *loading, const struct tensor *tensor, size_t row,
-                      float *out)
-{
-    size_t columns = tensor_columns(tensor);
-    enum llama_precision type;
-    switch (tensor->type) {
-    case TENSOR_F32:
-        type = LLAMA_F32;
-        break;
-    case TENSOR_F16:
-        type = LLAMA_F16;
-        break;
-    case TENSOR_BF16:
-        type = LLAMA_BF16;
-        break;
-    default:
-        tensor_row_f32(tensor, row, out);
-        return;
-    }
-    size_t row_bytes = columns * llama_precision_bytes(type);
-    const unsigned char *data = (const unsigned char *)tensor->data + row * row_bytes;
-    if ((uintptr_t)data % llama_precision_bytes(type) == 0)
-        loading->kernels->widen[type](out, data, columns);
-    else
-        tensor_row_f32(tensor, row, out);
-}
-
 static void row_convert(const struct loading *loading, const struct job *job, size_t row,
                         const float *from, size_t columns)
 {
@@ -132,7 +105,7 @@ static void load_share(void *context, uint32_t thread)
             continue;
         }
         for (size_t r = share.begin; r < share.end; r++) {
-            row_widen(loading, job->tensor, job->rows.begin + r, row);
+            kernels_row_f32(loading->kernels, job->tensor, job->rows.begin + r, row);
             row_convert(loading, job, r, row + job->columns.begin, columns);
         }
         tensor_rows_drop(job->tensor, job->rows.begin + share.begin, share.end - share.begin);
