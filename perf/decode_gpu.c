@@ -2,11 +2,11 @@
  *
  *   build/release/perf/decode_gpu MODEL [PRECISION [CONTEXT...]]
  *
- * PRECISION is f32, f16 or bf16 (the default). For each context the prompt is that long, and what
- * is shown is the time from the prompt's hand-over to the first id, with the prompt's
- * floating-point operations over it and their share of the tensor cores' peak (NVIDIA's 989.5
- * TFLOP/s of an H100 or H200, dense, 16 bits); and the mean time of a token after it, three runs
- * each, with the bytes that must be read for it over that time. */
+ * PRECISION is f32, f16, f16+int8, f16+nf4 or bf16 (the default). For each context the prompt is
+ * that long, and what is shown is the time from the prompt's hand-over to the first id, with the
+ * prompt's floating-point operations over it and their share of the tensor cores' peak (NVIDIA's
+ * 989.5 TFLOP/s of an H100 or H200, dense, 16 bits); and the mean time of a token after it, three
+ * runs each, with the bytes that must be read for it over that time. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,17 @@
 
 enum { RUNS = 3, TOKENS = 65 };
 static const double PEAK_TFLOPS = 989.5;
+
+static const struct precision {
+    const char *name;
+    enum llama_precision held, quantize;
+} precisions[] = {
+    {"bf16", LLAMA_BF16, 0},
+    {"f16", LLAMA_F16, 0},
+    {"f32", LLAMA_F32, 0},
+    {"f16+int8", LLAMA_F16, LLAMA_INT8},
+    {"f16+nf4", LLAMA_F16, LLAMA_NF4},
+};
 
 struct stamps {
     int64_t ns[TOKENS];
@@ -86,8 +97,8 @@ static enum status measure(struct llama *llama, const struct model_config *confi
     return STATUS_OK;
 }
 
-static enum status run(const char *path, enum llama_precision precision, int contexts, char **list,
-                       struct error *err)
+static enum status run(const char *path, const struct precision *precision, int contexts,
+                       char **list, struct error *err)
 {
     struct model model;
     struct llama *llama;
@@ -102,8 +113,10 @@ static enum status run(const char *path, enum llama_precision precision, int con
     int32_t *ids = calloc(most + 1, sizeof *ids);
     for (uint32_t i = 0; ids && i < most; i++)
         ids[i] = (int32_t)((i * 7919u + 13) % model.config.vocabulary);
-    struct llama_options options = {
-        .precision = precision, .context = most + TOKENS, .device = "cuda"};
+    struct llama_options options = {.precision = precision->held,
+                                    .quantize = precision->quantize,
+                                    .context = most + TOKENS,
+                                    .device = "cuda"};
     double limit = 0;
     status = limit_probe(&limit, err);
     int64_t begin = clock_now_ns();
@@ -126,19 +139,24 @@ static enum status run(const char *path, enum llama_precision precision, int con
     return status;
 }
 
+static const struct precision *precision_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof precisions / sizeof precisions[0]; i++)
+        if (strcmp(name, precisions[i].name) == 0)
+            return &precisions[i];
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     char small[] = "128", medium[] = "1024", large[] = "4096", huge[] = "16384";
     char *contexts[] = {small, medium, large, huge};
     struct error err;
-    if (argc < 2) {
-        fputs("usage: decode_gpu MODEL [f32|f16|bf16 [CONTEXT...]]\n", stderr);
+    const struct precision *precision = precision_of(argc > 2 ? argv[2] : "bf16");
+    if (argc < 2 || !precision) {
+        fputs("usage: decode_gpu MODEL [f32|f16|f16+int8|f16+nf4|bf16 [CONTEXT...]]\n", stderr);
         return 1;
     }
-    const char *name = argc > 2 ? argv[2] : "bf16";
-    enum llama_precision precision = strcmp(name, "f32") == 0   ? LLAMA_F32
-                                     : strcmp(name, "f16") == 0 ? LLAMA_F16
-                                                                : LLAMA_BF16;
     enum status status = argc > 3 ? run(argv[1], precision, argc - 3, argv + 3, &err)
                                   : run(argv[1], precision, 4, contexts, &err);
     if (status != STATUS_OK)

@@ -17,7 +17,7 @@ struct llama {
     struct cache cache;
     struct forward forward;
     struct shard shard;
-    uint64_t weight_bytes, token_bytes, position_bytes;
+    uint64_t weight_bytes, token_bytes, position_bytes, embedding_bytes;
     uint32_t context, vocabulary;
     float *logits; /* [vocabulary], for llama_next */
     uint32_t position;
@@ -65,6 +65,7 @@ static enum status cpu_load(struct llama *llama, const struct model *model,
     llama->weight_bytes = llama->weights.bytes;
     llama->token_bytes = llama->weights.token_bytes;
     llama->position_bytes = llama->cache.position_bytes;
+    llama->embedding_bytes = llama->weights.embedding_bytes;
     llama->forward = (struct forward){.config = config,
                                       .kernels = llama->kernels,
                                       .pool = llama->pool,
@@ -79,8 +80,6 @@ static enum status cpu_load(struct llama *llama, const struct model *model,
 static enum status cuda_load(struct llama *llama, const struct model *model,
                              const struct llama_options *options, struct error *err)
 {
-    if (options->quantize)
-        return error_set(err, STATUS_UNSUPPORTED, "the native engine cannot quantise on a GPU");
     enum status status = cuda_llama_load(&llama->cuda, model, options, err);
     if (status != STATUS_OK)
         return status;
@@ -88,6 +87,7 @@ static enum status cuda_load(struct llama *llama, const struct model *model,
     llama->weight_bytes = facts.weight_bytes;
     llama->token_bytes = facts.token_bytes;
     llama->position_bytes = facts.position_bytes;
+    llama->embedding_bytes = facts.embedding_bytes;
     return STATUS_OK;
 }
 
@@ -179,7 +179,7 @@ uint64_t llama_cache_bytes(const struct llama *llama)
 
 uint64_t llama_embedding_bytes(const struct llama *llama)
 {
-    return llama->weights.embedding_bytes;
+    return llama->embedding_bytes;
 }
 
 void llama_profile(struct llama *llama, struct profile *profile)

@@ -58,7 +58,7 @@ uint64_t llama_bytes_per_token(const struct llama *llama, uint32_t position);
 /* Bytes that this process holds for the weights (borrowed ones counted) and for the KV cache. */
 uint64_t llama_weight_bytes(const struct llama *llama);
 uint64_t llama_cache_bytes(const struct llama *llama);
-/* Of the weights, the input embedding's when it is a matrix of its own, on the CPU; else 0. */
+/* Of the weights, the input embedding's when it is a matrix of its own; else 0. */
 uint64_t llama_embedding_bytes(const struct llama *llama);
 
 /* From now on what is computed is entered there, on a track for each thread; NULL: no longer. */

@@ -33,6 +33,7 @@ static const struct kind kinds[] = {
     {"groups of 1", 256, 2, 4, 4, 64, 704, 1000, false, MODEL_SAFETENSORS},
     {"groups of 8, heads of 128", 1024, 2, 16, 2, 128, 2048, 1024, false, MODEL_GGUF},
     {"rows of several pieces", 2304, 2, 12, 4, 128, 9216, 3000, true, MODEL_GGUF},
+    {"words that fill no group", 384, 2, 6, 2, 64, 1152, 1002, false, MODEL_SAFETENSORS},
 };
 static const enum tensor_type stored[] = {
     [LLAMA_F32] = TENSOR_F32, [LLAMA_F16] = TENSOR_F16, [LLAMA_BF16] = TENSOR_BF16};
@@ -80,11 +81,12 @@ static void fixture_close(struct fixture *f)
 }
 
 static struct llama *load(const struct fixture *f, enum llama_precision precision,
-                          const char *device)
+                          enum llama_precision quantize, const char *device)
 {
     struct llama *llama;
     struct error err;
-    struct llama_options options = {.precision = precision, .context = CONTEXT, .device = device};
+    struct llama_options options = {
+        .precision = precision, .quantize = quantize, .context = CONTEXT, .device = device};
     if (llama_load(&llama, &f->model, &options, &err) != STATUS_OK)
         fail_msg("%s: %s", device, err.what);
     return llama;
@@ -151,19 +153,24 @@ static double bound(enum llama_precision precision)
     return bounds[precision];
 }
 
-static void check(const struct kind *kind, enum llama_precision precision)
+static void check(const struct kind *kind, enum llama_precision precision,
+                  enum llama_precision quantize)
 {
-    static const char *const names[] = {"F32", "F16", "BF16"};
+    static const char *const names[] = {"F32", "F16", "BF16", "int8", "nf4"};
     static const uint32_t together[] = {IDS, 70, 1};
+    const char *name = names[quantize ? quantize : precision];
     struct fixture f;
     fixture_open(&f, kind, precision);
-    struct llama *cpu = load(&f, precision, "cpu"), *gpu = load(&f, precision, "cuda");
+    struct llama *cpu = load(&f, precision, quantize, "cpu");
+    struct llama *gpu = load(&f, precision, quantize, "cuda");
+    assert_int_equal(llama_weight_bytes(gpu), llama_weight_bytes(cpu));
+    assert_int_equal(llama_bytes_per_token(gpu, 9), llama_bytes_per_token(cpu, 9));
     size_t count = IDS * (size_t)f.model.config.vocabulary;
     float *expected = logits_of(&f, cpu, IDS);
     for (size_t i = 0; i < sizeof together / sizeof together[0]; i++) {
         float *logits = logits_of(&f, gpu, together[i]);
         double d = distance(logits, expected, count);
-        printf("%-26s %-4s %-15s %3u at once: relative L2 %.2e\n", kind->name, names[precision],
+        printf("%-26s %-4s %-15s %3u at once: relative L2 %.2e\n", kind->name, name,
                llama_kernels(gpu), together[i], d);
         fflush(stdout);
         assert_true(d < bound(precision));
@@ -177,8 +184,7 @@ static void check(const struct kind *kind, enum llama_precision precision)
         while (same < MADE && made.id[same] == reference.id[same])
             same++;
         if (again == 0)
-            printf("%-26s %-4s %u of %d greedy ids as on the CPU\n", kind->name, names[precision],
-                   same, MADE);
+            printf("%-26s %-4s %u of %d greedy ids as on the CPU\n", kind->name, name, same, MADE);
         assert_true(same >= (precision == LLAMA_F32 ? MADE : 1));
         reference = again == 0 ? made : reference;
         assert_memory_equal(made.id, reference.id, sizeof made.id);
@@ -199,7 +205,9 @@ static void test_models(void **state)
         if (only && strtoul(only, NULL, 10) != i)
             continue;
         for (int precision = LLAMA_F32; precision <= LLAMA_BF16; precision++)
-            check(&kinds[i], (enum llama_precision)precision);
+            check(&kinds[i], (enum llama_precision)precision, 0);
+        check(&kinds[i], LLAMA_F16, LLAMA_INT8);
+        check(&kinds[i], LLAMA_F16, LLAMA_NF4);
     }
 }
 

@@ -22,6 +22,9 @@ static const struct cuda_shape shapes[] = {
 };
 static const uint32_t multiprocessors[] = {132, 78};
 
+static const struct cuda_form f16 = {2, CODES_NONE, CODES_NONE}, f32 = {4, CODES_NONE, CODES_NONE};
+static const struct cuda_form int8 = {2, CODES_INT8, CODES_INT8}, nf4 = {2, CODES_NF4, CODES_NONE};
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Marks the 16 bytes that every warp of every block multiplies; each must be marked once. */
@@ -120,29 +123,56 @@ static void test_what_fits(void **state)
     for (size_t i = 0; i < COUNT(shapes); i++) {
         const struct cuda_shape *s = &shapes[i];
         if (s->hidden > 132 * DECODE_OWN) { /* more rows than a block has room for */
-            assert_false(decode_fits(&params, s, 2, 132, HOPPER_SHARED));
+            assert_false(decode_fits(&params, s, &f16, 132, HOPPER_SHARED));
             continue;
         }
-        assert_true(decode_fits(&params, s, 2, 132, HOPPER_SHARED));
+        assert_true(decode_fits(&params, s, &f16, 132, HOPPER_SHARED));
         assert_in_range(params.stages, DECODE_LEAST_STAGES, DECODE_MAX_STAGES);
         assert_true(params.vector >= s->ffn * sizeof(float));
         assert_true(params.stages * DECODE_STAGE + params.vector + params.partial + DECODE_MISC <=
                     HOPPER_SHARED);
     }
-    assert_true(decode_fits(&params, &shapes[0], 4, 132, HOPPER_SHARED));
+    assert_true(decode_fits(&params, &shapes[0], &f32, 132, HOPPER_SHARED));
     assert_int_equal(params.stages, 11);
-    assert_false(decode_fits(&params, &shapes[0], 2, 132, 64 << 10)); /* a smaller card */
+    assert_false(decode_fits(&params, &shapes[0], &f16, 132, 64 << 10)); /* a smaller card */
     struct cuda_shape other = shapes[0];
     other.head_size = 80;
-    assert_false(decode_fits(&params, &other, 2, 132, HOPPER_SHARED));
+    assert_false(decode_fits(&params, &other, &f16, 132, HOPPER_SHARED));
     other = shapes[0];
     other.ffn = 1 << 16; /* a vector larger than shared memory */
-    assert_false(decode_fits(&params, &other, 2, 132, HOPPER_SHARED));
+    assert_false(decode_fits(&params, &other, &f16, 132, HOPPER_SHARED));
     other = shapes[0];
     other.ffn = 8190; /* rows that the copy engine cannot take */
-    assert_false(decode_fits(&params, &other, 2, 132, HOPPER_SHARED));
+    assert_false(decode_fits(&params, &other, &f16, 132, HOPPER_SHARED));
     assert_false(
-        decode_fits(&params, &shapes[0], 2, 7, HOPPER_SHARED)); /* fewer blocks than heads */
+        decode_fits(&params, &shapes[0], &f16, 7, HOPPER_SHARED)); /* fewer blocks than heads */
+}
+
+static void test_what_fits_of_codes(void **state)
+{
+    static const struct cuda_form *const forms[] = {&int8, &nf4};
+    struct decode_params params;
+    (void)state;
+    for (size_t f = 0; f < COUNT(forms); f++) {
+        for (size_t i = 0; i < COUNT(shapes); i++) {
+            const struct cuda_shape *s = &shapes[i];
+            bool fits = decode_fits(&params, s, forms[f], 132, HOPPER_SHARED);
+            assert_int_equal(fits, s->hidden <= 132 * DECODE_OWN);
+            if (!fits)
+                continue;
+            uint32_t table = forms[f]->layers == CODES_NF4 ? DECODE_TABLE : 0;
+            assert_in_range(params.stages, DECODE_LEAST_STAGES, DECODE_MAX_STAGES);
+            assert_true(params.stages * stage_bytes(forms[f]->layers) + params.vector +
+                            params.partial + DECODE_MISC + table <=
+                        HOPPER_SHARED);
+        }
+        struct cuda_shape other = shapes[0];
+        other.ffn = 8200; /* no whole units */
+        assert_false(decode_fits(&params, &other, forms[f], 132, HOPPER_SHARED));
+    }
+    assert_true(decode_fits(&params, &shapes[0], &int8, 132, HOPPER_SHARED));
+    assert_int_equal(params.stages, 11);
+    assert_true(params.partial >= LOGITS_AT_ONCE * DECODE_WARPS * sizeof(float));
 }
 
 int main(void)
@@ -151,6 +181,7 @@ int main(void)
         cmocka_unit_test(test_every_segment_is_read_once),
         cmocka_unit_test(test_every_position_is_attended_once),
         cmocka_unit_test(test_what_fits),
+        cmocka_unit_test(test_what_fits_of_codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

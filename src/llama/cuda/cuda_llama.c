@@ -96,6 +96,16 @@ static enum status buffers_get(struct cuda_llama *l, const struct model *model, 
     return status;
 }
 
+/* Codes have kernels beside float16 alone. */
+static enum status quantise_check(const struct llama_options *options, struct error *err)
+{
+    if (codes_kind_of(options->quantize) == CODES_NONE || options->precision == LLAMA_F16)
+        return STATUS_OK;
+    error_set(err, STATUS_UNSUPPORTED,
+              "on a GPU, only what is computed in float16 can be quantised");
+    return error_remedy(err, "Use native-f16.");
+}
+
 enum status cuda_llama_load(struct cuda_llama **out, const struct model *model,
                             const struct llama_options *options, struct error *err)
 {
@@ -108,13 +118,19 @@ enum status cuda_llama_load(struct cuda_llama **out, const struct model *model,
         .shape = {c->hidden_size, c->layers, c->heads, c->kv_heads, c->head_size, c->ffn_size,
                   c->vocabulary, options->context, c->norm_eps},
         .precision = options->precision,
+        .form = {(uint32_t)llama_precision_bytes(options->precision),
+                 codes_kind_of(options->quantize),
+                 options->quantize == LLAMA_INT8 ? CODES_INT8 : CODES_NONE},
         .element = llama_precision_bytes(options->precision),
         .cache_element = options->precision == LLAMA_F32 ? 4 : 2,
     };
-    enum status status = card_open(&l->card, options->device, err);
+    enum status status = quantise_check(options, err);
     if (status == STATUS_OK)
-        status =
-            weights_upload(&l->weights, &l->card, model, options->precision, options->threads, err);
+        status = card_open(&l->card, options->device, err);
+    if (status == STATUS_OK)
+        status = weights_upload(&l->weights, &l->card, model, options, err);
+    if (status == STATUS_OK && l->model.form.layers != CODES_NONE)
+        status = codes_open(&l->model.codes, &l->card, err);
     if (status == STATUS_OK)
         status = cache_get(l, err);
     if (status == STATUS_OK)
@@ -164,6 +180,7 @@ struct cuda_llama_facts cuda_llama_facts(const struct cuda_llama *l)
         .weight_bytes = l->weights.bytes,
         .token_bytes = l->weights.token_bytes,
         .position_bytes = l->position_bytes,
+        .embedding_bytes = l->weights.embedding_bytes,
     };
 }
 

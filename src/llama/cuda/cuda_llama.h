@@ -13,7 +13,7 @@ struct cuda_llama;
 struct cuda_llama_facts {
     const char *kernels; /* "cuda persistent", "cuda portable" */
     const char *device;  /* the card's name */
-    uint64_t weight_bytes, token_bytes, position_bytes;
+    uint64_t weight_bytes, token_bytes, position_bytes, embedding_bytes;
 };
 
 enum status cuda_llama_load(struct cuda_llama **llama, const struct model *model,

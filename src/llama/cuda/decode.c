@@ -12,12 +12,20 @@ static uint32_t larger(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-/* The most sums that one operation of a block has. */
-static uint32_t sums_most(uint32_t rows, uint32_t unit, uint32_t columns, size_t element,
-                          uint32_t blocks)
+/* The most rows that a block has of a matrix. */
+static uint32_t rows_most(uint32_t rows, bool pairs, enum codes_kind kind, uint32_t blocks)
 {
-    struct tiling tiling = tiling_of(columns, (uint32_t)element);
-    return (rows / unit + blocks - 1) / blocks * unit * tiling_sums(&tiling);
+    uint32_t unit = rows_unit(kind, pairs);
+    return (rows_held(kind, rows) / unit + blocks - 1) / blocks * unit;
+}
+
+/* The most sums that one operation of a block has. */
+static uint32_t sums_most(uint32_t rows, bool pairs, uint32_t columns, enum codes_kind kind,
+                          const struct cuda_form *form, uint32_t blocks)
+{
+    struct tiling tiling = tiling_of(columns, form->element);
+    return rows_most(rows, pairs, kind, blocks) *
+           (kind == CODES_NONE ? tiling_sums(&tiling) : CODES_SUMS);
 }
 
 static uint32_t bytes_aligned(uint32_t floats)
@@ -26,25 +34,45 @@ static uint32_t bytes_aligned(uint32_t floats)
     return (floats * (uint32_t)sizeof(float) + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
 }
 
-bool decode_fits(struct decode_params *params, const struct cuda_shape *s, size_t element,
-                 uint32_t blocks, uint32_t shared_bytes)
+/* Whether the kernel knows the shape's rows, as the form holds them. */
+static bool rows_fit(const struct cuda_shape *s, const struct cuda_form *form, uint32_t blocks)
+{
+    enum { SCALES = 2 * 32 * DECODE_WARPS }; /* that a block's threads have of an operation */
+    uint32_t query = s->heads * s->head_size, pack = 16 / form->element;
+    if (s->hidden % pack || s->ffn % pack || s->hidden > blocks * DECODE_OWN ||
+        larger(larger(s->hidden, query), s->ffn) > DECODE_WIDEST)
+        return false;
+    if (form->ends == CODES_NONE && s->hidden * form->element > DECODE_STAGE)
+        return false;
+    if (form->layers == CODES_NONE)
+        return true;
+    return s->hidden % CODES_COLUMNS == 0 && s->ffn % CODES_COLUMNS == 0 &&
+           rows_most(qkv_rows(s), false, form->layers, blocks) <= SCALES &&
+           rows_most(2 * s->ffn, true, form->layers, blocks) <= SCALES;
+}
+
+bool decode_fits(struct decode_params *params, const struct cuda_shape *s,
+                 const struct cuda_form *form, uint32_t blocks, uint32_t shared_bytes)
 {
     uint32_t query = s->heads * s->head_size, widest = larger(larger(s->hidden, query), s->ffn);
-    uint32_t pack = 16 / (uint32_t)element, virtual_heads = s->kv_heads * group_passes(s);
-    if ((s->head_size != 64 && s->head_size != 128) || s->hidden % pack || s->ffn % pack ||
-        s->hidden * element > DECODE_STAGE || virtual_heads > blocks ||
-        s->hidden > blocks * DECODE_OWN || widest > DECODE_WIDEST)
+    if ((s->head_size != 64 && s->head_size != 128) || s->kv_heads * group_passes(s) > blocks ||
+        !rows_fit(s, form, blocks))
         return false;
-    uint32_t logits = sums_most(s->vocabulary, 1, s->hidden, element, blocks);
+    bool coded = form->ends != CODES_NONE; /* logits are found some after the other */
+    uint32_t logits =
+        coded ? 0 : sums_most(s->vocabulary, false, s->hidden, CODES_NONE, form, blocks);
     uint32_t merge = DECODE_WARPS * DECODE_GROUP * (s->head_size + 2);
-    uint32_t sums = sums_most(2 * s->ffn, 2, s->hidden, element, blocks);
-    sums = larger(sums, sums_most(qkv_rows(s), 1, s->hidden, element, blocks));
-    sums = larger(sums, sums_most(s->hidden, 1, query, element, blocks));
-    sums = larger(sums, sums_most(s->hidden, 1, s->ffn, element, blocks));
+    uint32_t sums = sums_most(2 * s->ffn, true, s->hidden, form->layers, form, blocks);
+    sums = larger(sums, sums_most(qkv_rows(s), false, s->hidden, form->layers, form, blocks));
+    sums = larger(sums, sums_most(s->hidden, false, query, form->layers, form, blocks));
+    sums = larger(sums, sums_most(s->hidden, false, s->ffn, form->layers, form, blocks));
+    if (coded)
+        sums = larger(sums, LOGITS_AT_ONCE * CODES_SUMS);
     params->vector = bytes_aligned(larger(larger(widest, logits), merge));
     params->partial = bytes_aligned(sums);
-    uint32_t rest = params->vector + params->partial + DECODE_MISC;
-    params->stages = rest > shared_bytes ? 0 : (shared_bytes - rest) / DECODE_STAGE;
+    uint32_t rest = params->vector + params->partial + DECODE_MISC +
+                    (form->layers == CODES_NF4 ? DECODE_TABLE : 0);
+    params->stages = rest > shared_bytes ? 0 : (shared_bytes - rest) / stage_bytes(form->layers);
     if (params->stages > DECODE_MAX_STAGES)
         params->stages = DECODE_MAX_STAGES;
     return params->stages >= DECODE_LEAST_STAGES;
@@ -98,11 +126,13 @@ enum status decode_open(struct decode *d, struct card *card, const struct device
     int fitting = 0;
     *d = (struct decode){.blocks = (uint32_t)card->device.multiprocessors};
     if (card->device.compute_major != 9 || card->device.compute_minor != 0 ||
-        !decode_fits(&d->params, &model->shape, model->element, d->blocks,
+        !decode_fits(&d->params, &model->shape, &model->form, d->blocks,
                      (uint32_t)card->device.shared_bytes))
         return STATUS_OK;
     struct decode_params *p = &d->params;
-    d->shared_bytes = p->stages * DECODE_STAGE + p->vector + DECODE_MISC + p->partial;
+    d->shared_bytes = p->stages * stage_bytes(model->form.layers) + p->vector + DECODE_MISC +
+                      p->partial + (model->form.layers == CODES_NF4 ? DECODE_TABLE : 0);
+    p->nf4 = nf4_values();
     p->shape = model->shape;
     p->weights = model->weights;
     p->frequency = (const float *)(uintptr_t)model->frequency;
@@ -111,9 +141,11 @@ enum status decode_open(struct decode *d, struct card *card, const struct device
     p->chunks_alone = CHUNKS_ALONE;
     p->flight = FLIGHT;
     snprintf(name, sizeof name, "decode_%s_%u",
-             model->precision == LLAMA_F32   ? "f32"
-             : model->precision == LLAMA_F16 ? "f16"
-                                             : "bf16",
+             model->form.layers == CODES_INT8  ? "int8"
+             : model->form.layers == CODES_NF4 ? "nf4"
+             : model->precision == LLAMA_F32   ? "f32"
+             : model->precision == LLAMA_F16   ? "f16"
+                                               : "bf16",
              model->shape.head_size);
     struct cuda_function *kernel = NULL;
     enum status status = card_load(card, &fatbin, &module, err);

@@ -23,13 +23,13 @@
 
 enum { COMPUTE_REGISTERS = 104, OTHER_REGISTERS = 64 };
 
-template <typename T, int SIZE> struct decoder : decode_attention<T, SIZE> {
+template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     DECODE_BLOCK(base);
-    using decode_product<T, SIZE>::product, decode_product<T, SIZE>::row_sum;
-    using decode_product<T, SIZE>::vector_load, decode_product<T, SIZE>::weight_load;
-    using decode_product<T, SIZE>::norm_finish, decode_product<T, SIZE>::x_load;
-    using decode_product<T, SIZE>::embed, decode_attention<T, SIZE>::attention;
-    __device__ __forceinline__ decoder(const base &b) : decode_attention<T, SIZE>(b)
+    typedef decode_product<F, SIZE> products;
+    using products::row_sum, products::layer_sum, products::codes_sum;
+    using products::vector_load, products::weight_load, products::norm_finish, products::x_load;
+    using products::embed, decode_attention<F, SIZE>::attention;
+    __device__ __forceinline__ decoder(const base &b) : decode_attention<F, SIZE>(b)
     {
     }
 
@@ -41,12 +41,12 @@ template <typename T, int SIZE> struct decoder : decode_attention<T, SIZE> {
         const cuda_shape &s = p.shape;
         if (kind == OP_OUT) {
             wait_for(COUNTER_MIXED, step * s.kv_heads * group_passes(&s));
-            vector_load(p.mixed, s.heads * SIZE, step & 1);
+            vector_load(p.mixed, s.heads * SIZE, step & 1, kind);
             return;
         }
         if (kind == OP_DOWN) {
             wait_for(COUNTER_FFN, step * blocks);
-            vector_load(p.ffn, s.ffn, step & 1);
+            vector_load(p.ffn, s.ffn, step & 1, kind);
             return;
         }
         /* x has been added to twice in each layer */
@@ -54,35 +54,54 @@ template <typename T, int SIZE> struct decoder : decode_attention<T, SIZE> {
             p.weights.norms + (size_t)(2 * layer + (kind == OP_GATE_UP)) * s.hidden;
         const float4 w = weight_load(weight);
         if (kind == OP_QKV && layer == 0) {
-            norm_finish(weight, w, embed(id, m->share[OP_OUT]));
+            norm_finish(weight, w, embed(id, m->share[OP_OUT]), kind);
             return;
         }
         wait_for(COUNTER_X, (2 * step - (kind == OP_QKV ? 2 : kind == OP_GATE_UP)) * blocks);
-        norm_finish(weight, w, x_load(kind == OP_GATE_UP));
+        norm_finish(weight, w, x_load(kind == OP_GATE_UP), kind);
+    }
+
+    /* Of int8 the scales of this thread's rows of an operation: row i and that of the next round, or
+     * both of a pair. Asked for before others are waited for. */
+    __device__ __forceinline__ float2 scales_load(uint32_t kind, uint32_t layer)
+    {
+        float2 scale = make_float2(1, 1);
+        if (LAYERS != CODES_INT8)
+            return scale;
+        const char *matrix = matrix_of(kind, layer);
+        const uint32_t columns = columns_of(kind), end = m->share[kind].end;
+        const uint32_t pair = kind == OP_GATE_UP;
+        const uint32_t first = m->share[kind].begin + (threadIdx.x << pair);
+        const uint32_t second = first + (pair ? 1 : THREADS);
+        if (first < end)
+            scale.x = code_scale<int8_codes>(matrix, columns, first, 0);
+        if (second < end)
+            scale.y = code_scale<int8_codes>(matrix, columns, second, 0);
+        return scale;
     }
 
     /* What comes of an operation's sums, to the other blocks. */
     __device__ __forceinline__ void output_give(uint32_t kind, uint32_t rows, uint32_t parts,
-                                                uint32_t parity)
+                                                float2 scale, uint32_t parity)
     {
         const uint32_t begin = m->share[kind].begin;
         if (kind == OP_QKV) {
             const uint32_t head_rows = qkv_head_rows(&p.shape), first = begin / head_rows;
-            for (uint32_t i = threadIdx.x; i < rows; i += THREADS)
-                word_store(p.qkv + begin + i, row_sum(partial, i, parts), parity);
+            for (uint32_t i = threadIdx.x; i < rows; i += THREADS, scale.x = scale.y)
+                word_store(p.qkv + begin + i, layer_sum(partial, i, parts) * scale.x, parity);
             if (rows && threadIdx.x < (begin + rows + head_rows - 1) / head_rows - first)
                 count_up_alone(p.counters + (COUNTER_HEADS + first + threadIdx.x) * COUNTER_STEP);
         } else if (kind == OP_GATE_UP) {
             for (uint32_t i = threadIdx.x; i < rows / 2; i += THREADS) {
-                float gate = row_sum(partial, 2 * i, parts);
-                float up = row_sum(partial, 2 * i + 1, parts);
+                float gate = layer_sum(partial, 2 * i, parts) * scale.x;
+                float up = layer_sum(partial, 2 * i + 1, parts) * scale.y;
                 word_store(p.ffn + begin / 2 + i, gate / (1 + expf(-gate)) * up, parity);
             }
             count(COUNTER_FFN);
         } else {
             uint32_t i = threadIdx.x;
             if (i < rows) {
-                m->own[i] += row_sum(partial, i, parts);
+                m->own[i] += layer_sum(partial, i, parts) * scale.x;
                 word_store(p.x + begin + i, m->own[i], kind == OP_OUT);
             }
             count(COUNTER_X);
@@ -129,22 +148,29 @@ template <typename T, int SIZE> struct decoder : decode_attention<T, SIZE> {
                     continue;
                 }
                 step += kind == OP_QKV;
+                const float2 scale = scales_load(kind, layer);
                 input_take(kind, layer, step, id);
+                if (ENDS != CODES_NONE && kind == OP_LOGITS)
+                    break;
                 const uint32_t rows = m->share[kind].end - m->share[kind].begin;
                 const uint32_t columns = columns_of(kind);
-                const tiling t = tiling_of(columns, sizeof(T));
-                product(t, rows, columns, kind == OP_LOGITS ? vector : partial);
+                if (LAYERS == ENDS || kind != OP_LOGITS)
+                    this->template product<L>(rows, columns, kind == OP_LOGITS ? vector : partial);
+                else
+                    this->template product<E>(rows, columns, vector);
                 meet();
                 if (kind == OP_LOGITS)
                     break;
-                output_give(kind, rows, tiling_sums(&t), step & 1);
+                const tiling t = tiling_of(columns, sizeof(T));
+                output_give(kind, rows, tiling_sums(&t), scale, step & 1);
                 if (++kind == OPS) {
                     layer++;
                     kind = layer == s.layers ? OP_LOGITS : OP_QKV;
                 }
             }
             const tiling t = tiling_of(s.hidden, sizeof(T));
-            id = best_find(m->share[OP_LOGITS], tiling_sums(&t), token, stop);
+            id = best_find(ENDS != CODES_NONE ? codes_best() : elements_best(tiling_sums(&t)),
+                           token, stop);
             if (block == 0)
                 tell(ORDER_ID, id);
             if (m->stop)
@@ -153,18 +179,49 @@ template <typename T, int SIZE> struct decoder : decode_attention<T, SIZE> {
         tell(ORDER_END, 0);
     }
 
-    /* The largest logit's id, and whether the loop is to stop, known to all. */
-    __device__ __forceinline__ int32_t best_find(range rows, uint32_t parts, uint32_t token,
-                                                 uint32_t stop)
+    /* Of this thread's logits the largest, and its id. */
+    __device__ __forceinline__ uint64_t logit_take(uint64_t best, float logit, uint32_t id)
     {
+        if (p.logits)
+            p.logits[id] = logit;
+        const uint64_t rank = rank_of(logit, id);
+        return rank > best ? rank : best;
+    }
+    /* Their sums are in their input's place. */
+    __device__ __forceinline__ uint64_t elements_best(uint32_t parts)
+    {
+        const range rows = m->share[OP_LOGITS];
         uint64_t best = 0;
-        for (uint32_t i = threadIdx.x; i < rows.end - rows.begin; i += THREADS) {
-            float logit = row_sum(vector, i, parts);
-            if (p.logits)
-                p.logits[rows.begin + i] = logit;
-            uint64_t rank = rank_of(logit, rows.begin + i);
-            best = rank > best ? rank : best;
+        for (uint32_t i = threadIdx.x; i < rows.end - rows.begin; i += THREADS)
+            best = logit_take(best, row_sum(vector, i, parts), rows.begin + i);
+        return best;
+    }
+    /* Multiplies codes of int8, some rows after the other. */
+    __device__ __forceinline__ uint64_t codes_best()
+    {
+        const range all = m->share[OP_LOGITS];
+        const uint32_t hidden = p.shape.hidden;
+        uint64_t best = 0;
+#pragma unroll 1
+        for (uint32_t begin = all.begin; begin < all.end; begin += LOGITS_AT_ONCE) {
+            const uint32_t rows =
+                all.end - begin < LOGITS_AT_ONCE ? all.end - begin : LOGITS_AT_ONCE;
+            const uint32_t id = begin + threadIdx.x;
+            const bool has = threadIdx.x < rows && id < p.shape.vocabulary;
+            const float scale =
+                has ? code_scale<int8_codes>(matrix_of(OP_LOGITS, 0), hidden, id, 0) : 0;
+            this->template product<E>(rows, hidden, partial);
+            meet();
+            if (has)
+                best = logit_take(best, codes_sum(partial, threadIdx.x) * scale, id);
+            meet();
         }
+        return best;
+    }
+
+    /* The largest of all logits' id, and whether the loop is to stop, known to all. */
+    __device__ __forceinline__ int32_t best_find(uint64_t best, uint32_t token, uint32_t stop)
+    {
         best = warp_max(best);
         if (lane == 0)
             m->best[warp] = best;
@@ -198,18 +255,32 @@ template <typename T, int SIZE> struct decoder : decode_attention<T, SIZE> {
     }
 };
 
-template <typename T, int SIZE> __device__ __forceinline__ void decode(const decode_params &p)
+/* Every byte's two codes, for every lane in banks of its own. */
+__device__ __forceinline__ void table_fill(uint32_t *table, const nf4_values &nf4)
+{
+    for (uint32_t i = threadIdx.x; i < DECODE_TABLE / sizeof *table; i += 32 * DECODE_ALL_WARPS) {
+        const __half2 pair = __floats2half2_rn(nf4.code[i / 32 % 16], nf4.code[i / 32 / 16]);
+        table[i] = *reinterpret_cast<const uint32_t *>(&pair);
+    }
+}
+
+template <typename F, int SIZE> __device__ __forceinline__ void decode(const decode_params &p)
 {
     extern __shared__ __align__(128) char shared[];
-    decode_block<T, SIZE> d(p);
+    decode_block<F, SIZE> d(p);
     d.warp = threadIdx.x / 32;
     d.lane = threadIdx.x % 32;
     d.block = blockIdx.x;
     d.blocks = gridDim.x;
     d.stages = shared;
-    d.vector = reinterpret_cast<float *>(shared + (size_t)p.stages * DECODE_STAGE);
+    d.vector = reinterpret_cast<float *>(shared + (size_t)p.stages * d.SLOT);
     d.m = reinterpret_cast<misc *>((char *)d.vector + p.vector);
     d.partial = reinterpret_cast<float *>((char *)d.m + DECODE_MISC);
+    if (d.LAYERS == CODES_NF4) {
+        uint32_t *table = reinterpret_cast<uint32_t *>((char *)d.partial + p.partial);
+        table_fill(table, p.nf4);
+        d.table = shared_address(table + d.lane);
+    }
     d.stage = d.parity = d.told = d.asked = 0;
     if (threadIdx.x < DECODE_MAX_STAGES) {
         barrier_init(&d.m->full[threadIdx.x], 1);
@@ -226,32 +297,35 @@ template <typename T, int SIZE> __device__ __forceinline__ void decode(const dec
     __syncthreads();
     if (d.warp < DECODE_WARPS) {
         registers_take<COMPUTE_REGISTERS>();
-        decoder<T, SIZE>(d).run();
+        decoder<F, SIZE>(d).run();
     } else {
         registers_give<OTHER_REGISTERS>();
         if (d.warp == DECODE_WARPS + 1)
-            decode_loader<T, SIZE>(d).herald();
+            decode_loader<F, SIZE>(d).herald();
         else if (d.warp == DECODE_WARPS && d.lane == 0)
-            decode_loader<T, SIZE>(d).load();
+            decode_loader<F, SIZE>(d).load();
     }
 }
 
-#define DECODE_KERNEL(T, suffix, size)                                                             \
+#define DECODE_KERNEL(T, L, E, suffix, size)                                                       \
     extern "C" __global__ void __launch_bounds__(32 * DECODE_ALL_WARPS, 1)                         \
         decode_##suffix##_##size(const __grid_constant__ decode_params p)                          \
     {                                                                                              \
-        decode<T, size>(p);                                                                        \
+        decode<decode_form<T, L, E>, size>(p);                                                     \
     }
 #else
-#define DECODE_KERNEL(T, suffix, size)                                                             \
+#define DECODE_KERNEL(T, L, E, suffix, size)                                                             \
     extern "C" __global__ void decode_##suffix##_##size(const __grid_constant__ decode_params p)   \
     {                                                                                              \
     }
 #endif
 
-DECODE_KERNEL(float, f32, 64)
-DECODE_KERNEL(float, f32, 128)
-DECODE_KERNEL(half_t, f16, 64)
-DECODE_KERNEL(half_t, f16, 128)
-DECODE_KERNEL(bfloat_t, bf16, 64)
-DECODE_KERNEL(bfloat_t, bf16, 128)
+#define DECODE_KERNELS(T, L, E, suffix)                                                            \
+    DECODE_KERNEL(T, L, E, suffix, 64)                                                             \
+    DECODE_KERNEL(T, L, E, suffix, 128)
+
+DECODE_KERNELS(float, float, float, f32)
+DECODE_KERNELS(half_t, half_t, half_t, f16)
+DECODE_KERNELS(bfloat_t, bfloat_t, bfloat_t, bf16)
+DECODE_KERNELS(half_t, int8_codes, int8_codes, int8)
+DECODE_KERNELS(half_t, nf4_codes, half_t, nf4)

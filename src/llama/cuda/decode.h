@@ -14,8 +14,8 @@ struct decode {
 
 /* Whether the kernel serves a shape on so many multiprocessors with so much shared memory for a
  * block; sets stages, vector and partial. */
-bool decode_fits(struct decode_params *params, const struct cuda_shape *shape, size_t element,
-                 uint32_t blocks, uint32_t shared_bytes);
+bool decode_fits(struct decode_params *params, const struct cuda_shape *shape,
+                 const struct cuda_form *form, uint32_t blocks, uint32_t shared_bytes);
 
 /* Leaves kernel NULL where there is none for this card and shape. */
 enum status decode_open(struct decode *decode, struct card *card, const struct device_model *model,

@@ -4,9 +4,9 @@
 
 #include "llama/cuda/decode_product.cuh"
 
-template <typename T, int SIZE> struct decode_attention : decode_product<T, SIZE> {
+template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE> {
     DECODE_BLOCK(base);
-    __device__ __forceinline__ decode_attention(const base &b) : decode_product<T, SIZE>(b)
+    __device__ __forceinline__ decode_attention(const base &b) : decode_product<F, SIZE>(b)
     {
     }
 
@@ -209,8 +209,8 @@ template <typename T, int SIZE> struct decode_attention : decode_product<T, SIZE
                 after = stage + 1 == p.stages ? 0 : stage + 1;
                 barrier_wait(&m->full[stage], parity);
                 barrier_wait(&m->full[after], parity ^ (after == 0));
-                keys = reinterpret_cast<const C *>(stages + stage * DECODE_STAGE);
-                values = reinterpret_cast<const C *>(stages + after * DECODE_STAGE);
+                keys = reinterpret_cast<const C *>(stages + stage * SLOT);
+                values = reinterpret_cast<const C *>(stages + after * SLOT);
             }
             if (first * AT_ONCE < valid)
                 steps_attend(found, keys, values, first, valid);

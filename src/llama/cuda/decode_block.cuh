@@ -2,7 +2,7 @@
 #ifndef PRONY_LLAMA_CUDA_DECODE_BLOCK_CUH
 #define PRONY_LLAMA_CUDA_DECODE_BLOCK_CUH
 
-#include "llama/cuda/element.cuh"
+#include "llama/cuda/codes.cuh"
 #include "llama/cuda/meet.cuh"
 
 enum { OP_QKV, OP_ATTENTION, OP_OUT, OP_GATE_UP, OP_DOWN, OPS, OP_LOGITS = OPS, OP_KINDS };
@@ -38,10 +38,26 @@ struct misc {
 };
 static_assert(sizeof(misc) <= DECODE_MISC, "raise DECODE_MISC");
 
+/* What a model's matrices hold: elements of type T, or codes beside it. */
+template <typename ELEMENT, typename LAYERS, typename ENDS> struct decode_form {
+    typedef ELEMENT element;
+    typedef LAYERS layers;
+    typedef ENDS ends; /* embedding and output */
+};
+
 /* What the warps of a block have in common. */
-template <typename T, int SIZE> struct decode_block {
+template <typename F, int SIZE> struct decode_block {
+    typedef typename F::element T;
+    typedef typename F::layers L;
+    typedef typename F::ends E;
     typedef typename cache_type<T>::type C;
     enum {
+        LAYERS = codes_of<L>::KIND,
+        ENDS = codes_of<E>::KIND,
+        SLOT = LAYERS == CODES_NF4 ? CODES_GROUPS * DECODE_WARPS * NF4_WARP_UNITS * NF4_UNIT
+               : LAYERS == CODES_INT8
+                   ? CODES_GROUPS * DECODE_WARPS * INT8_WARP_UNITS * INT8_UNIT
+                   : DECODE_STAGE, /* bytes of a stage */
         PACK = pack<T>::COUNT,
         STEPS = DECODE_STAGE / DECODE_WARPS / 512, /* of 16 bytes for each lane in a stage */
         CPACK = pack<C>::COUNT,
@@ -53,9 +69,10 @@ template <typename T, int SIZE> struct decode_block {
 
     const decode_params &p;
     misc *m;
-    char *stages;   /* [p.stages, DECODE_STAGE] */
-    float *vector;  /* [largest input] */
+    char *stages;   /* [p.stages, SLOT] */
+    float *vector;  /* [largest input]; codes take each four elements as halves of two sizes */
     float *partial; /* an operation's sums */
+    uint32_t table; /* of nf4: where this lane's [256, 32] pairs of values are in shared memory */
     uint32_t warp, lane, block, blocks;
     uint32_t stage, parity; /* what this warp reads, or fills, next */
     uint32_t told, asked;   /* parities of orders, and of those that get an answer */
@@ -72,9 +89,30 @@ template <typename T, int SIZE> struct decode_block {
         const uint32_t rows[OP_KINDS] = {qkv_rows(&s), 0,        s.hidden,
                                          2 * s.ffn,    s.hidden, s.vocabulary};
 #pragma unroll
-        for (int i = 0; i < OP_KINDS; i++)
+        for (int i = 0; i < OP_KINDS; i++) {
+            const codes_kind kind = kind_of(i);
             if (threadIdx.x == i)
-                m->share[i] = rows_share(rows[i], i == OP_GATE_UP ? 2 : 1, block, blocks);
+                m->share[i] = rows_share(rows_held(kind, rows[i]),
+                                         rows_unit(kind, i == OP_GATE_UP), block, blocks);
+        }
+    }
+
+    /* What the matrix of an operation holds. */
+    __device__ __forceinline__ codes_kind kind_of(uint32_t operation) const
+    {
+        return (codes_kind)(LAYERS == ENDS || operation != OP_LOGITS ? LAYERS : ENDS);
+    }
+
+    __device__ __forceinline__ const char *matrix_of(uint32_t operation, uint32_t layer) const
+    {
+        const cuda_weights &w = p.weights;
+        if (operation == OP_LOGITS)
+            return (const char *)w.output;
+        return w.layers + layer * w.layer_bytes +
+               (operation == OP_QKV       ? 0
+                : operation == OP_OUT     ? w.wo
+                : operation == OP_GATE_UP ? w.gate_up
+                                          : w.down);
     }
 
     __device__ __forceinline__ void stage_next()
@@ -125,15 +163,19 @@ template <typename T, int SIZE> struct decode_block {
         a.heads = group - a.first < DECODE_GROUP ? group - a.first : DECODE_GROUP;
         a.writers = 0;
         if (a.kv < s.kv_heads)
-            a.writers = row_owner(rows, (a.kv + 1) * head_rows - 1, blocks) -
-                        row_owner(rows, a.kv * head_rows, blocks) + 1;
+            a.writers = row_owners(rows, rows_unit((codes_kind)LAYERS, 0), a.kv * head_rows,
+                                   head_rows, blocks);
         return a;
     }
 };
 /* The names of the above in what is made of it. */
 #define DECODE_BLOCK(base)                                                                         \
-    typedef decode_block<T, SIZE> base;                                                            \
+    typedef decode_block<F, SIZE> base;                                                            \
     typedef typename base::C C;                                                                    \
+    typedef typename base::T T;                                                                    \
+    typedef typename base::L L;                                                                    \
+    typedef typename base::E E;                                                                    \
+    using base::LAYERS, base::ENDS, base::SLOT, base::table, base::kind_of, base::matrix_of;       \
     using base::PACK, base::STEPS, base::CPACK, base::LANES, base::AT_ONCE, base::CHUNK;           \
     using base::p, base::m, base::stages, base::vector, base::partial, base::warp, base::lane;     \
     using base::block, base::blocks, base::stage, base::parity, base::told, base::asked;           \

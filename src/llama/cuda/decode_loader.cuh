@@ -5,25 +5,25 @@
 
 #include "llama/cuda/decode_block.cuh"
 
-/* Weights are read once a token: they leave the L2 first. */
+/* The barrier has been told to expect them. */
 __device__ __forceinline__ void copy_bulk(void *to, const void *from, uint32_t bytes,
                                           uint64_t *barrier, uint64_t policy)
 {
-    barrier_expect(barrier, bytes);
     asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint"
                  " [%0], [%1], %2, [%3], %4;" ::"r"(shared_address(to)),
                  "l"(from), "r"(bytes), "r"(shared_address(barrier)), "l"(policy)
                  : "memory");
 }
 
-template <typename T, int SIZE> struct decode_loader : decode_block<T, SIZE> {
+template <typename F, int SIZE> struct decode_loader : decode_block<F, SIZE> {
     DECODE_BLOCK(base);
+    static constexpr uint64_t ONCE = 0x12F0000000000000ull; /* weights leave the L2 first */
     __device__ __forceinline__ decode_loader(const base &b) : base(b)
     {
     }
 
-    /* Has bytes copied to the next stage when it is free; false when the loop has ended. */
-    __device__ __forceinline__ bool stage_fill(const void *from, uint32_t bytes, uint64_t policy)
+    /* Waits until the next stage is free and copies may be asked for; false when the loop has ended. */
+    __device__ __forceinline__ bool stage_free()
     {
         if (!barrier_try(&m->empty[stage], parity ^ 1)) {
             uint64_t start = clock_ns();
@@ -40,15 +40,22 @@ template <typename T, int SIZE> struct decode_loader : decode_block<T, SIZE> {
         bool wrapped = before >= p.stages;
         before -= wrapped ? p.stages : 0;
         barrier_wait(&m->full[before], wrapped ? parity : parity ^ 1);
-        copy_bulk(stages + stage * DECODE_STAGE, from, bytes, &m->full[stage], policy);
+        return true;
+    }
+
+    /* Has bytes copied to the next stage; false when the loop has ended. */
+    __device__ __forceinline__ bool stage_fill(const void *from, uint32_t bytes, uint64_t policy)
+    {
+        if (!stage_free())
+            return false;
+        barrier_expect(&m->full[stage], bytes);
+        copy_bulk(stages + stage * SLOT, from, bytes, &m->full[stage], policy);
         stage_next();
         return true;
     }
 
-    __device__ __forceinline__ bool matrix_load(const char *matrix, uint32_t kind, uint32_t columns)
+    __device__ __forceinline__ bool elements_load(const char *matrix, range rows, uint32_t columns)
     {
-        const range rows = m->share[kind];
-        const uint64_t once = 0x12F0000000000000ull; /* weights are the first to leave the L2 */
         tiling t = tiling_of(columns, sizeof(T));
         uint32_t row_bytes = columns * sizeof(T);
         for (uint32_t piece = 0; piece < t.pieces; piece++) {
@@ -58,10 +65,62 @@ template <typename T, int SIZE> struct decode_loader : decode_block<T, SIZE> {
                 matrix + (uint64_t)rows.begin * row_bytes + piece * t.width * sizeof(T);
             for (uint32_t r = rows.begin; r < rows.end; r += t.rows) {
                 uint32_t count = rows.end - r < t.rows ? rows.end - r : t.rows;
-                if (!stage_fill(from, t.pieces > 1 ? width * sizeof(T) : count * row_bytes, once))
+                if (!stage_fill(from, t.pieces > 1 ? width * sizeof(T) : count * row_bytes, ONCE))
                     return false;
                 from += t.rows * row_bytes;
             }
+        }
+        return true;
+    }
+
+    template <codes_kind KIND>
+    __device__ __forceinline__ bool codes_load(const char *matrix, range rows, uint32_t columns)
+    {
+        const codes_tiling t = codes_tiling_of(KIND, columns);
+        const uint64_t group_bytes = codes_group_bytes(KIND, columns);
+        const uint32_t end = rows.end / CODES_ROWS, begin = rows.begin / CODES_ROWS;
+        for (uint32_t piece = 0; piece < t.pieces; piece++) {
+            uint32_t units = t.units - piece * t.width;
+            const uint32_t bytes = (units < t.width ? units : t.width) * codes_unit_bytes(KIND);
+            const char *from =
+                matrix + begin * group_bytes + piece * t.width * codes_unit_bytes(KIND);
+            for (uint32_t g = begin; g < end; g += CODES_GROUPS) {
+                const uint32_t count = end - g < CODES_GROUPS ? end - g : CODES_GROUPS;
+                if (!stage_free())
+                    return false;
+                barrier_expect(&m->full[stage], count * bytes);
+                for (uint32_t i = 0; i < count; i++, from += group_bytes)
+                    copy_bulk(stages + stage * SLOT + i * codes_piece_bytes(KIND), from, bytes,
+                              &m->full[stage], ONCE);
+                stage_next();
+            }
+        }
+        return true;
+    }
+
+    /* Rows of a matrix of type M. */
+    template <typename M>
+    __device__ __forceinline__ bool rows_load(const char *matrix, range rows, uint32_t columns)
+    {
+        if constexpr (codes_of<M>::KIND != CODES_NONE)
+            return codes_load<(codes_kind)M::KIND>(matrix, rows, columns);
+        else
+            return elements_load(matrix, rows, columns);
+    }
+    /* This block's of a layer's matrix, and of the output. */
+    __device__ __forceinline__ bool matrix_load(const char *matrix, uint32_t kind, uint32_t columns)
+    {
+        return rows_load<L>(matrix, m->share[kind], columns);
+    }
+    __device__ __forceinline__ bool output_load()
+    {
+        const char *matrix = (const char *)p.weights.output;
+        const range all = m->share[OP_LOGITS];
+        const uint32_t most = ENDS == CODES_NONE ? all.end - all.begin : LOGITS_AT_ONCE;
+        for (range rows = all; rows.begin < all.end; rows.begin = rows.end) {
+            rows.end = rows.begin + most < all.end ? rows.begin + most : all.end;
+            if (!rows_load<E>(matrix, rows, p.shape.hidden))
+                return false;
         }
         return true;
     }
@@ -120,7 +179,7 @@ template <typename T, int SIZE> struct decode_loader : decode_block<T, SIZE> {
                 !matrix_load(l + p.weights.down, OP_DOWN, s.ffn))
                 return false;
         }
-        return matrix_load((const char *)p.weights.output, OP_LOGITS, s.hidden);
+        return output_load();
     }
 
     /* One thread: all that this block reads, as fast as stages get free. */

@@ -2,11 +2,11 @@
 #ifndef PRONY_LLAMA_CUDA_DECODE_PRODUCT_CUH
 #define PRONY_LLAMA_CUDA_DECODE_PRODUCT_CUH
 
-#include "llama/cuda/decode_block.cuh"
+#include "llama/cuda/decode_codes.cuh"
 
-template <typename T, int SIZE> struct decode_product : decode_block<T, SIZE> {
+template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
     DECODE_BLOCK(base);
-    __device__ __forceinline__ decode_product(const base &b) : base(b)
+    __device__ __forceinline__ decode_product(const base &b) : decode_codes<F, SIZE>(b)
     {
     }
 
@@ -16,7 +16,7 @@ template <typename T, int SIZE> struct decode_product : decode_block<T, SIZE> {
                                                     uint32_t units, bool valid)
     {
         barrier_wait(&m->full[stage], parity);
-        const uint4 *data = reinterpret_cast<const uint4 *>(stages + stage * DECODE_STAGE) + offset;
+        const uint4 *data = reinterpret_cast<const uint4 *>(stages + stage * SLOT) + offset;
         uint4 w[STEPS];
 #pragma unroll
         for (int i = 0; i < STEPS; i++) {
@@ -73,9 +73,9 @@ template <typename T, int SIZE> struct decode_product : decode_block<T, SIZE> {
     }
 
     /* sums[(row * pieces + piece) * warps of a row + warp], the share's rows counted from 0. */
-    __device__ __forceinline__ void product(const tiling &t, uint32_t rows, uint32_t columns,
-                                            float *sums)
+    __device__ __forceinline__ void elements_product(uint32_t rows, uint32_t columns, float *sums)
     {
+        const tiling t = tiling_of(columns, sizeof(T));
         uint32_t warps = DECODE_WARPS / t.rows, row_in = warp / warps;
 #pragma unroll 1
         for (uint32_t piece = 0; piece < t.pieces; piece++) {
@@ -112,6 +112,21 @@ template <typename T, int SIZE> struct decode_product : decode_block<T, SIZE> {
         }
     }
 
+    /* The sums of a share of a matrix of type M. */
+    template <typename M>
+    __device__ __forceinline__ void product(uint32_t rows, uint32_t columns, float *sums)
+    {
+        if constexpr (codes_of<M>::KIND != CODES_NONE)
+            this->template codes_product<M>(rows, columns, sums);
+        else
+            elements_product(rows, columns, sums);
+    }
+    /* A row's sum of a layer's matrix; elements have so many to add. */
+    __device__ __forceinline__ float layer_sum(const float *sums, uint32_t row, uint32_t count)
+    {
+        return LAYERS != CODES_NONE ? this->codes_sum(sums, row) : row_sum(sums, row, count);
+    }
+
     __device__ __forceinline__ float row_sum(const float *sums, uint32_t row, uint32_t count)
     {
         float sum = sums[row * count];
@@ -122,7 +137,17 @@ template <typename T, int SIZE> struct decode_product : decode_block<T, SIZE> {
 
     /* -- vectors -- */
 
-    __device__ __forceinline__ void vector_load(const float *from, uint32_t count, uint32_t parity)
+    /* Four elements of the input of an operation. */
+    __device__ __forceinline__ void vector_put(uint32_t i, float4 v, uint32_t kind)
+    {
+        if (kind_of(kind) != CODES_NONE)
+            *reinterpret_cast<uint4 *>(vector + i) = halves_split(v);
+        else
+            *reinterpret_cast<float4 *>(vector + i) = v;
+    }
+
+    __device__ __forceinline__ void vector_load(const float *from, uint32_t count, uint32_t parity,
+                                                uint32_t kind)
     {
         enum { AT_ONCE = 2, EACH = THREADS * 4 };
 #pragma unroll 1
@@ -135,8 +160,8 @@ template <typename T, int SIZE> struct decode_product : decode_block<T, SIZE> {
 #pragma unroll
             for (int i = 0; i < AT_ONCE; i++)
                 if (begin + i * EACH < count)
-                    *reinterpret_cast<float4 *>(vector + begin + i * EACH) =
-                        words_wait(v[i], from + begin + i * EACH, parity);
+                    vector_put(begin + i * EACH,
+                               words_wait(v[i], from + begin + i * EACH, parity), kind);
         }
         meet();
     }
@@ -149,8 +174,9 @@ template <typename T, int SIZE> struct decode_product : decode_block<T, SIZE> {
                                   : make_float4(0, 0, 0, 0);
     }
 
-    /* vector = rmsnorm of itself; sum is that of this thread's squares. */
-    __device__ __forceinline__ void norm_finish(const float *weight, float4 w, float sum)
+    /* vector = rmsnorm of itself, for an operation; sum is that of this thread's squares. */
+    __device__ __forceinline__ void norm_finish(const float *weight, float4 w, float sum,
+                                                uint32_t kind)
     {
         uint32_t hidden = p.shape.hidden;
         sum = warp_sum(sum);
@@ -171,7 +197,7 @@ template <typename T, int SIZE> struct decode_product : decode_block<T, SIZE> {
             v.y = v.y * factor * w.y;
             v.z = v.z * factor * w.z;
             v.w = v.w * factor * w.w;
-            *reinterpret_cast<float4 *>(vector + i) = v;
+            vector_put(i, v, kind);
         }
         meet();
     }
@@ -188,8 +214,8 @@ template <typename T, int SIZE> struct decode_product : decode_block<T, SIZE> {
         return sum;
     }
 
-    /* x = the embedding of id: every block reads it, and keeps its own rows. */
-    __device__ __forceinline__ float embed(int32_t id, range own)
+    /* vector = the embedding of id; the sum of this thread's squares. */
+    __device__ __forceinline__ float elements_embed(int32_t id)
     {
         const T *row = (const T *)p.weights.embedding + (size_t)id * p.shape.hidden;
         float sum = 0;
@@ -203,6 +229,24 @@ template <typename T, int SIZE> struct decode_product : decode_block<T, SIZE> {
                 sum += v[j] * v[j];
             }
         }
+        return sum;
+    }
+    __device__ __forceinline__ float codes_embed(int32_t id)
+    {
+        const uint32_t hidden = p.shape.hidden;
+        float sum = 0;
+#pragma unroll 1
+        for (uint32_t i = threadIdx.x * 4; i < hidden; i += THREADS * 4) {
+            float4 v = int8_four((const char *)p.weights.embedding, hidden, (uint32_t)id, i);
+            *reinterpret_cast<float4 *>(vector + i) = v;
+            sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
+        }
+        return sum;
+    }
+    /* x = the embedding of id: every block reads it, and keeps its own rows. */
+    __device__ __forceinline__ float embed(int32_t id, range own)
+    {
+        float sum = ENDS != CODES_NONE ? codes_embed(id) : elements_embed(id);
         meet();
         if (threadIdx.x < own.end - own.begin)
             m->own[threadIdx.x] = vector[own.begin + threadIdx.x];

@@ -10,11 +10,7 @@
 
 #include <stdint.h>
 
-#ifdef __CUDACC__
-#define BOTH __host__ __device__ __forceinline__
-#else
-#define BOTH static inline
-#endif
+#include "llama/cuda/codes.h"
 
 struct cuda_shape {
     uint32_t hidden, layers, heads, kv_heads, head_size, ffn, vocabulary;
@@ -22,7 +18,14 @@ struct cuda_shape {
     float eps;
 };
 
-/* Where the weights are. Every layer's matrices lie in one block, the same for all layers. */
+/* What the matrices hold. */
+struct cuda_form {
+    uint32_t element;             /* bytes of what is no code, and of activations' type */
+    enum codes_kind layers, ends; /* ends: embedding and output */
+};
+
+/* Where the weights are. Every layer's matrices lie in one block, the same for all layers. What
+ * they hold are elements, or codes (codes.h). */
 struct cuda_weights {
     const void *embedding, *output; /* [vocabulary, hidden]; the same when tied */
     const char *layers;             /* qkv [qkv_rows, hidden] of layer 0 */
@@ -55,12 +58,14 @@ enum {
     DECODE_LEAST_STAGES = 4,
     DECODE_WIDEST = 32768, /* columns of a matrix */
     DECODE_OWN = 32,       /* rows of the residual stream that a block may own */
-    DECODE_MISC = 768      /* bytes of shared memory beside stages, vector and sums */
+    DECODE_MISC = 768,     /* bytes of shared memory beside stages, vector and sums */
+    DECODE_TABLE = 32768   /* and for nf4: each byte's two values, for every lane */
 };
 
 struct decode_params {
     struct cuda_shape shape;
     struct cuda_weights weights;
+    struct nf4_values nf4;
     const float *frequency;        /* [head_size / 2] */
     void *keys, *values;           /* [layers, kv_heads, context, head_size] */
     float *qkv, *mixed, *x, *ffn;  /* vectors between operations */
@@ -100,6 +105,17 @@ struct range {
     uint32_t begin, end;
 };
 
+/* Rows of a matrix with those that fill up its last group, and of how many a share is made: pairs
+ * where two rows give one result. */
+BOTH uint32_t rows_held(enum codes_kind kind, uint32_t rows)
+{
+    return kind == CODES_NONE ? rows : codes_groups(rows) * CODES_ROWS;
+}
+BOTH uint32_t rows_unit(enum codes_kind kind, uint32_t pairs)
+{
+    return kind != CODES_NONE ? CODES_ROWS : pairs ? 2 : 1;
+}
+
 /* Block b's rows of a matrix: even shares, multiples of unit. */
 BOTH struct range rows_share(uint32_t rows, uint32_t unit, uint32_t b, uint32_t blocks)
 {
@@ -114,6 +130,16 @@ BOTH struct range rows_share(uint32_t rows, uint32_t unit, uint32_t b, uint32_t 
 BOTH uint32_t row_owner(uint32_t rows, uint32_t row, uint32_t blocks)
 {
     return (uint32_t)((((uint64_t)row + 1) * blocks + rows - 1) / rows) - 1;
+}
+
+/* The blocks that have some of so many rows from begin on, which are whole units. */
+BOTH uint32_t row_owners(uint32_t rows, uint32_t unit, uint32_t begin, uint32_t count,
+                         uint32_t blocks)
+{
+    uint32_t units = rows / unit, first = begin / unit, last = (begin + count - 1) / unit;
+    if (units < blocks)
+        return last - first + 1;
+    return row_owner(units, last, blocks) - row_owner(units, first, blocks) + 1;
 }
 
 /* How a matrix of so many columns fills stages: rows of them (1, 2, 4, 8 or 16), each by 16 / rows
@@ -146,6 +172,50 @@ BOTH struct range warp_units(const struct tiling *t, uint32_t width, uint32_t el
     struct range range;
     range.begin = warp % warps * each;
     range.begin = range.begin < units ? range.begin : units;
+    range.end = range.begin + each < units ? range.begin + each : units;
+    return range;
+}
+
+/* Codes fill stages otherwise: with a piece of two groups of rows, of which each warp multiplies a
+ * unit or two; all groups' first pieces before the second ones. */
+enum {
+    CODES_GROUPS = 2, /* of a stage */
+    INT8_WARP_UNITS = 1,
+    NF4_WARP_UNITS = 2,
+    CODES_SUMS = DECODE_WARPS + 1, /* from a row's sums to the next one's: in other banks */
+    LOGITS_AT_ONCE = 256           /* rows of codes whose sums are kept */
+};
+BOTH uint32_t codes_piece_units(enum codes_kind kind)
+{
+    return DECODE_WARPS * (kind == CODES_INT8 ? INT8_WARP_UNITS : NF4_WARP_UNITS);
+}
+/* Bytes of a stage that each group has. */
+BOTH uint32_t codes_piece_bytes(enum codes_kind kind)
+{
+    return codes_piece_units(kind) * codes_unit_bytes(kind);
+}
+BOTH uint32_t stage_bytes(enum codes_kind kind)
+{
+    return kind == CODES_NONE ? DECODE_STAGE : CODES_GROUPS * codes_piece_bytes(kind);
+}
+struct codes_tiling {
+    uint32_t units, pieces, width; /* width: units of a piece, but for the last one's */
+};
+BOTH struct codes_tiling codes_tiling_of(enum codes_kind kind, uint32_t columns)
+{
+    struct codes_tiling t;
+    uint32_t most = codes_piece_units(kind);
+    t.units = codes_units(columns);
+    t.pieces = (t.units + most - 1) / most;
+    t.width = (t.units + t.pieces - 1) / t.pieces;
+    return t;
+}
+/* Units of a piece, counted from its start, that a warp multiplies. */
+BOTH struct range codes_warp_units(uint32_t units, uint32_t warp)
+{
+    uint32_t each = (units + DECODE_WARPS - 1) / DECODE_WARPS;
+    struct range range;
+    range.begin = warp * each < units ? warp * each : units;
     range.end = range.begin + each < units ? range.begin + each : units;
     return range;
 }

@@ -8,19 +8,24 @@ _Static_assert((int)ARGMAX_BLOCKS <= (int)PORTABLE_TOKENS, "bests has room for o
 FATBIN_DECLARE(portable);
 
 static enum status kernels_find(struct portable *portable, struct card *card,
-                                enum llama_precision precision, struct error *err)
+                                const struct device_model *model, struct error *err)
 {
     struct cuda_module *module;
     struct fatbin fatbin = FATBIN(portable);
-    int weights = (int)precision, cache = precision == LLAMA_F32 ? LLAMA_F32 : LLAMA_F16;
+    int weights = (int)model->precision;
+    int cache = model->precision == LLAMA_F32 ? LLAMA_F32 : LLAMA_F16;
+    bool coded = model->form.ends != CODES_NONE;
     const struct {
         const char *name;
         int type;
         struct cuda_function **to;
     } kernels[] = {
-        {"embed", weights, &portable->embed},   {"rmsnorm", -1, &portable->rmsnorm},
-        {"matmul", weights, &portable->matmul}, {"rope", cache, &portable->rope},
-        {"attend", cache, &portable->attend},   {"swiglu", -1, &portable->swiglu},
+        {coded ? "embed_int8" : "embed", coded ? -1 : weights, &portable->embed},
+        {"rmsnorm", -1, &portable->rmsnorm},
+        {"matmul", weights, &portable->matmul},
+        {"rope", cache, &portable->rope},
+        {"attend", cache, &portable->attend},
+        {"swiglu", -1, &portable->swiglu},
         {"argmax", -1, &portable->argmax},
     };
     enum status status = card_load(card, &fatbin, &module, err);
@@ -57,7 +62,7 @@ enum status portable_open(struct portable *portable, struct card *card,
         *parts[i].to = total * sizeof(float);
         total += (PORTABLE_TOKENS * parts[i].row + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
     }
-    enum status status = kernels_find(portable, card, model->precision, err);
+    enum status status = kernels_find(portable, card, model, err);
     if (status == STATUS_OK)
         status = cuda_memory_get(&card->cuda, total * sizeof(float), &portable->memory, err);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
@@ -96,10 +101,13 @@ static enum status norm(const struct pass *pass, cuda_pointer x, const float *we
 }
 
 /* out [count, rows], or added to it. */
-static enum status product(const struct pass *pass, cuda_pointer out, const void *weights,
-                           cuda_pointer x, uint32_t rows, uint32_t columns, uint32_t count,
-                           uint32_t add)
+static enum status product(const struct pass *pass, enum codes_kind kind, cuda_pointer out,
+                           const void *weights, cuda_pointer x, uint32_t rows, uint32_t columns,
+                           uint32_t count, uint32_t add)
 {
+    if (kind != CODES_NONE)
+        return codes_multiply(&pass->model->codes, pass->card, kind, false, out, x, weights, rows,
+                              columns, count, add, pass->err);
     void *arguments[] = {&out, &weights, &x, &rows, &columns, &count, &add};
     return card_launch(pass->card, pass->p->matmul, (rows + WARPS - 1) / WARPS,
                        (count + TOKENS - 1) / TOKENS, THREADS, 0, arguments, pass->err);
@@ -132,13 +140,14 @@ static enum status feed_forward(const struct pass *pass, const char *layer)
     cuda_pointer out = p->ffn, in = p->gate_up;
     uint64_t count = (uint64_t)pass->count * s->ffn;
     void *arguments[] = {&out, &in, &count};
-    enum status status = product(pass, p->gate_up, layer + w->gate_up, p->normed, 2 * s->ffn,
-                                 s->hidden, pass->count, 0);
+    enum status status = product(pass, pass->model->form.layers, p->gate_up, layer + w->gate_up,
+                                 p->normed, 2 * s->ffn, s->hidden, pass->count, 0);
     if (status == STATUS_OK)
         status = card_launch(pass->card, p->swiglu, (uint32_t)((count + THREADS - 1) / THREADS), 1,
                              THREADS, 0, arguments, pass->err);
     if (status == STATUS_OK)
-        status = product(pass, p->x, layer + w->down, p->ffn, s->hidden, s->ffn, pass->count, 1);
+        status = product(pass, pass->model->form.layers, p->x, layer + w->down, p->ffn, s->hidden,
+                         s->ffn, pass->count, 1);
     return status;
 }
 
@@ -151,12 +160,13 @@ static enum status layer_compute(const struct pass *pass, uint32_t i)
     const float *norms = w->norms + (size_t)2 * i * s->hidden;
     enum status status = norm(pass, p->x, norms, pass->count);
     if (status == STATUS_OK)
-        status = product(pass, p->qkv, layer, p->normed, qkv_rows(s), s->hidden, pass->count, 0);
+        status = product(pass, pass->model->form.layers, p->qkv, layer, p->normed, qkv_rows(s),
+                         s->hidden, pass->count, 0);
     if (status == STATUS_OK)
         status = attention(pass, i);
     if (status == STATUS_OK)
-        status = product(pass, p->x, layer + w->wo, p->mixed, s->hidden, s->heads * s->head_size,
-                         pass->count, 1);
+        status = product(pass, pass->model->form.layers, p->x, layer + w->wo, p->mixed, s->hidden,
+                         s->heads * s->head_size, pass->count, 1);
     if (status == STATUS_OK)
         status = norm(pass, p->x, norms + s->hidden, pass->count);
     return status == STATUS_OK ? feed_forward(pass, layer) : status;
@@ -182,8 +192,8 @@ enum status portable_forward(const struct portable *portable, const struct card 
                   model->weights.norms + (size_t)2 * s->layers * hidden, rows);
     if (status != STATUS_OK)
         return status;
-    return product(&pass, logits, model->weights.output, portable->normed, s->vocabulary, hidden,
-                   rows, 0);
+    return product(&pass, model->form.ends, logits, model->weights.output, portable->normed,
+                   s->vocabulary, hidden, rows, 0);
 }
 
 enum status portable_argmax(const struct portable *portable, const struct card *card,

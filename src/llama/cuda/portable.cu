@@ -1,7 +1,6 @@
 /* The model's operations as plain kernels: any shape, any card. They serve what the tuned kernels
  * do not, and are what those are compared with. Activations are float32 [tokens, ...]. */
-#include "llama/cuda/element.cuh"
-#include "llama/cuda/layout.h"
+#include "llama/cuda/codes.cuh"
 
 enum { WARPS = 8, THREADS = 32 * WARPS, TOKENS = 8, HEAD_PARTS = 8 };
 
@@ -12,6 +11,18 @@ __device__ void embed(float *x, const T *embedding, const int32_t *ids, uint32_t
     const T *row = embedding + (size_t)ids[blockIdx.x] * hidden;
     for (uint32_t i = threadIdx.x; i < hidden; i += blockDim.x)
         x[(size_t)blockIdx.x * hidden + i] = to_float(row[i]);
+}
+
+/* The same of codes. */
+extern "C" __global__ void embed_int8(float *x, const char *embedding, const int32_t *ids,
+                                      uint32_t hidden)
+{
+    for (uint32_t i = threadIdx.x * 4; i < hidden; i += blockDim.x * 4) {
+        const float4 v = int8_four(embedding, hidden, (uint32_t)ids[blockIdx.x], i);
+        const float four[4] = {v.x, v.y, v.z, v.w};
+        for (uint32_t j = 0; j < 4 && i + j < hidden; j++)
+            x[(size_t)blockIdx.x * hidden + i + j] = four[j];
+    }
 }
 
 /* Grid: tokens. */

@@ -19,7 +19,9 @@ struct portable {
 struct device_model {
     struct cuda_shape shape;
     struct cuda_weights weights;
-    enum llama_precision precision;
+    enum llama_precision precision; /* of what is no code */
+    struct cuda_form form;
+    struct codes_kernels codes;    /* none where nothing is a code */
     size_t element, cache_element; /* bytes */
     cuda_pointer keys, values;     /* [layers, kv_heads, context, head_size] */
     cuda_pointer frequency;        /* [head_size / 2] float32 */

@@ -32,11 +32,26 @@ static enum status kernels_find(struct prefill *p, struct card *card, struct cud
     if (status == STATUS_OK)
         status = product_open(&p->kernels, card, *products, model->precision, err);
     if (status == STATUS_OK)
-        status = card_kernel(card, others, "token_begin", type, &p->begin, err);
+        status = model->form.ends != CODES_NONE
+                     ? card_kernel(card, others, "token_begin_int8", -1, &p->begin, err)
+                     : card_kernel(card, others, "token_begin", type, &p->begin, err);
     if (status == STATUS_OK)
         status = card_kernel(card, others, "token_add", type, &p->add, err);
     return status == STATUS_OK ? card_kernel(card, others, "token_rotate", -1, &p->rotate, err)
                                : status;
+}
+
+/* Bytes of a layer's largest matrix, where it has to be unpacked. */
+static uint64_t scratch_bytes(const struct device_model *model)
+{
+    const struct cuda_shape *s = &model->shape;
+    uint64_t query = (uint64_t)s->heads * s->head_size;
+    const uint64_t elements[] = {(uint64_t)qkv_rows(s) * s->hidden, query * s->hidden,
+                                 2 * (uint64_t)s->ffn * s->hidden};
+    uint64_t most = 0;
+    for (size_t i = 0; i < sizeof elements / sizeof elements[0]; i++)
+        most = elements[i] > most ? elements[i] : most;
+    return model->form.layers == CODES_NONE ? 0 : most * model->element;
 }
 
 /* The buffers, in one piece of memory. */
@@ -59,6 +74,7 @@ static enum status buffers_get(struct prefill *p, struct card *card,
         {&p->mixed, most * query * model->element},
         {&p->gated, most * s->ffn * model->element},
         {&p->sums, product_out_bytes(p->most, rows, p->kernels.multiprocessors)},
+        {&p->scratch, scratch_bytes(model)},
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         *parts[i].to = total;
@@ -93,7 +109,10 @@ static enum status products_describe(struct prefill *p, const struct card *card,
                                            .layer_bytes = w->layer_bytes,
                                            .rows = products[i].rows,
                                            .columns = products[i].columns,
-                                           .gated = products[i].gated};
+                                           .gated = products[i].gated,
+                                           .codes = model->form.layers,
+                                           .scratch = p->scratch,
+                                           .unpack = &model->codes};
         status = product_describe(products[i].to, &p->kernels, card, p->most, s->layers, err);
     }
     return status;
@@ -223,6 +242,9 @@ enum status prefill_forward(const struct prefill *p, const struct card *card,
     if (status != STATUS_OK || !logits)
         return status;
     cuda_pointer last = p->normed + (uint64_t)(count - rows) * s->hidden * model->element;
+    if (model->form.ends != CODES_NONE)
+        return codes_multiply(&model->codes, card, model->form.ends, true, logits, last,
+                              model->weights.output, s->vocabulary, s->hidden, rows, false, err);
     return product_start_plain(&p->kernels, card, last, model->weights.output, s->vocabulary,
                                s->hidden, rows, false, 1, logits, err);
 }

@@ -20,6 +20,7 @@ struct prefill {
     cuda_pointer query;                /* [most, heads, head_size] float16 */
     cuda_pointer normed, mixed, gated; /* [most, ...] of the weights' type */
     cuda_pointer sums;                 /* what products make, float32 */
+    cuda_pointer scratch;              /* of codes, the matrix that is multiplied, as float16 */
     cuda_pointer memory;
 };
 

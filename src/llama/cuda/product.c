@@ -135,11 +135,13 @@ enum status product_describe(struct product *p, const struct product_kernels *ke
     const uint32_t box[] = {PRODUCT_DEPTH, 64, 1};
     uint64_t row = 2 * (uint64_t)p->columns;
     const uint64_t x_sizes[] = {p->columns, most_tokens, 1}, x_strides[] = {row, row * most_tokens};
-    const uint64_t sizes[] = {p->columns, p->rows, layers}, strides[] = {row, p->layer_bytes};
+    bool coded = p->codes != CODES_NONE;
+    const uint64_t sizes[] = {p->columns, p->rows, coded ? 1 : layers};
+    const uint64_t strides[] = {row, coded ? row * p->rows : p->layer_bytes};
+    cuda_pointer weights = coded ? p->scratch : (cuda_pointer)(uintptr_t)p->weights;
     if (!kernels->wide[0])
         return STATUS_OK;
-    enum status status = tensor_map_make(&p->weights_map, card, (cuda_pointer)(uintptr_t)p->weights,
-                                         sizes, strides, box, err);
+    enum status status = tensor_map_make(&p->weights_map, card, weights, sizes, strides, box, err);
     return status == STATUS_OK
                ? tensor_map_make(&p->x_map, card, p->x, x_sizes, x_strides, box, err)
                : status;
@@ -170,10 +172,18 @@ enum status product_start(const struct product *p, const struct product_kernels 
     uint32_t widest = widths[kernels->wide[0] ? PRODUCT_WIDTHS - 1 : 0];
     struct product_plan plan =
         product_plan(count, p->rows, p->columns, p->gated, widest, kernels->multiprocessors);
+    const char *weights = p->weights + layer * p->layer_bytes;
+    bool coded = p->codes != CODES_NONE;
+    if (coded) {
+        if (codes_unpack(p->unpack, card, p->codes, p->scratch, weights, p->rows, p->columns, err))
+            return err->status;
+        weights = (const char *)(uintptr_t)p->scratch;
+        layer = 0;
+    }
     if (!kernels->wide[0] || count <= FEW) {
         *parts = count <= FEW ? 1 : plan.parts;
-        return product_start_plain(kernels, card, p->x, p->weights + layer * p->layer_bytes,
-                                   p->rows, p->columns, count, p->gated, *parts, out, err);
+        return product_start_plain(kernels, card, p->x, weights, p->rows, p->columns, count,
+                                   p->gated, *parts, out, err);
     }
     struct product_arguments values = {
         .x = p->x_map,
@@ -189,8 +199,12 @@ enum status product_start(const struct product *p, const struct product_kernels 
     void *arguments[] = {&values};
     uint32_t tiles = product_tiles(plan.width, count, p->rows) * plan.parts;
     uint32_t blocks = tiles < kernels->multiprocessors ? tiles : kernels->multiprocessors;
+    struct cuda_function *kernel = kernels->wide[(plan.width - widths[0]) / WIDER];
+    const uint32_t grid[3] = {blocks, 1, 1};
     *parts = plan.parts;
-    return card_launch_early(card, kernels->wide[(plan.width - widths[0]) / WIDER],
-                             (const uint32_t[]){blocks, 1, 1}, PRODUCT_THREADS,
-                             wide_shared(plan.width), arguments, err);
+    if (coded) /* it reads weights before it waits for the kernel that unpacks them */
+        return card_launch_3d(card, kernel, grid, PRODUCT_THREADS, wide_shared(plan.width),
+                              arguments, err);
+    return card_launch_early(card, kernel, grid, PRODUCT_THREADS, wide_shared(plan.width),
+                             arguments, err);
 }

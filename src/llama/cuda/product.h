@@ -90,6 +90,9 @@ struct product {
     uint64_t layer_bytes;
     uint32_t rows, columns; /* of a matrix; columns are a multiple of PRODUCT_DEPTH */
     bool gated;
+    enum codes_kind codes; /* that the matrices hold; as float16 they are in scratch, one by one */
+    cuda_pointer scratch;
+    const struct codes_kernels *unpack;
     struct tensor_map x_map, weights_map; /* Hopper's */
 };
 

@@ -1,8 +1,7 @@
 /* What prompts need between products, for each token by itself: embedding, the residual stream and
  * its norms, rope. A product's parts are added here, in their order. */
-#include "llama/cuda/element.cuh"
+#include "llama/cuda/codes.cuh"
 #include "llama/cuda/grid.cuh"
-#include "llama/cuda/layout.h"
 
 enum { THREADS = 256, WARPS = THREADS / 32 };
 
@@ -73,26 +72,38 @@ __device__ __forceinline__ void row_norm(T *normed, float *x, const float *weigh
         normed_store(normed + i, *reinterpret_cast<const float4 *>(x + i), factor, weight + i);
 }
 
+/* Four elements of a row of the embedding. */
+template <typename T>
+__device__ __forceinline__ float4 embedding_four(const T *embedding, uint32_t hidden, uint32_t row,
+                                                 uint32_t i)
+{
+    const T *at = embedding + (size_t)row * hidden + i;
+    return make_float4(to_float(at[0]), to_float(at[1]), to_float(at[2]), to_float(at[3]));
+}
+__device__ __forceinline__ float4 embedding_four(const char *codes, uint32_t hidden, uint32_t row,
+                                                 uint32_t i)
+{
+    return int8_four(codes, hidden, row, i);
+}
+
 /* x = the embedding of ids, normed = its norm; angles [tokens, half] = cosine and sine of each
  * pair. Grid: tokens. */
-template <typename T>
-__device__ __forceinline__ void begin(T *normed, float *x, float2 *angles, const T *embedding,
+template <typename T, typename E>
+__device__ __forceinline__ void begin(T *normed, float *x, float2 *angles, const E *embedding,
                                       const int32_t *ids, const float *frequency,
                                       const float *weight, uint32_t hidden, uint32_t half,
                                       uint32_t position, float eps)
 {
     grid_next();
     const size_t t = blockIdx.x;
-    const T *row = embedding + (size_t)ids[t] * hidden;
+    const uint32_t id = (uint32_t)ids[t];
     for (uint32_t i = threadIdx.x; i < half; i += THREADS) {
         float sine, cosine;
         sincosf((float)(position + blockIdx.x) * frequency[i], &sine, &cosine);
         angles[t * half + i] = make_float2(cosine, sine);
     }
-    row_norm(normed + t * hidden, x + t * hidden, weight, hidden, eps, [=](uint32_t i) {
-        return make_float4(to_float(row[i]), to_float(row[i + 1]), to_float(row[i + 2]),
-                           to_float(row[i + 3]));
-    });
+    row_norm(normed + t * hidden, x + t * hidden, weight, hidden, eps,
+             [=](uint32_t i) { return embedding_four(embedding, hidden, id, i); });
 }
 
 /* x += the parts [parts, tokens, hidden], normed = its norm. Grid: tokens. */
@@ -153,14 +164,16 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     }
 }
 
-#define TOKEN_KERNELS(T, suffix)                                                                   \
+#define BEGIN_KERNEL(T, E, suffix)                                                                 \
     extern "C" __global__ void __launch_bounds__(THREADS)                                          \
-        token_begin_##suffix(T *normed, float *x, float2 *angles, const T *embedding,              \
+        token_begin_##suffix(T *normed, float *x, float2 *angles, const E *embedding,              \
                              const int32_t *ids, const float *frequency, const float *weight,      \
                              uint32_t hidden, uint32_t half, uint32_t position, float eps)         \
     {                                                                                              \
         begin(normed, x, angles, embedding, ids, frequency, weight, hidden, half, position, eps);  \
-    }                                                                                              \
+    }
+#define TOKEN_KERNELS(T, suffix)                                                                   \
+    BEGIN_KERNEL(T, T, suffix)                                                                     \
     extern "C" __global__ void __launch_bounds__(THREADS)                                          \
         token_add_##suffix(T *normed, float *x, const float *part, uint32_t parts,                 \
                            const float *weight, uint32_t hidden, float eps)                        \
@@ -170,3 +183,4 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
 TOKEN_KERNELS(half_t, f16)
 TOKEN_KERNELS(bfloat_t, bf16)
+BEGIN_KERNEL(half_t, char, int8)

@@ -8,16 +8,17 @@
 
 struct device_weights {
     struct cuda_weights at;
-    uint64_t bytes;       /* of all of them */
-    uint64_t token_bytes; /* that computing one token reads */
+    uint64_t bytes;           /* of all of them */
+    uint64_t token_bytes;     /* that computing one token reads */
+    uint64_t embedding_bytes; /* of an embedding that is not the output as well; else 0 */
     cuda_pointer memory;
 };
 
-/* Threads (0: one for each core) copy or convert rows into pinned buffers, from where the card
- * fetches them while the next are made. */
+/* Threads (0: one for each core) copy, convert or quantise rows into pinned buffers, from where the
+ * card fetches them while the next are made. */
 enum status weights_upload(struct device_weights *weights, struct card *card,
-                           const struct model *model, enum llama_precision precision,
-                           uint32_t threads, struct error *err);
+                           const struct model *model, const struct llama_options *options,
+                           struct error *err);
 void weights_release(struct device_weights *weights, struct card *card);
 
 #endif

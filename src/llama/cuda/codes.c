@@ -1,0 +1,91 @@
+#include "llama/cuda/codes.h"
+
+#include <string.h>
+
+#include "llama/quantize.h"
+
+/* As codes.cu has them. */
+enum { WARPS = 8, THREADS = 32 * WARPS, TOKENS = 8 };
+
+FATBIN_DECLARE(codes);
+
+/* A block of 64, whose weight 16 k + l is the k-th four bits of the l-th 16, to column after
+ * column. */
+static void block_put(unsigned char to[NF4_BYTES], const uint8_t *from)
+{
+    for (unsigned k = 0; k < 4; k++) {
+        for (unsigned l = 0; l < 16; l += 2) {
+            unsigned first = from[2 * l + k / 2] >> (k % 2 * 4) & 15;
+            unsigned second = from[2 * l + 2 + k / 2] >> (k % 2 * 4) & 15;
+            to[8 * k + l / 2] = (unsigned char)(first | second << 4);
+        }
+    }
+}
+
+void codes_put(enum codes_kind kind, unsigned char *matrix, uint32_t row, uint32_t columns,
+               const unsigned char *codes, const float *scales)
+{
+    for (uint32_t unit = 0; unit < codes_units(columns); unit++) {
+        unsigned char *to = matrix + codes_at(kind, columns, row, unit);
+        uint32_t first = unit * CODES_COLUMNS, left = columns - first;
+        if (kind == CODES_INT8)
+            memcpy(to, codes + first, left < CODES_COLUMNS ? left : CODES_COLUMNS);
+        else
+            block_put(to, codes + first / 2);
+        if (kind == CODES_NF4 || unit == 0)
+            memcpy(matrix + codes_scale_at(kind, columns, row, unit), scales + unit,
+                   sizeof *scales);
+    }
+}
+
+struct nf4_values nf4_values(void)
+{
+    struct nf4_values values;
+    memcpy(values.code, nf4_code, sizeof values.code);
+    return values;
+}
+
+enum status codes_open(struct codes_kernels *kernels, struct card *card, struct error *err)
+{
+    struct fatbin fatbin = FATBIN(codes);
+    struct cuda_module *module;
+    const struct {
+        const char *name;
+        struct cuda_function **to;
+    } parts[] = {
+        {"multiply_int8_f32", &kernels->multiply_f32[CODES_INT8]},
+        {"multiply_int8_f16", &kernels->multiply_f16[CODES_INT8]},
+        {"unpack_int8", &kernels->unpack[CODES_INT8]},
+        {"multiply_nf4_f32", &kernels->multiply_f32[CODES_NF4]},
+        {"multiply_nf4_f16", &kernels->multiply_f16[CODES_NF4]},
+        {"unpack_nf4", &kernels->unpack[CODES_NF4]},
+    };
+    *kernels = (struct codes_kernels){0};
+    enum status status = card_load(card, &fatbin, &module, err);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && status == STATUS_OK; i++)
+        status = card_kernel(card, module, parts[i].name, -1, parts[i].to, err);
+    return status;
+}
+
+enum status codes_multiply(const struct codes_kernels *kernels, const struct card *card,
+                           enum codes_kind kind, bool x_is_f16, cuda_pointer out, cuda_pointer x,
+                           const void *matrix, uint32_t rows, uint32_t columns, uint32_t count,
+                           bool add, struct error *err)
+{
+    uint32_t adds = add;
+    struct nf4_values values = nf4_values();
+    void *arguments[] = {&out, &x, &matrix, &rows, &columns, &count, &adds, &values};
+    struct cuda_function *const *kernel = x_is_f16 ? kernels->multiply_f16 : kernels->multiply_f32;
+    return card_launch(card, kernel[kind], codes_groups(rows), (count + TOKENS - 1) / TOKENS,
+                       THREADS, 0, arguments, err);
+}
+
+enum status codes_unpack(const struct codes_kernels *kernels, const struct card *card,
+                         enum codes_kind kind, cuda_pointer out, const void *matrix, uint32_t rows,
+                         uint32_t columns, struct error *err)
+{
+    struct nf4_values values = nf4_values();
+    void *arguments[] = {&out, &matrix, &rows, &columns, &values};
+    return card_launch(card, kernels->unpack[kind], codes_groups(rows), 1, THREADS, 0, arguments,
+                       err);
+}

@@ -1,0 +1,196 @@
+/* The kernels of quantised matrices that any card has, on shapes that fill neither groups nor
+ * units, against plain C; the weights that they unpack are those of the CPU to the bit. Without a
+ * GPU that can run it, this says so and ends with 77, which ctest shows as skipped. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "llama/cuda/codes.h"
+#include "llama/quantize.h"
+#include "model/half.h"
+
+enum { SKIPPED = 77 };
+
+static const struct {
+    enum codes_kind kind;
+    uint32_t rows, columns, tokens;
+} cases[] = {
+    {CODES_INT8, 8, 64, 1},    {CODES_INT8, 13, 100, 3},   {CODES_INT8, 1000, 2048, 8},
+    {CODES_INT8, 21, 1536, 9}, {CODES_INT8, 64, 8192, 11}, {CODES_NF4, 8, 64, 1},
+    {CODES_NF4, 13, 192, 3},   {CODES_NF4, 1000, 2048, 8}, {CODES_NF4, 21, 8192, 11},
+};
+
+struct fixture {
+    struct card card;
+    struct codes_kernels kernels;
+};
+
+/* A matrix as the card has it, and the same as float32. */
+struct matrix_made {
+    unsigned char *packed;
+    float *weights;
+};
+
+static void must(const struct fixture *f, cuda_result result)
+{
+    struct error err;
+    if (cuda_check(&f->card.cuda, result, &err, "test") != STATUS_OK)
+        fail_msg("%s", err.what);
+}
+
+static void *room(size_t bytes)
+{
+    void *at = calloc(1, bytes);
+    assert_non_null(at);
+    return at;
+}
+
+static float number(uint32_t *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (float)(*seed >> 8) / (float)(1 << 23) - 1;
+}
+
+static struct matrix_made made(enum codes_kind kind, uint32_t rows, uint32_t columns)
+{
+    struct matrix_made m = {room(codes_bytes(kind, rows, columns)),
+                            room((size_t)rows * columns * sizeof(float))};
+    unsigned char *codes = room(columns);
+    float *scales = room(columns * sizeof *scales);
+    uint32_t seed = rows + columns;
+    for (uint32_t r = 0; r < rows; r++) {
+        float *row = m.weights + (size_t)r * columns;
+        for (uint32_t c = 0; c < columns; c++)
+            row[c] = number(&seed) * (float)(1 + r % 3);
+        if (kind == CODES_INT8)
+            quantize_int8((int8_t *)codes, scales, row, columns);
+        else
+            quantize_nf4(codes, scales, row, columns);
+        codes_put(kind, m.packed, r, columns, codes, scales);
+        for (uint32_t c = 0; c < columns; c++)
+            row[c] = kind == CODES_INT8 ? (float)(int8_t)codes[c] * scales[0]
+                                        : nf4_code[nf4_at(codes, c)] * scales[c / NF4_BLOCK];
+    }
+    free(codes);
+    free(scales);
+    return m;
+}
+
+static cuda_pointer sent(const struct fixture *f, const void *data, size_t bytes)
+{
+    struct error err;
+    cuda_pointer at = 0;
+    if (cuda_memory_get(&f->card.cuda, bytes, &at, &err) != STATUS_OK)
+        fail_msg("%s", err.what);
+    must(f, f->card.cuda.MemcpyHtoD(at, data, bytes));
+    must(f, f->card.cuda.CtxSynchronize()); /* the kernels' stream does not wait for the copy */
+    return at;
+}
+
+static void check_unpacked(const struct fixture *f, size_t i, const struct matrix_made *m,
+                           cuda_pointer packed)
+{
+    struct error err;
+    uint32_t rows = cases[i].rows, columns = cases[i].columns;
+    size_t bytes = (size_t)rows * columns * sizeof(uint16_t);
+    uint16_t *halves = room(bytes);
+    cuda_pointer out = sent(f, halves, bytes);
+    if (codes_unpack(&f->kernels, &f->card, cases[i].kind, out, (const void *)(uintptr_t)packed,
+                     rows, columns, &err) ||
+        card_wait(&f->card, &err))
+        fail_msg("%s", err.what);
+    must(f, f->card.cuda.MemcpyDtoH(halves, out, bytes));
+    for (size_t n = 0; n < (size_t)rows * columns; n++)
+        if (halves[n] != half_from_float(m->weights[n]))
+            fail_msg("weight %zu of %u x %u", n, rows, columns);
+    must(f, f->card.cuda.MemFree(out));
+    free(halves);
+}
+
+/* ||card - host|| / ||host|| of a product that is added to ones. */
+static double product_distance(const struct fixture *f, size_t i, const struct matrix_made *m,
+                               cuda_pointer packed, bool half)
+{
+    struct error err;
+    uint32_t rows = cases[i].rows, columns = cases[i].columns, tokens = cases[i].tokens, seed = 7;
+    size_t inputs = (size_t)tokens * columns, outputs = (size_t)tokens * rows;
+    float *x = room(inputs * sizeof *x), *out = room(outputs * sizeof *out);
+    uint16_t *x16 = room(inputs * sizeof *x16);
+    for (size_t n = 0; n < inputs; n++) {
+        x16[n] = half_from_float(number(&seed));
+        x[n] = half_to_float(x16[n]);
+    }
+    for (size_t n = 0; n < outputs; n++)
+        out[n] = 1;
+    cuda_pointer in = half ? sent(f, x16, inputs * sizeof *x16) : sent(f, x, inputs * sizeof *x);
+    cuda_pointer to = sent(f, out, outputs * sizeof *out);
+    if (codes_multiply(&f->kernels, &f->card, cases[i].kind, half, to, in,
+                       (const void *)(uintptr_t)packed, rows, columns, tokens, true, &err) ||
+        card_wait(&f->card, &err))
+        fail_msg("%s", err.what);
+    must(f, f->card.cuda.MemcpyDtoH(out, to, outputs * sizeof *out));
+    double above = 0, below = 0;
+    for (size_t n = 0; n < outputs; n++) {
+        double expected = 1;
+        for (uint32_t c = 0; c < columns; c++)
+            expected +=
+                (double)m->weights[n % rows * columns + c] * (double)x[n / rows * columns + c];
+        above += ((double)out[n] - expected) * ((double)out[n] - expected);
+        below += expected * expected;
+    }
+    must(f, f->card.cuda.MemFree(in));
+    must(f, f->card.cuda.MemFree(to));
+    free(x);
+    free(x16);
+    free(out);
+    return sqrt(above / below);
+}
+
+static void test_codes(void **state)
+{
+    const struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint32_t rows = cases[i].rows, columns = cases[i].columns;
+        struct matrix_made m = made(cases[i].kind, rows, columns);
+        cuda_pointer packed = sent(f, m.packed, codes_bytes(cases[i].kind, rows, columns));
+        if (columns % CODES_COLUMNS == 0)
+            check_unpacked(f, i, &m, packed);
+        for (int half = 0; half < 2; half++) {
+            double d = product_distance(f, i, &m, packed, half);
+            printf("%s %4u x %4u, %2u tokens of %s: relative L2 %.1e\n",
+                   cases[i].kind == CODES_INT8 ? "int8" : "nf4 ", rows, columns, cases[i].tokens,
+                   half ? "float16" : "float32", d);
+            fflush(stdout);
+            assert_true(d < 1e-6);
+        }
+        must(f, f->card.cuda.MemFree(packed));
+        free(m.packed);
+        free(m.weights);
+    }
+}
+
+int main(void)
+{
+    struct fixture f;
+    struct error err;
+    const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(test_codes, &f)};
+    if (card_open(&f.card, "cuda", &err) != STATUS_OK) {
+        fputs("The tests on a GPU did not run. ", stderr);
+        error_print(&err, stderr);
+        return SKIPPED;
+    }
+    int failed = 1;
+    if (codes_open(&f.kernels, &f.card, &err) == STATUS_OK)
+        failed = cmocka_run_group_tests(tests, NULL, NULL);
+    else
+        error_print(&err, stderr);
+    card_close(&f.card);
+    return failed;
+}

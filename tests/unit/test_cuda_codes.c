@@ -1,0 +1,226 @@
+/* Quantised matrices as they lie in a card's memory: the codes and scales of the CPU, each in its
+ * place, and the decode kernel's cut of them into stages and warps. It runs without a GPU,
+ * since the kernels and this test share the functions. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "llama/cuda/decode.h"
+#include "llama/cuda/parts.h"
+#include "llama/quantize.h"
+#include "model/synthetic.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const enum codes_kind kinds[] = {CODES_INT8, CODES_NF4};
+
+static unsigned code_of(enum codes_kind kind, const unsigned char *matrix, uint32_t columns,
+                        uint32_t row, uint32_t column)
+{
+    const unsigned char *at = matrix + codes_at(kind, columns, row, column / CODES_COLUMNS);
+    uint32_t c = column % CODES_COLUMNS;
+    return kind == CODES_INT8 ? at[c] : at[c / 2] >> (c % 2 * 4) & 15;
+}
+
+static float scale_of(enum codes_kind kind, const unsigned char *matrix, uint32_t columns,
+                      uint32_t row, uint32_t column)
+{
+    float scale;
+    memcpy(&scale, matrix + codes_scale_at(kind, columns, row, column / CODES_COLUMNS),
+           sizeof scale);
+    return scale;
+}
+
+/* Row r of a matrix on the card is this row of a tensor. */
+static void check_row(const struct card_part *part, const unsigned char *matrix, uint32_t r,
+                      const struct tensor *tensor, size_t row)
+{
+    enum codes_kind kind = codes_kind_of(part->precision);
+    uint32_t columns = (uint32_t)part->columns;
+    float *wide = malloc(columns * sizeof *wide), scale[1024];
+    unsigned char *codes = malloc(columns);
+    assert_true(wide && codes && columns / NF4_BLOCK < COUNT(scale));
+    tensor_row_f32(tensor, row, wide);
+    if (kind == CODES_INT8)
+        quantize_int8((int8_t *)codes, scale, wide, columns);
+    else
+        quantize_nf4(codes, scale, wide, columns);
+    for (uint32_t c = 0; c < columns; c++) {
+        unsigned code = kind == CODES_INT8 ? codes[c] : nf4_at(codes, c);
+        float expected = scale[kind == CODES_INT8 ? 0 : c / NF4_BLOCK];
+        float found = scale_of(kind, matrix, columns, r, c);
+        if (code_of(kind, matrix, columns, r, c) != code ||
+            memcmp(&found, &expected, sizeof found) != 0)
+            fail_msg("row %u, column %u", r, c);
+    }
+    free(wide);
+    free(codes);
+}
+
+/* Which row of which tensor is row r of the fused product of q, k and v: a key head after the
+ * other, each with its queries, the tensors' rows as half-split rope has them. */
+static const struct tensor *qkv_source(const struct model *model, const struct model_layer *layer,
+                                       uint32_t r, size_t *row)
+{
+    const struct model_config *c = &model->config;
+    uint32_t group = c->heads / c->kv_heads, size = c->head_size;
+    uint32_t kv = r / size / (group + 2), head = r / size % (group + 2), i = r % size;
+    if (model->rope_interleaved && head <= group)
+        i = i % (size / 2) * 2 + i / (size / 2);
+    *row = (head < group ? kv * group + head : kv) * size + i;
+    return head < group ? &layer->wq : head == group ? &layer->wk : &layer->wv;
+}
+
+static void check_part(const struct parts *parts, const struct card_part *part)
+{
+    struct part_room room;
+    unsigned char *matrix = malloc(part_bytes(part, part->rows));
+    assert_true(part_room_get(&room, parts) && matrix);
+    /* in pieces, as an upload has them */
+    for (size_t done = 0, piece = CODES_ROWS; done < part->rows; done += piece, piece *= 2) {
+        size_t rows = part->rows - done < piece ? part->rows - done : piece;
+        part_fill(parts, part, done, rows, matrix + part_bytes(part, done), &room);
+    }
+    for (uint32_t r = 0; r < part->rows; r++) {
+        const struct tensor *tensor = part->tensor;
+        size_t row = r;
+        if (part->kind == PART_QKV)
+            tensor = qkv_source(parts->model, part->layer, r, &row);
+        if (part->kind == PART_GATE_UP) {
+            tensor = r % 2 ? &part->layer->w_up : &part->layer->w_gate;
+            row = r / 2;
+        }
+        check_row(part, matrix, r, tensor, row);
+    }
+    part_room_free(&room);
+    free(matrix);
+}
+
+static void test_parts_hold_the_codes_of_the_cpu(void **state)
+{
+    static const enum llama_precision methods[] = {LLAMA_INT8, LLAMA_NF4};
+    struct model model;
+    struct error err;
+    (void)state;
+    if (model_open(&model, "synthetic:tiny", &err) != STATUS_OK)
+        fail_msg("%s", err.what);
+    for (size_t i = 0; i < COUNT(methods); i++) {
+        struct llama_options options = {.precision = LLAMA_F16, .quantize = methods[i]};
+        struct parts parts;
+        assert_int_equal(parts_place(&parts, &model, &options, &err), STATUS_OK);
+        uint64_t end = 0;
+        for (size_t p = 0; p < parts.count; p++) {
+            const struct card_part *part = &parts.part[p];
+            assert_true(part->at >= end);
+            end = part->at + part_bytes(part, part->rows);
+            if (codes_kind_of(part->precision) != CODES_NONE)
+                check_part(&parts, part);
+        }
+        assert_true(end <= parts.bytes);
+        parts_free(&parts);
+    }
+    model_close(&model);
+}
+
+/* 13 rows of 100 columns leave what is theirs in no group and unit as it was. */
+static void test_what_fills_up_is_left_alone(void **state)
+{
+    enum { ROWS = 13, COLUMNS = 100 };
+    int8_t codes[COLUMNS];
+    float scale = 0.5F;
+    uint64_t bytes = codes_bytes(CODES_INT8, ROWS, COLUMNS), written = 0;
+    unsigned char *matrix = calloc(1, bytes);
+    (void)state;
+    assert_non_null(matrix);
+    memset(codes, 0x55, sizeof codes);
+    assert_int_equal(bytes, 2 * (2 * INT8_UNIT + CODES_SCALES));
+    for (uint32_t r = 0; r < ROWS; r++)
+        codes_put(CODES_INT8, matrix, r, COLUMNS, (const unsigned char *)codes, &scale);
+    for (uint64_t i = 0; i < bytes; i++)
+        written += matrix[i] != 0;
+    assert_int_equal(written, ROWS * (COLUMNS + 1)); /* 0.5 has one byte that is not 0 */
+    free(matrix);
+}
+
+/* Marks the units that every warp of every block multiplies, as the loader fills stages. */
+static void check_stages(enum codes_kind kind, uint32_t rows, uint32_t columns, uint32_t blocks)
+{
+    struct codes_tiling t = codes_tiling_of(kind, columns);
+    uint32_t held = rows_held(kind, rows), groups = held / CODES_ROWS, before = 0;
+    unsigned char *done = calloc(groups, t.units);
+    assert_non_null(done);
+    for (uint32_t b = 0; b < blocks; b++) {
+        struct range share = rows_share(held, CODES_ROWS, b, blocks);
+        assert_int_equal(share.begin, before);
+        before = share.end;
+        for (uint32_t piece = 0; piece < t.pieces; piece++) {
+            uint32_t units = t.units - piece * t.width;
+            units = units < t.width ? units : t.width;
+            assert_true(units > 0 && units * codes_unit_bytes(kind) <= codes_piece_bytes(kind));
+            for (uint32_t g = share.begin / CODES_ROWS; g < share.end / CODES_ROWS; g++) {
+                for (uint32_t warp = 0; warp < DECODE_WARPS; warp++) {
+                    struct range mine = codes_warp_units(units, warp);
+                    assert_true(mine.end - mine.begin <= codes_piece_units(kind) / DECODE_WARPS);
+                    for (uint32_t u = mine.begin; u < mine.end; u++)
+                        done[g * t.units + piece * t.width + u]++;
+                }
+            }
+        }
+    }
+    assert_int_equal(before, held);
+    for (size_t i = 0; i < (size_t)groups * t.units; i++)
+        if (done[i] != 1)
+            fail_msg("%d times", done[i]);
+    free(done);
+}
+
+static void test_every_unit_is_multiplied_once(void **state)
+{
+    static const uint32_t widths[] = {64, 576, 1024, 2048, 2112, 3072, 4096, 8192, 9216, 14336};
+    (void)state;
+    for (size_t k = 0; k < COUNT(kinds); k++) {
+        assert_true(stage_bytes(kinds[k]) >= DECODE_STAGE); /* keys and values go there as well */
+        assert_int_equal(codes_unit_bytes(kinds[k]) % 16, 0);
+        for (size_t i = 0; i < COUNT(widths); i++) {
+            assert_int_equal(codes_group_bytes(kinds[k], widths[i]) % 16, 0);
+            check_stages(kinds[k], 777, widths[i], 132);
+            check_stages(kinds[k], 6144, widths[i], 132);
+            check_stages(kinds[k], 4096, widths[i], 78);
+        }
+    }
+}
+
+/* Attention waits for the blocks that have rows of a head: counted here one by one. */
+static void test_owners_of_rows(void **state)
+{
+    static const uint32_t rows[] = {192, 768, 3072, 6144}, units[] = {1, CODES_ROWS};
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows) * COUNT(units); i++) {
+        uint32_t all = rows[i / 2], unit = units[i % 2], head = 192, blocks = 132;
+        for (uint32_t begin = 0; begin < all; begin += head) {
+            uint32_t owners = 0;
+            for (uint32_t b = 0; b < blocks; b++) {
+                struct range share = rows_share(all, unit, b, blocks);
+                owners +=
+                    share.begin < share.end && share.begin < begin + head && share.end > begin;
+            }
+            assert_int_equal(row_owners(all, unit, begin, head, blocks), owners);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parts_hold_the_codes_of_the_cpu),
+        cmocka_unit_test(test_what_fills_up_is_left_alone),
+        cmocka_unit_test(test_every_unit_is_multiplied_once),
+        cmocka_unit_test(test_owners_of_rows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
