@@ -1,6 +1,7 @@
 /* Quantised matrix times vector in the decode kernel, by the tensor cores: two groups of rows at a
- * time, as they lie (codes.h). Codes are exact in float16; of a vector's element the tensor cores take the
- * nearest float16 and, as another vector, what is left of it, so that about 22 bits of it count. */
+ * time, as they lie (codes.h). int8's codes are exact in float16, nf4's values the nearest ones; of a
+ * vector's element the tensor cores take the nearest float16 and, as another vector, what is left of
+ * it, so that about 22 bits of it count. */
 #ifndef PRONY_LLAMA_CUDA_DECODE_CODES_CUH
 #define PRONY_LLAMA_CUDA_DECODE_CODES_CUH
 
