@@ -134,8 +134,6 @@ static struct trt_tensor *new_scores(struct definition *d, struct trt_tensor *qu
 {
     const struct model_config *c = d->spec->config;
     struct trt_tensor *scores = LAYER(d, multiply, queries, keys, 1);
-    if (d->spec->one)
-        return scores;
     struct trt_tensor *four = reshape(d, scores, DIMS(c->kv_heads, c->heads / c->kv_heads, 0, -1));
     struct trt_tensor *low = reshape(d, d->least, DIMS(1, 1, 1, 1));
     struct trt_tensor *masked = LAYER(d, select, d->new_mask, four, low);
@@ -285,8 +283,7 @@ static void masks_define(struct definition *d)
     }
     struct trt_tensor *start = reshape(d, d->start, DIMS(1, 1, 1));
     d->cached_mask = binary(d, TRT_LESS, counting(d, DIMS(1, 1, context)), start);
-    if (!d->spec->one)
-        d->new_mask = binary(d, TRT_LESS, reshape(d, d->positions, DIMS(1, 1, 1, -1)), ends);
+    d->new_mask = binary(d, TRT_LESS, reshape(d, d->positions, DIMS(1, 1, 1, -1)), ends);
 }
 
 static void shared_define(struct definition *d)
@@ -295,10 +292,10 @@ static void shared_define(struct definition *d)
     float scale = 1 / sqrtf((float)c->head_size);
     float least = d->spec->type == TRT_HALF ? -60000 : -1e30f;
     d->doing = "inputs, masks and the rotation";
-    d->tokens = input(d, "tokens", d->spec->one ? NULL : "T");
-    d->positions = input(d, "positions", d->spec->one ? NULL : "T");
+    d->tokens = input(d, "tokens", "T");
+    d->positions = input(d, "positions", "T");
     d->start = input(d, "start", NULL);
-    d->rows = input(d, "rows", d->spec->one ? NULL : "R");
+    d->rows = input(d, "rows", "R");
     d->epsilon = numbers(d, TRT_FLOAT, DIMS(1, 1), &c->norm_eps);
     d->scale = numbers(d, d->spec->type, DIMS(1), &scale);
     d->least = numbers(d, d->spec->type, DIMS(1), &least);

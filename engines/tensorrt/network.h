@@ -29,7 +29,6 @@ struct network_spec {
     enum trt_type type;       /* of weights, activations and cache */
     uint32_t context;         /* S */
     bool fused;               /* layers for rotation, attention and the cache */
-    bool one;                 /* T and R are 1, now and for ever */
 };
 
 /* Constants are made in the arena, which has to stay until the network is built. */

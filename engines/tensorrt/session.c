@@ -23,7 +23,7 @@ struct session {
     const struct recipe *recipe;
     const struct model_config *config;
     uint32_t context, chunk, rows;
-    struct trt_context *part[PLAN_PARTS];
+    struct trt_context *part[PARTS];
     cuda_pointer memory;
     struct buffers at;
     void *arrived; /* int32 in host memory, where the card puts what was chosen */
@@ -151,12 +151,10 @@ static enum status sizes_set(struct session *s, enum part part, uint32_t tokens,
 }
 
 /* What is bound for good. */
-static enum status part_open(struct session *s, const struct plans *plans, enum part part,
+static enum status part_open(struct session *s, const struct plan *plan, enum part part,
                              struct error *err)
 {
     bool step = part == PART_STEP;
-    struct trt_engine *engine = plans->engine[plans->count == 1 ? 0 : part];
-    int32_t profile = plans->count == 1 ? (int32_t)part : 0;
     const struct {
         const char *name;
         cuda_pointer address;
@@ -167,7 +165,7 @@ static enum status part_open(struct session *s, const struct plans *plans, enum 
                  {"logits", s->at.logits},
                  {"next", s->at.next}};
     enum status status = STATUS_OK;
-    s->part[part] = s->trt->context_open(engine, profile, s->card->stream);
+    s->part[part] = s->trt->context_open(plan->engine, (int32_t)part, s->card->stream);
     if (!s->part[part])
         return said_fail(err, "make a context on %s", s->card->device.name);
     for (size_t i = 0; i < sizeof bound / sizeof bound[0] && !status; i++)
@@ -178,7 +176,7 @@ static enum status part_open(struct session *s, const struct plans *plans, enum 
 }
 
 enum status session_open(struct session **session, const struct card *card,
-                         const struct plan_maker *maker, const struct plans *plans,
+                         const struct plan_maker *maker, const struct plan *plan,
                          struct error *err)
 {
     struct session *s = calloc(1, sizeof *s);
@@ -195,8 +193,8 @@ enum status session_open(struct session **session, const struct card *card,
     enum status status = s->halves ? memory_make(s, err)
                                    : error_no_memory(err, s->config->vocabulary * sizeof(uint16_t));
     said_begin();
-    for (size_t i = 0; i < PLAN_PARTS && !status; i++)
-        status = part_open(s, plans, (enum part)i, err);
+    for (size_t i = 0; i < PARTS && !status; i++)
+        status = part_open(s, plan, (enum part)i, err);
     if (status)
         session_close(s);
     else
@@ -207,7 +205,7 @@ enum status session_open(struct session **session, const struct card *card,
 void session_close(struct session *s)
 {
     const struct cuda *cuda = &s->card->cuda;
-    for (size_t i = 0; i < PLAN_PARTS; i++)
+    for (size_t i = 0; i < PARTS; i++)
         if (s->part[i])
             s->trt->context_close(s->part[i]);
     if (s->graph)

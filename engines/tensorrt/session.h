@@ -1,9 +1,9 @@
-/* A model on a card: the plans' contexts, the memory that they compute in, and one sequence. */
+/* A model on a card: the plan's contexts, the memory that they compute in, and one sequence. */
 #ifndef PRONY_TENSORRT_SESSION_H
 #define PRONY_TENSORRT_SESSION_H
 
 #include "gpu/cuda.h"
-#include "plans.h"
+#include "plan.h"
 
 /* The card, and the two kernels beside TensorRT's. */
 struct card {
@@ -19,10 +19,10 @@ struct card {
 enum status card_open(struct card *card, const char *device, struct error *err);
 void card_close(struct card *card);
 
-struct session; /* of one card and its plans, which must outlive it */
+struct session; /* of one card and its plan, which must outlive it */
 
 enum status session_open(struct session **session, const struct card *card,
-                         const struct plan_maker *maker, const struct plans *plans,
+                         const struct plan_maker *maker, const struct plan *plan,
                          struct error *err);
 void session_close(struct session *session);
 

@@ -10,7 +10,7 @@
 
 #include "failure.h"
 #include "model/model.h"
-#include "plans.h"
+#include "plan.h"
 #include "said.h"
 #include "session.h"
 
@@ -18,7 +18,7 @@ struct tensorrt {
     struct recipe recipe;
     struct card card;
     struct model model;
-    struct plans plans;
+    struct plan plan;
     struct session *session;
     float *logits; /* [PLAN_ROWS, vocabulary] */
     char detail[200];
@@ -31,7 +31,7 @@ static void tensorrt_unload(void *state)
     struct tensorrt *self = state;
     if (self->session)
         session_close(self->session);
-    plans_close(&self->plans, trt);
+    plan_close(&self->plan, trt);
     model_close(&self->model);
     if (self->card.cuda.library)
         card_close(&self->card);
@@ -64,32 +64,30 @@ static int recipe_read(struct recipe *recipe, const struct prony_load *request,
                        struct prony_error *error)
 {
     json_error_t ignored;
-    int level, graph, fused, timing_cache, apart;
+    int level, graph, fused, timing_cache;
     const char *precision;
     if (*request->quantize || request->shard > 1)
         return prony_fail(error, "unsupported", "",
                           "the TensorRT engine can neither quantise nor shard");
     json_t *options = json_loads(request->options, 0, &ignored);
-    if (json_unpack(options, "{s:s, s:i, s:b, s:b, s:b, s:b}", "precision", &precision, "level",
-                    &level, "graph", &graph, "fused", &fused, "timing_cache", &timing_cache,
-                    "apart", &apart) != 0) {
+    if (json_unpack(options, "{s:s, s:i, s:b, s:b, s:b}", "precision", &precision, "level",
+                    &level, "graph", &graph, "fused", &fused, "timing_cache", &timing_cache) != 0) {
         json_decref(options);
         return prony_fail(error, "bad_request", "",
-                          "the variant's options are incomplete: precision, level, graph, fused, "
-                          "timing_cache and apart are needed");
+                          "the variant's options are incomplete: precision, level, graph, fused "
+                          "and timing_cache are needed");
     }
     *recipe = (struct recipe){.level = level,
                               .graph = graph,
                               .fused = fused && trt->layers->rotate,
-                              .timing_cache = timing_cache,
-                              .apart = apart};
+                              .timing_cache = timing_cache};
     int failed =
         precision_choose(recipe, *request->precision ? request->precision : precision, error);
     json_decref(options);
     return failed;
 }
 
-/* Phases: reading the model, building what is not in the cache, loading plans, the rest. */
+/* Phases: reading the model, building the plan or loading it, the rest. */
 static enum status parts_open(struct tensorrt *self, const struct prony_load *request,
                               struct prony_loaded *result, struct error *err)
 {
@@ -113,15 +111,15 @@ static enum status parts_open(struct tensorrt *self, const struct prony_load *re
         return status;
     prony_phase_add(result, "read", start_ns, prony_now_ns());
     start_ns = prony_now_ns();
-    status = plans_open(&self->plans, &maker, err);
+    status = plan_open(&self->plan, &maker, err);
     if (status)
         return status;
-    if (self->plans.built)
-        prony_phase_add(result, "build", self->plans.build_start_ns, self->plans.build_end_ns);
+    if (self->plan.built)
+        prony_phase_add(result, "build", self->plan.build_start_ns, self->plan.build_end_ns);
     else
         prony_phase_add(result, "plan", start_ns, prony_now_ns());
     start_ns = prony_now_ns();
-    status = session_open(&self->session, &self->card, &maker, &self->plans, err);
+    status = session_open(&self->session, &self->card, &maker, &self->plan, err);
     prony_phase_add(result, "to_device", start_ns, prony_now_ns());
     return status;
 }
@@ -129,13 +127,12 @@ static enum status parts_open(struct tensorrt *self, const struct prony_load *re
 static void describe(struct tensorrt *self, struct prony_loaded *result)
 {
     const struct recipe *recipe = &self->recipe;
-    snprintf(self->detail, sizeof self->detail, "%s, %s layers, %s%s%s, plan %s",
+    snprintf(self->detail, sizeof self->detail, "%s, %s layers, %s%s, plan %s",
              self->card.device.name, recipe->fused ? "fused" : "plain",
              recipe->graph ? "a graph for each step" : "enqueueV3 for each step",
              recipe->level < 0 ? "" : ", optimised most",
-             recipe->apart ? ", two plans" : ", two profiles",
-             self->plans.built ? "built" : "from the cache");
-    result->weight_bytes = self->plans.count * trt_weights_bytes(&self->model, recipe->stored);
+             self->plan.built ? "built" : "from the cache");
+    result->weight_bytes = trt_weights_bytes(&self->model, recipe->stored);
     result->kv_token_bytes = session_token_bytes(self->session);
     result->vocabulary = self->model.config.vocabulary;
     result->threads = 1;

@@ -115,11 +115,6 @@ class Network(Case):
             _, reply = self.check("tensorrt-opt", bound, options=options, **FUSED)
             self.assertIn("fused layers", reply["detail"])
 
-    def test_plans_apart(self):
-        for environment in ({}, FUSED):
-            _, reply = self.check("tensorrt-opt", 2e-2, options={"apart": True}, **environment)
-            self.assertIn("two plans", reply["detail"])
-
     def test_safetensors(self):
         folder = self.root / "safetensors"
         self.assertEqual(prony("model", "convert", self.model, "--output", folder).returncode, 0)
@@ -129,7 +124,7 @@ class Network(Case):
     def test_generates_what_the_logits_say(self):
         """Steps after a prompt in two parts: the cache is what computing all at once gives."""
         prompt = [(53 * i + 7) % 500 for i in range(530)]
-        for options in ({}, {"graph": True}, {"apart": True}, {"fused": True, "graph": True}):
+        for options in ({}, {"graph": True}, {"fused": True, "graph": True}):
             host = self.start(**FUSED)
             self.load(host, "tensorrt-base", options=options)
             ids = host.ask("generate", prompt=prompt, tokens=24, temperature=0)["ids"]

@@ -1,4 +1,4 @@
-#include "plans.h"
+#include "plan.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "weights.h"
 
 /* What a plan depends on, in words. */
-static enum status key_make(const struct plan_maker *maker, size_t part, char key[STORED_KEY],
+static enum status key_make(const struct plan_maker *maker, char key[STORED_KEY],
                             struct error *err)
 {
     const struct recipe *recipe = maker->recipe;
@@ -21,13 +21,10 @@ static enum status key_make(const struct plan_maker *maker, size_t part, char ke
         return status;
     snprintf(key, STORED_KEY,
              "TensorRT %d on %s (%d.%d, %d multiprocessors, %.0f MB); model %s; %s, context %u, "
-             "level %d, %s layers, %s",
+             "level %d, %s layers",
              maker->trt->version, device->name, device->compute_major, device->compute_minor,
              device->multiprocessors, (double)device->total_bytes / 1e6, hash, recipe->precision,
-             maker->context, recipe->level, recipe->fused ? "fused" : "plain",
-             !recipe->apart      ? "two profiles"
-             : part == PART_STEP ? "a step"
-                                 : "a prompt");
+             maker->context, recipe->level, recipe->fused ? "fused" : "plain");
     return STATUS_OK;
 }
 
@@ -62,7 +59,7 @@ struct making {
     struct trt_memory plan, timing;
 };
 
-static enum status network_make(struct making *making, size_t part, struct error *err)
+static enum status network_make(struct making *making, struct error *err)
 {
     const struct plan_maker *maker = making->maker;
     const struct network_spec spec = {.config = &maker->model->config,
@@ -70,8 +67,7 @@ static enum status network_make(struct making *making, size_t part, struct error
                                       .frequencies = making->frequencies,
                                       .type = maker->recipe->type,
                                       .context = maker->context,
-                                      .fused = maker->recipe->fused,
-                                      .one = maker->recipe->apart && part == PART_STEP};
+                                      .fused = maker->recipe->fused};
     making->builder = maker->trt->builder_open();
     if (!making->builder)
         return said_fail(err, "make a builder for %s", maker->device->name);
@@ -129,16 +125,14 @@ static void making_end(struct making *making)
     free(making->frequencies);
 }
 
-static enum status plan_build(const struct plan_maker *maker, size_t part, const char *path,
-                              const char *key, struct error *err)
+static enum status plan_build(const struct plan_maker *maker, const char *path, const char *key,
+                              struct error *err)
 {
     struct making making = {.maker = maker};
     struct trt_build build = {.level = maker->recipe->level};
     size_t pairs = maker->model->config.head_size / 2;
-    if (!maker->recipe->apart)
-        ranges_make(maker, PART_STEP, &build);
-    if (!maker->recipe->apart || part == PART_PROMPT)
-        ranges_make(maker, PART_PROMPT, &build);
+    ranges_make(maker, PART_STEP, &build);
+    ranges_make(maker, PART_PROMPT, &build);
     making.frequencies = calloc(pairs, sizeof *making.frequencies);
     enum status status =
         making.frequencies
@@ -146,7 +140,7 @@ static enum status plan_build(const struct plan_maker *maker, size_t part, const
             : error_no_memory(err, pairs * sizeof *making.frequencies);
     if (!status) {
         model_rope_frequencies(maker->model, making.frequencies);
-        status = network_make(&making, part, err);
+        status = network_make(&making, err);
     }
     if (!status)
         status = network_build(&making, &build, err);
@@ -156,46 +150,38 @@ static enum status plan_build(const struct plan_maker *maker, size_t part, const
     return status;
 }
 
-static enum status plan_open(struct plans *plans, const struct plan_maker *maker, size_t part,
-                             struct error *err)
+enum status plan_open(struct plan *plan, const struct plan_maker *maker, struct error *err)
 {
     char key[STORED_KEY], path[PATH_MAX];
-    struct stored plan = {0};
-    enum status status = key_make(maker, part, key, err);
+    struct stored stored = {0};
+    *plan = (struct plan){0};
+    enum status status = folder_make(maker->folder, err);
+    if (!status)
+        status = key_make(maker, key, err);
     if (status)
         return status;
+    said_begin();
     stored_path(path, sizeof path, maker->folder, "plan", key);
-    status = stored_open(&plan, path, key, err);
+    status = stored_open(&stored, path, key, err);
     if (status == STATUS_NOT_FOUND) {
-        if (plans->built++ == 0)
-            plans->build_start_ns = clock_now_ns();
-        status = plan_build(maker, part, path, key, err);
-        plans->build_end_ns = clock_now_ns();
+        plan->built = true;
+        plan->build_start_ns = clock_now_ns();
+        status = plan_build(maker, path, key, err);
+        plan->build_end_ns = clock_now_ns();
         if (!status)
-            status = stored_open(&plan, path, key, err);
+            status = stored_open(&stored, path, key, err);
     }
     if (status)
         return status;
     said_begin();
-    plans->engine[part] = maker->trt->engine_open(plan.data, plan.bytes);
-    stored_close(&plan);
-    return plans->engine[part] ? STATUS_OK : said_fail(err, "load the plan %s", path);
+    plan->engine = maker->trt->engine_open(stored.data, stored.bytes);
+    stored_close(&stored);
+    return plan->engine ? STATUS_OK : said_fail(err, "load the plan %s", path);
 }
 
-enum status plans_open(struct plans *plans, const struct plan_maker *maker, struct error *err)
+void plan_close(struct plan *plan, const struct trt *trt)
 {
-    enum status status = folder_make(maker->folder, err);
-    *plans = (struct plans){.count = maker->recipe->apart ? PLAN_PARTS : 1};
-    said_begin();
-    for (size_t i = 0; i < plans->count && !status; i++)
-        status = plan_open(plans, maker, i, err);
-    return status;
-}
-
-void plans_close(struct plans *plans, const struct trt *trt)
-{
-    for (size_t i = 0; i < plans->count; i++)
-        if (plans->engine[i])
-            trt->engine_close(plans->engine[i]);
-    *plans = (struct plans){0};
+    if (plan->engine)
+        trt->engine_close(plan->engine);
+    *plan = (struct plan){0};
 }
