@@ -46,7 +46,8 @@ static void ranges_make(const struct plan_maker *maker, enum part part, struct t
     build->ranges[profile] = 3;
     range[0] = (struct trt_range){"tokens", 1, step ? 1 : best, step ? 1 : chunk};
     range[1] = (struct trt_range){"positions", 1, step ? 1 : best, step ? 1 : chunk};
-    range[2] = (struct trt_range){"rows", 1, 1, step ? 1 : rows};
+    /* Tuned for one row, TensorRT 10.6 finds no kernel in float32 that could take them all. */
+    range[2] = (struct trt_range){"rows", 1, step ? 1 : rows, step ? 1 : rows};
 }
 
 /* A build as it goes. */
