@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "llama/quantize.h"
+#include "llama/row.h"
 
 enum { ALIGN_BYTES = 64 };
 
@@ -105,7 +106,7 @@ static void load_share(void *context, uint32_t thread)
             continue;
         }
         for (size_t r = share.begin; r < share.end; r++) {
-            kernels_row_f32(loading->kernels, job->tensor, job->rows.begin + r, row);
+            row_f32(loading->kernels, job->tensor, job->rows.begin + r, row);
             row_convert(loading, job, r, row + job->columns.begin, columns);
         }
         tensor_rows_drop(job->tensor, job->rows.begin + share.begin, share.end - share.begin);

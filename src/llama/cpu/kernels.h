@@ -62,10 +62,6 @@ static inline size_t llama_precision_bytes(enum llama_precision precision)
  * STATUS_UNSUPPORTED: this processor lacks its instructions. */
 enum status kernels_find(const struct kernels **kernels, const char *name, struct error *err);
 
-/* One row of a tensor as float32. */
-void kernels_row_f32(const struct kernels *kernels, const struct tensor *tensor, size_t row,
-                     float *out);
-
 /* Rounds float32 to what a precision can hold. */
 void kernels_round(const struct kernels *kernels, enum llama_precision precision, float *data,
                    size_t count);

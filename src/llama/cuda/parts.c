@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "llama/quantize.h"
+#include "llama/row.h"
 #include "llama/weights.h"
 #include "model/narrow.h"
 
@@ -78,7 +79,7 @@ static void codes_fill(const struct parts *parts, const struct card_part *part, 
     for (size_t i = 0; i < rows; i++) {
         size_t row;
         const struct tensor *tensor = row_source(parts->model, part, begin + i, &row);
-        kernels_row_f32(parts->kernels, tensor, row, room->wide);
+        row_f32(parts->kernels, tensor, row, room->wide);
         if (part->precision == LLAMA_INT8)
             quantize_int8((int8_t *)room->codes, room->scales, room->wide, part->columns);
         else
@@ -99,7 +100,7 @@ static void elements_fill(const struct parts *parts, const struct card_part *par
         if (tensor->type == type) {
             memcpy(to, (const unsigned char *)tensor->data + row * bytes, bytes);
         } else {
-            kernels_row_f32(parts->kernels, tensor, row, room->wide);
+            row_f32(parts->kernels, tensor, row, room->wide);
             narrow(room->wide, part->columns, type, to);
         }
     }
