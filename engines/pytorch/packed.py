@@ -3,7 +3,12 @@
 A packed matrix takes the place of a layer's, and stays packed: what unpacks it becomes a part of the
 compiled product of one token, and costs no memory there. A prompt's products are a library's, so it
 unpacks one matrix at a time.
+
+What nf4 does with a matrix is many operations, so that is a region of its own: compiled once for all
+matrices of a shape, and called for each.
 """
+
+import dataclasses
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +16,7 @@ from prony_model.quantise import BLOCK, CODE, quantise
 from torch import nn
 
 VALUES = CODE.tolist()
+WHOLE = slice(None), slice(None)
 
 
 def parameter(*shape, dtype=torch.float32):
@@ -31,10 +37,13 @@ class Packed(nn.Module):
             return F.linear(x, self.unpack().type_as(x))
         return self.product(x[0].float())[None].type_as(x)
 
-    def fill(self, row, tensor):
+    def fill(self, row, tensor, part=WHOLE):
+        """With some rows and columns of a tensor, from `row` on. Scales are those of whole rows."""
+        rows, columns = part
+        tensor = dataclasses.replace(tensor, array=tensor.array[rows])
         for first, codes, scales in quantise(tensor, self.method):
-            rows = slice(row + first, row + first + len(codes))
-            self.put(rows, torch.from_numpy(codes), torch.from_numpy(scales))
+            place = slice(row + first, row + first + len(codes))
+            self.put(place, torch.from_numpy(codes)[:, columns], torch.from_numpy(scales), columns)
 
 
 class Int8(Packed):
@@ -44,8 +53,8 @@ class Int8(Packed):
         self.codes = parameter(rows, columns, dtype=torch.int8)
         self.scales = parameter(rows)
 
-    def put(self, rows, codes, scales):
-        self.codes[rows], self.scales[rows] = codes, scales
+    def put(self, place, codes, scales, _):
+        self.codes[place], self.scales[place] = codes, scales
 
     def unpack(self):
         return self.codes.float() * self.scales[:, None]
@@ -62,6 +71,35 @@ class Int8Embedding(Int8):
         return super().forward(x)
 
 
+def nf4_values(codes, table):
+    """A GPU looks them up. For a CPU the compiler would, too, one by one: it makes vectors of choices
+    between two, bit by bit, which took 0.4 times as long."""
+    if codes.is_cuda:
+        return table[codes]
+    values = VALUES
+    for bit in (1, 2, 4, 8):
+        is_set = (codes & bit) != 0
+        values = [torch.where(is_set, b, a) for a, b in zip(values[::2], values[1::2])]
+    return values[0]
+
+
+def nf4_halves(codes, table):
+    codes = codes.int()
+    return nf4_values(codes & 15, table), nf4_values(codes >> 4, table)
+
+
+@torch.compiler.nested_compile_region
+def nf4_unpack(codes, scales, table):
+    return (torch.stack(nf4_halves(codes, table), 2) * scales[..., None, None]).flatten(1)
+
+
+@torch.compiler.nested_compile_region
+def nf4_product(codes, scales, table, x):
+    low, high = nf4_halves(codes, table)
+    first, second = x.view(-1, 2, BLOCK // 2).unbind(1)
+    return ((low * first + high * second) * scales[..., None]).sum((-1, -2))
+
+
 class Nf4(Packed):
     """A byte has the codes of two columns that are half a block apart."""
 
@@ -72,33 +110,18 @@ class Nf4(Packed):
         self.scales = parameter(rows, columns // BLOCK)
         self.register_buffer("table", torch.empty(len(CODE)), persistent=False)
 
-    def put(self, rows, codes, scales):
+    def put(self, place, codes, scales, columns):
         self.table.copy_(torch.from_numpy(CODE))
-        low, high = codes.view(len(codes), -1, 2, BLOCK // 2).unbind(2)
-        self.codes[rows], self.scales[rows] = low | high << 4, scales
-
-    def values(self, codes):
-        """A GPU looks them up. For a CPU the compiler would, too, one by one: it makes vectors of
-        choices between two, bit by bit, which took 0.4 times as long."""
-        if codes.is_cuda:
-            return self.table[codes]
-        values = VALUES
-        for bit in (1, 2, 4, 8):
-            is_set = (codes & bit) != 0
-            values = [torch.where(is_set, b, a) for a, b in zip(values[::2], values[1::2])]
-        return values[0]
-
-    def halves(self):
-        codes = self.codes.int()
-        return self.values(codes & 15), self.values(codes >> 4)
+        low, high = codes.reshape(len(codes), -1, 2, BLOCK // 2).unbind(2)
+        first = (columns.start or 0) // BLOCK
+        self.codes[place] = low | high << 4
+        self.scales[place] = scales[:, first : first + low.shape[1]]
 
     def unpack(self):
-        return (torch.stack(self.halves(), 2) * self.scales[..., None, None]).flatten(1)
+        return nf4_unpack(self.codes, self.scales, self.table)
 
     def product(self, x):
-        low, high = self.halves()
-        first, second = x.view(-1, 2, BLOCK // 2).unbind(1)
-        return ((low * first + high * second) * self.scales[..., None]).sum((-1, -2))
+        return nf4_product(self.codes, self.scales, self.table, x)
 
 
 def pack(model, method):

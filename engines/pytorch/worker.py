@@ -189,7 +189,10 @@ class PyTorch(Engine):
     def _compile(self, request, mode):
         """Only says what is to be compiled: the first generate does it."""
         with request.phase("import"):
+            from torch._dynamo import config as dynamo
             from torch._inductor import config
+        # Of a prompt the length is dynamic, and no other number.
+        dynamo.specialize_float = True
         config.coordinate_descent_tuning = mode == "max-autotune"
         step, prompt = MODES[mode, self.device.type]
         self.step = torch.compile(self.model.step, fullgraph=True, mode=step)
