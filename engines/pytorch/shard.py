@@ -4,6 +4,7 @@ gloo on CPUs and NCCL on GPUs.
 Rank 0 is the worker; it starts the others, which do what it orders over their standard input.
 """
 
+import contextlib
 import ctypes
 import dataclasses
 import datetime
@@ -12,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import torch
@@ -19,8 +21,6 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from prony_worker import Failure
 from torch import nn
-
-from model import Embedding
 
 PATIENCE_S = int(os.environ.get("PRONY_SHARD_TIMEOUT", "300"))  # one may still compile
 LOAD_PATIENCE_S = 3600  # a model may be large, and its disk slow
@@ -31,38 +31,66 @@ class Group:
     """Of all ranks, with the patience that fits tokens."""
 
     tokens = None
+    name = ""
 
 
-@torch.library.custom_op("prony::sum_ranks", mutates_args=())
-def sum_ranks(x: torch.Tensor) -> torch.Tensor:
-    """The sum over all ranks: opaque to torch.compile, so that it can be timed."""
+@torch.library.custom_op("prony::timed_sum", mutates_args=())
+def timed_sum(x: torch.Tensor) -> torch.Tensor:
+    """Opaque to torch.compile, so that it can be timed."""
     start = time.monotonic_ns()
     x = x.clone()
     dist.all_reduce(x, group=Group.tokens)
-    exchanged["bytes"] += x.nbytes
     exchanged["ns"] += time.monotonic_ns() - start
     return x
 
 
-@sum_ranks.register_fake
+@timed_sum.register_fake
 def _(x):
     return torch.empty_like(x)
 
 
-class Summed(nn.Linear):
-    """Of which each rank has some input columns."""
+def sum_ranks(x):
+    """The sum over all ranks. A GPU's is an operator that torch.compile knows, and is recorded with the
+    rest of a graph: nobody sees there how long it takes."""
+    if not x.is_cuda:
+        return timed_sum(x)
+    total = torch.ops._c10d_functional.all_reduce(x, "sum", Group.name)
+    return torch.ops._c10d_functional.wait_tensor(total)
+
+
+def count_bytes(model, tokens, whole):
+    """Notes what ranks exchange while tokens go through: sums of their states, twice in a layer and in
+    the embedding, the best words, and all logits if they are asked for."""
+    states = (2 * len(model.layers) + 1) * tokens * model.norm.weight.nbytes
+    words = whole * 4 * model.ranks * model.embedding.words
+    exchanged["bytes"] += states + model.ranks * 2 * 8 + words
+
+
+class Summed(nn.Module):
+    """Around a linear layer of which each rank has some input columns."""
+
+    def __init__(self, part):
+        super().__init__()
+        self.part = part
 
     def forward(self, x):
-        return sum_ranks(super().forward(x))
+        return sum_ranks(self.part(x))
 
 
-class SplitEmbedding(Embedding):
-    """Of which each rank has some words."""
+class SplitEmbedding(nn.Module):
+    """Around an embedding of which each rank has some words."""
+
+    def __init__(self, part, rank, words):
+        super().__init__()
+        self.part, self.words, self.first = part, words, rank * words
 
     def forward(self, ids):
-        local = ids - self.rank * self.num_embeddings
-        mine = (local >= 0) & (local < self.num_embeddings)
-        return sum_ranks(super().forward(local.where(mine, 0)) * mine[:, None])
+        local = ids - self.first
+        mine = (local >= 0) & (local < self.words)
+        return sum_ranks(self.part(local.where(mine, 0)) * mine[:, None])
+
+    def multiply(self, x):
+        return self.part.multiply(x)
 
 
 def spread(part, rank, count):
@@ -89,23 +117,14 @@ def config_part(config, count):
     )
 
 
-def split(model, rank, ranks):
-    """Turns a Llama of a config_part into this rank's part of the whole."""
-    model.rank = model.embedding.rank = rank
-    model.ranks = ranks
+def split(model, rank, ranks, words):
+    """Turns a Llama of a config_part, with so many words, into this rank's part of the whole."""
+    model.rank, model.ranks = rank, ranks
     for layer in model.layers:
-        layer.attention.wo.__class__ = layer.ffn.down.__class__ = Summed
-    model.embedding.__class__ = SplitEmbedding
+        layer.attention.wo = Summed(layer.attention.wo)
+        layer.ffn.down = Summed(layer.ffn.down)
+    model.embedding = SplitEmbedding(model.embedding, rank, words)
     model.choose = choose.__get__(model)
-
-
-def tensor_part(name, values, rank, count):
-    """What a rank has of a whole tensor: rows, of matrices that end in a sum columns."""
-    if values.dim() == 1:
-        return values
-    dim = 1 if name.endswith(("o_proj.weight", "down_proj.weight")) else 0
-    size = values.shape[dim] // count
-    return values.narrow(dim, rank * size, size)
 
 
 def all_logits(model, logits):
@@ -123,6 +142,7 @@ def agree(held):
             what = f"rank {rank} of {len(all_held)} has another model than rank 0"
             raise Failure("bad_model", what, "Was it written while it was read?")
     Group.tokens = dist.new_group(timeout=datetime.timedelta(seconds=PATIENCE_S))
+    Group.name = Group.tokens.group_name
     return all_held
 
 
@@ -132,10 +152,13 @@ def meeting():
 
 
 def join(rank, count, meeting, device):
-    if device.type == "cpu":
+    on_gpu = device.type == "cuda"
+    if on_gpu:
+        torch.cuda.set_device(device)  # where objects are gathered, too
+    else:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # the ranks are on one machine
     dist.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo",
+        "nccl" if on_gpu else "gloo",
         init_method=f"file://{meeting}",
         rank=rank,
         world_size=count,
@@ -152,6 +175,28 @@ class Team:
             subprocess.Popen([*program, str(rank)], stdin=subprocess.PIPE)
             for rank in range(1, count)
         ]
+        self.closed, self.waiting_since, self.failing = False, None, threading.Lock()
+
+    def watch(self):
+        """On GPUs an exchange waits for ever for a rank that died or hangs, and nothing tells: from
+        now on a thread looks after them."""
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def _look(self):
+        while not self.closed:
+            time.sleep(0.2)
+            since = self.waiting_since
+            late = since is not None and time.monotonic() - since > PATIENCE_S
+            gone = any(other.poll() is not None for other in self.others)
+            if (late or gone) and not self.closed:
+                self.fail("an exchange does not end")
+
+    @contextlib.contextmanager
+    def waiting(self):
+        """What ranks compute together, to its end."""
+        self.waiting_since = time.monotonic()
+        yield
+        self.waiting_since = None
 
     def order(self, what, *words):
         line = json.dumps([what, *words]).encode() + b"\n"
@@ -163,8 +208,10 @@ class Team:
                 raise RuntimeError("a rank does not listen any more") from None
 
     def culprits(self):
-        """The ranks that are to blame for an exchange that failed. One that waits in vain ends, so
-        after a while only those that hang are left; one that was killed shows its signal."""
+        """The ranks that are to blame for an exchange that failed. One that waits in vain ends, or
+        when there is nobody to give it orders, so after a while only those that hang are left; one
+        that was killed shows its signal."""
+        self.hush()
         end = time.monotonic() + 5
         killed = []
         while not killed and time.monotonic() < end:
@@ -184,6 +231,7 @@ class Team:
 
     def fail(self, problem):
         """Ends all of it: the group cannot go on without one of them."""
+        self.failing.acquire()  # once, whichever thread sees it first
         culprits = self.culprits()
         self.kill()
         print(problem, file=sys.stderr)
@@ -195,10 +243,21 @@ class Team:
             other.kill()
             other.wait()
 
-    def close(self):
-        """Lets them end."""
+    def part(self):
+        """Tells them to go."""
+        self.closed = True
+        with contextlib.suppress(RuntimeError):  # one has failed to load, and gone
+            self.order("part")
+        self.hush()
+
+    def hush(self):
+        """No more orders."""
         for other in self.others:
-            other.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                other.stdin.close()
+
+    def close(self):
+        """Waits for their end."""
         for other in self.others:
             try:
                 other.wait(5)
@@ -215,14 +274,4 @@ def follow(engine, rank):
     for line in sys.stdin:
         what, *words = json.loads(line)
         getattr(engine, "follow_" + what)(rank, *words)
-
-
-def check(config, request, device):
-    """What the host has seen to for a model that it knows."""
-    count = request.shard
-    sizes = config.heads, config.kv_heads, config.ffn_size, config.vocabulary
-    if any(size % count for size in sizes):
-        raise Failure("unsupported", f"the model does not split into {count} parts: {sizes}")
-    devices = torch.cuda.device_count() if device.type == "cuda" else request.threads or count
-    if devices < count:
-        raise Failure("unsupported", f"there are {devices} devices for {count} parts")
+    os._exit(0)  # whatever a GPU is still waiting for

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import os
 import platform
 import re
@@ -17,7 +18,8 @@ import torch  # noqa: E402
 from packed import Packed  # noqa: E402
 from prony_model import LlamaFile  # noqa: E402
 from prony_model.quantise import check_quantisable  # noqa: E402
-from prony_nvml import device_memory  # noqa: E402
+from prony_model.shards import check_shards, cpu_devices, part_of  # noqa: E402
+from prony_nvml import device_memory, devices_memory  # noqa: E402
 from prony_sampling import Sampler  # noqa: E402
 from prony_worker import Engine, Failure, Load, process_memory, serve  # noqa: E402
 
@@ -59,14 +61,13 @@ class PyTorch(Engine):
         torch.set_grad_enabled(False)
         self.stands_on = f"Python {platform.python_version()}, CUDA {torch.version.cuda}"
         self.profile = self.shard = self.team = None
+        self.compiled = False
         self.whole = False  # logits of all words, where each rank has some
 
     def devices(self):
         return ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
 
     def _device(self, request):
-        if request.quantize and request.shard > 1:
-            raise Failure("unsupported", "PyTorch's worker cannot quantise and shard at once")
         if request.device.startswith("cuda") and not torch.cuda.is_available():
             raise Failure(
                 "unsupported",
@@ -94,24 +95,29 @@ class PyTorch(Engine):
             return self._load(request, 0)
         with request.phase("import"):
             import shard
+        on_gpu = self.device.type == "cuda"
+        devices = torch.cuda.device_count() if on_gpu else cpu_devices(request)
         with LlamaFile(request.model) as file:
-            shard.check(file.config, request, self.device)
+            check_shards(file.config, request.shard, devices)
         with request.phase("ranks"):
             self.team = shard.Team(request.shard)
             meeting = shard.meeting()
             self.team.order("load", {**dataclasses.asdict(request), "phases": []}, meeting)
         try:
             with self._together():
-                return self._load(request, 0, meeting)
+                loaded = self._load(request, 0, meeting)
         except Failure:
             self._part()
             raise
+        if on_gpu:
+            self.team.watch()
+        return loaded
 
     def _part(self):
         """The ranks go their ways."""
+        self.team.part()
+        self.follow_part(0)
         self.team.close()
-        if self.shard.dist.is_initialized():
-            self.shard.dist.destroy_process_group()
         self.team = self.shard = None
 
     def _load(self, request, rank, meeting=None):
@@ -160,7 +166,7 @@ class PyTorch(Engine):
     def _read(self, request, dtype, rank):
         with LlamaFile(request.model) as file:
             if request.quantize:
-                check_quantisable(file, request.quantize)
+                check_quantisable(file, request.quantize, request.shard)
             stats = [os.stat(part.path) for part in file.files]
             self.identity = repr(
                 (file.config, [(s.st_ino, s.st_size, s.st_mtime_ns) for s in stats])
@@ -175,16 +181,15 @@ class PyTorch(Engine):
                 slots = self.model.slots()
                 for name, tensor in file.tensors():
                     module, row = slots[name]
+                    part = part_of(name, tensor.array.shape, rank, request.shard)
                     if isinstance(module, Packed):
-                        module.fill(row, tensor)
+                        module.fill(row, tensor, part)
                         continue
-                    values = as_torch(tensor)
-                    if self.shard:
-                        values = self.shard.tensor_part(name, values, rank, request.shard)
+                    values = as_torch(tensor)[part]
                     module.weight[row : row + len(values)].copy_(values)
                 self._synchronise()
             if self.shard:
-                self.shard.split(self.model, rank, request.shard)
+                self.shard.split(self.model, rank, request.shard, config.vocabulary)
 
     def _compile(self, request, mode):
         """Only says what is to be compiled: the first generate does it."""
@@ -208,26 +213,43 @@ class PyTorch(Engine):
         try:
             yield
         except RuntimeError as problem:
-            if not self.team:
-                raise
             self.team.fail(problem)
+
+    @contextlib.contextmanager
+    def _pass(self):
+        """Of tokens through all parts."""
+        with self._together(), self.team.waiting():
+            yield
+            self._synchronise()
 
     def _begin(self, ids):
         """Logits after a prompt, which are valid until the next step; the id is in the model."""
         if not self.team:
             return self._begin_part(ids)
-        with self._together():
+        with self._pass():
             self.team.order("begin", ids, self.whole)
-            return self._whole(self._begin_part(ids))
+            return self._whole(self._begin_part(ids), len(ids))
 
     def _next(self):
         if not self.team:
             return self._next_part()
-        with self._together():
-            self.team.order("next", self.model.id.item(), self.model.position.item(), self.whole)
-            return self._whole(self._next_part())
+        with self._pass():
+            self.team.order("next", self.whole)
+            return self._whole(self._next_part(), 1)
 
-    def _whole(self, logits):
+    def _put(self, token):
+        """What goes in next, in the place of what was chosen."""
+        if self.team:
+            self.team.order("put", token)
+        self.model.id.fill_(token)
+
+    def _move(self, position):
+        if self.team:
+            self.team.order("move", position)
+        self.model.position.fill_(position)
+
+    def _whole(self, logits, tokens):
+        self.shard.count_bytes(self.model, tokens, self.whole)
         return self.shard.all_logits(self.model, logits) if self.whole else logits
 
     def follow_load(self, rank, fields, meeting):
@@ -237,13 +259,23 @@ class PyTorch(Engine):
 
     def follow_begin(self, _, ids, whole):
         self.whole = whole
-        self._whole(self._begin_part(ids))
+        self._whole(self._begin_part(ids), len(ids))
 
-    def follow_next(self, _, token, position, whole):
+    def follow_next(self, _, whole):
         self.whole = whole
+        self._whole(self._next_part(), 1)
+
+    def follow_put(self, _, token):
         self.model.id.fill_(token)
+
+    def follow_move(self, _, position):
         self.model.position.fill_(position)
-        self._whole(self._next_part())
+
+    def follow_part(self, _):
+        """Recorded graphs have to go before the group whose exchanges are in them."""
+        self._forget()
+        if self.shard and self.shard.dist.is_initialized():
+            self.shard.dist.destroy_process_group()
 
     def exchanged(self):
         return tuple(self.shard.exchanged.values()) if self.shard else (0, 0)
@@ -266,7 +298,7 @@ class PyTorch(Engine):
         if context > 1:
             self._begin((prompt * 2)[: max(2, len(prompt))])
         for position in range(WARM_UP_STEPS):
-            self.model.position.fill_(position % context)
+            self._move(position % context)
             self._next()
         self._synchronise()
         self.warm = True
@@ -279,7 +311,7 @@ class PyTorch(Engine):
         sampler = Sampler(sampling) if sampling.temperature > 0 else None
         while True:
             if sampler:
-                self.model.id.fill_(sampler.choose(logits[0].cpu().numpy()))
+                self._put(sampler.choose(logits[0].cpu().numpy()))
             yield self.model.id.item()  # waits for the device
             logits = self._next()
 
@@ -297,7 +329,7 @@ class PyTorch(Engine):
         return rows.numpy()
 
     def _forced(self, token):
-        self.model.id.fill_(token)
+        self._put(token)
         return self._next()[0]
 
     def memory(self):
@@ -305,14 +337,23 @@ class PyTorch(Engine):
         device = getattr(self, "device", None)
         if device is None or device.type != "cuda":
             return memory
-        held, method = device_memory(device.index or 0)
+        held, method = self._held()
         if not method:
             return memory
-        # What the context and the libraries hold does not shrink; torch knows its own peak.
-        rest = held - torch.cuda.memory_reserved(device)
-        peak = max(held, rest + torch.cuda.max_memory_reserved(device))
+        # What the context and the libraries hold does not shrink; torch knows its own peak, and that of
+        # one rank is the others'.
+        ranks = len(self.team.others) + 1 if self.team else 1
+        rest = held - ranks * torch.cuda.memory_reserved(device)
+        peak = max(held, rest + ranks * torch.cuda.max_memory_reserved(device))
         memory["method"] += f"; device: {method}, peak with torch's own counters"
         return {**memory, "device_bytes": held, "device_peak_bytes": peak}
+
+    def _held(self):
+        """Of the device's memory, or of those of all ranks."""
+        if not self.team:
+            return device_memory(self.device.index or 0)
+        ranks = [os.getpid(), *(other.pid for other in self.team.others)]
+        return devices_memory(dict(enumerate(ranks)))
 
     def trace(self, path):
         self._end_trace()
@@ -331,10 +372,14 @@ class PyTorch(Engine):
         self._end_trace()
         if self.team:
             self._part()
+        self._forget()
+
+    def _forget(self):
         self.model = self.prompt = self.step = None
         if self.compiled:
             torch.compiler.reset()
         if self.device.type == "cuda":
+            gc.collect()
             torch.cuda.empty_cache()
 
 

@@ -40,9 +40,11 @@ def device_uuid(ordinal):
     return f"GPU-{'-'.join(parts)}"
 
 
-def device_memory(ordinal):
-    """(bytes, how they were measured): what this process holds on the device or, where the driver does
-    not know this process by its number, as in a container, what everybody holds. (0, "") without NVML."""
+def device_memory(ordinal, holder=0):
+    """(bytes, how they were measured): what a process, this one by itself, holds on the device or, where
+    the driver does not know it by its number, as in a container, what everybody holds. (0, "") without
+    NVML."""
+    holder = holder or os.getpid()
     with contextlib.suppress(OSError, AttributeError):
         nvml, handle = ctypes.CDLL("libnvidia-ml.so.1"), ctypes.c_void_p()
         need(nvml.nvmlInit_v2())
@@ -53,11 +55,20 @@ def device_memory(ordinal):
             ask = nvml.nvmlDeviceGetComputeRunningProcesses_v3
             if ask(handle, ctypes.byref(count), processes) == 0:
                 for process in processes[: count.value]:
-                    if process.pid == os.getpid() and process.bytes < 1 << 60:
-                        return process.bytes, "this process by NVML"
+                    if process.pid == holder and process.bytes < 1 << 60:
+                        return process.bytes, "the process by NVML"
             memory = Memory()
             need(nvml.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)))
-            return memory.used, "the whole device by NVML, which does not know this process"
+            return memory.used, "the whole device by NVML, which does not know the process"
         finally:
             nvml.nvmlShutdown()
     return 0, ""
+
+
+def devices_memory(holders):
+    """The same of several devices together. holders: {a device's ordinal: the process on it}"""
+    told = [device_memory(ordinal, holder) for ordinal, holder in holders.items()]
+    if not all(method for _, method in told):
+        return 0, ""
+    methods = sorted({method for _, method in told})
+    return sum(held for held, _ in told), " and ".join(methods) + f", {len(told)} devices"

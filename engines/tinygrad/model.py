@@ -10,6 +10,7 @@ tinygrad reads its settings from the environment when it is imported: set them b
 import numpy as np
 from packed import LAYERS, NF4Linear, held
 from prony_model.quantise import CODE
+from prony_model.shards import split_axis
 from tinygrad import Context, Device, Tensor, TinyJit, UOp, dtypes, function, nn
 from tinygrad.uop.ops import resolve
 
@@ -24,7 +25,26 @@ def device_open(name):
 
 
 def bytes_of(state):
-    return sum({id(tensor): tensor.nbytes() for tensor in state.values()}.values())
+    """On all devices together: what is not split is on each of them."""
+    tensors = {id(tensor): tensor for tensor in state.values()}.values()
+    return sum(t.nbytes() * (1 if is_split(t) else device_count(t)) for t in tensors)
+
+
+def is_split(tensor):
+    return tensor.uop.axis is not None
+
+
+def device_count(tensor):
+    return len(tensor.device) if isinstance(tensor.device, tuple) else 1
+
+
+def axis_of(place, array):
+    """Along which axis a weight, or its scales, is split. None: it is whole on each device."""
+    axis = split_axis(place.replace(".scale", ".weight"))
+    whole = (
+        place.endswith("norm.weight") or axis >= array.ndim
+    )  # scales of whole rows, of split ones
+    return None if whole else axis
 
 
 def rotate(x, rope):
@@ -106,62 +126,78 @@ class Llama:
             self.lm_head.__dict__.update(self.embed_tokens.__dict__)
 
     @classmethod
-    def read(cls, file, context, device, dtype, quantize):
-        """The model of a LlamaFile, with weights and cache of a numpy dtype, or quantised weights."""
+    def read(cls, file, context, devices, dtype, quantize):
+        """The model of a LlamaFile, with weights and cache of a numpy dtype, or quantised weights; split
+        over the devices if there are several."""
         config, model = file.config, cls(file.config, quantize)
-        model.context, model.device = context, device
+        model.context, model.devices = context, devices
         NF4Linear.code = model.put(CODE)
         places = nn.state.get_state_dict(model)
         for name, tensor in file.tensors():
             for place, array in held(name, tensor, dtype, quantize):
-                places[place].replace(model.put(array))
+                places[place].replace(model.put(array, axis_of(place, array)))
+        model.make_variables()
         # Angles are float32, whatever the weights are.
-        angles = np.arange(context, dtype=np.float32)[:, None] * config.rope_frequencies
+        angles = np.arange(model.room, dtype=np.float32)[:, None] * config.rope_frequencies
         rope = model.put(np.concatenate([np.cos(angles), np.sin(angles)], axis=1))
-        shape = (2, 1, config.kv_heads, context, config.head_size)
+        shape = (2, 1, config.kv_heads, model.room, config.head_size)
         for layer in model.layers:
             layer.self_attn.rope = rope
-            layer.self_attn.cache = model.put(np.zeros(shape, dtype))
+            layer.self_attn.cache = model.put(np.zeros(shape, dtype), axis=2)
         model.weight_bytes = bytes_of(places)
         model.embedding_bytes = (
             0 if config.tied else bytes_of(nn.state.get_state_dict(model.embed_tokens))
         )
-        model.start = UOp.variable("start_pos", 0, context - 1)
-        model.count = UOp.variable("toks", 1, min(CHUNK, context))
-        # tinygrad makes CUDA graphs with all variables 0, and a launch of 0 tokens is an error. So the
-        # kernels of a prompt are replayed one by one there (2), as a graph elsewhere (1).
-        model.prompt_graph = 2 if device.startswith("CUDA") else 1
         model.forget_kernels()
-        Device[device].synchronize()
+        for device in devices:
+            Device[device].allocator.free_cache()  # of whole weights, before they were split
+            Device[device].synchronize()
         return model
 
-    def put(self, array):
-        return Tensor(array, device=self.device).realize()
+    def make_variables(self):
+        """tinygrad's sums over devices are wrong for a length that is symbolic. So the last chunk of a
+        split model is filled up, and the cache has room for that."""
+        self.split = len(self.devices) > 1
+        chunk = min(CHUNK, self.context)
+        self.room = self.context + (chunk if self.split else 0)
+        self.start = UOp.variable("start_pos", 0, self.context - 1)
+        self.count = UOp.variable("toks", 1, chunk)
+        self.last = UOp.variable("last", 0, chunk - 1)
+        # tinygrad makes CUDA graphs with all variables 0, and a launch of 0 tokens is an error. So the
+        # kernels of a prompt are replayed one by one there (2), as a graph elsewhere (1).
+        on_gpu = self.devices[0].startswith("CUDA")
+        self.prompt_graph = 2 if on_gpu and not self.split else 1
+
+    def put(self, array, axis=None):
+        """On the device; on several of them split along an axis, or whole on each."""
+        return Tensor(array, device=self.devices[0]).shard(self.devices, axis).realize()
 
     def forget_kernels(self):
         self.prompt_jit, self.step_jit = TinyJit(self.forward), TinyJit(self.forward)
 
-    def forward(self, tokens, start):
-        """The next id [1, 1] and the logits [1, vocabulary] after the last of tokens."""
+    def forward(self, tokens, start, last=None):
+        """The next id [1, 1] and the logits [1, vocabulary] after the last of tokens, or another."""
         x = self.embed_tokens(tokens).cast(dtypes.float32)
         for layer in self.layers:
             x = layer(x, start)
-        last = x.shape[1] - 1  # symbolic for a prompt; 0.13 takes no x[:, -1:] of one
+        if last is None:
+            last = x.shape[1] - 1  # symbolic for a prompt; 0.13 takes no x[:, -1:] of one
         logits = self.lm_head(self.norm(x[:, last : last + 1])).reshape(1, -1)
         logits = logits.cast(dtypes.float32).contiguous()
         return logits.argmax(-1, keepdim=True).cast(dtypes.int32), logits
 
     def prompt(self, ids):
         """Begins a sequence."""
-        row = np.zeros((1, self.context), np.int32)
+        row = np.zeros((1, self.room), np.int32)
         row[0, : len(ids)] = ids
         row = self.put(row)
         chunk = self.count.vmax
         for at in range(0, len(ids), chunk):
-            start = self.start.bind(at)
-            count = self.count.bind(min(chunk, len(ids) - at))
+            start, tokens = self.start.bind(at), min(chunk, len(ids) - at)
+            count = chunk if self.split else self.count.bind(tokens)
+            last = (self.last.bind(tokens - 1),) if self.split else ()
             with Context(JIT=self.prompt_graph):
-                out = self.prompt_jit(row[:, start : start + count].contiguous(), start)
+                out = self.prompt_jit(row[:, start : start + count].contiguous(), start, *last)
         return out
 
     def step(self, token, position):

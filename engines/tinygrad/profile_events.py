@@ -40,11 +40,12 @@ def spans(events):
             yield event, event.st, event.en
 
 
-def take(device):
+def take(devices):
     """What was recorded since clear()."""
-    Device[device].synchronize()
-    if hasattr(Device[device], "_at_profile_finalize"):
-        Device[device]._at_profile_finalize()
+    for device in devices:
+        Device[device].synchronize()
+        if hasattr(Device[device], "_at_profile_finalize"):
+            Device[device]._at_profile_finalize()
     events = cpu_events + Compiled.profile_events
     clocks = {event.device: event.tdiff for event in events if hasattr(event, "tdiff")}
     found = []

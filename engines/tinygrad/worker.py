@@ -9,11 +9,20 @@ import shutil
 import numpy as np
 from prony_model import LlamaFile
 from prony_model.quantise import check_quantisable
-from prony_nvml import device_memory
+from prony_model.shards import check_shards, cpu_devices
+from prony_nvml import devices_memory
 from prony_sampling import Sampler
 from prony_worker import Engine, Failure, process_memory, serve
 
 WARM_UP_CALLS = 3  # a jit runs as it is, then records, then replays
+
+
+def device_names(request):
+    """tinygrad's names: the device that is asked for, or the first ones of its kind."""
+    if request.shard == 1:
+        return [request.device.upper()]
+    kind = request.device.partition(":")[0].upper()
+    return [f"{kind}:{i}" for i in range(request.shard)]
 
 
 class TinyGrad(Engine):
@@ -35,8 +44,6 @@ class TinyGrad(Engine):
         return ["cpu"] + ["cuda"] * os.path.exists("/dev/nvidiactl")
 
     def load(self, request):
-        if request.shard > 1:
-            raise Failure("unsupported", "tinygrad's worker cannot shard")
         precision = request.precision or "float16"
         if precision not in ("float32", "float16"):
             raise Failure("unsupported", f"tinygrad's worker has no precision {precision}")
@@ -51,28 +58,30 @@ class TinyGrad(Engine):
             from model import Llama, device_open
         with request.phase("device"):
             try:
-                device = device_open(request.device.upper())
+                devices = tuple(device_open(name) for name in device_names(request))
             except Exception as problem:  # whatever its drivers say
                 if request.device == "cpu":
                     raise
                 what = f"tinygrad cannot use {request.device}: {problem}"
                 raise Failure("unsupported", what, "Try --device cpu.") from None
         with request.phase("read"), LlamaFile(request.model) as file:
+            check_shards(file.config, request.shard, cpu_devices(request))
             if request.quantize:
-                check_quantisable(file, request.quantize)
+                check_quantisable(file, request.quantize, request.shard)
             dtype = getattr(np, precision)
-            self.model = Llama.read(file, request.context, device, dtype, request.quantize)
+            self.model = Llama.read(file, request.context, devices, dtype, request.quantize)
         self.warm, self.peak = False, 0
         cache = self.model.layers[0].self_attn.cache
         packed = request.quantize and f"{request.quantize} matrices, other "
         return {
             "vocabulary": file.config.vocabulary,
             "weight_bytes": self.model.weight_bytes,
-            "kv_token_bytes": cache.nbytes() // request.context * file.config.layers,
-            "threads": request.threads,
+            "kv_token_bytes": cache.nbytes() // cache.shape[3] * file.config.layers,
+            "threads": request.threads // request.shard * request.shard,
             "embedding_bytes": self.model.embedding_bytes,
             "precision": request.quantize or ("float32" if precision == "float32" else "mixed"),
-            "detail": f"{packed}weights and KV cache {precision}, activations float32",
+            "detail": f"{packed}weights and KV cache {precision}, activations float32"
+            + (f", {request.shard} devices" if request.shard > 1 else ""),
         }
 
     def _start(self, request):
@@ -80,7 +89,8 @@ class TinyGrad(Engine):
         settings = {"DEV": request.device.partition(":")[0].upper(), **request.options}
         if request.threads:
             # Of tinygrad 0.14, and of 0.13.
-            settings["NUM_CPU_THREADS"] = settings["CPU_COUNT"] = str(request.threads)
+            threads = max(1, request.threads // request.shard)
+            settings["NUM_CPU_THREADS"] = settings["CPU_COUNT"] = str(threads)
         if cache := os.environ.get("PRONY_ENGINE_CACHE"):
             settings["CACHEDB"] = os.path.join(cache, "cache.db")
         if self.settings not in (None, settings):
@@ -132,9 +142,10 @@ class TinyGrad(Engine):
 
     def memory(self):
         memory = process_memory()
-        if not self.model or not self.model.device.startswith("CUDA"):
+        if not self.model or not self.model.devices[0].startswith("CUDA"):
             return memory
-        held, method = device_memory(int(self.model.device.partition(":")[2] or 0))
+        cards = [int(device.partition(":")[2] or 0) for device in self.model.devices]
+        held, method = devices_memory(dict.fromkeys(cards, os.getpid()))
         if not method:
             return memory
         self.peak = max(self.peak, held)  # tinygrad keeps what it has allocated
@@ -147,7 +158,7 @@ class TinyGrad(Engine):
 
         if self.trace_path:
             with open(self.trace_path, "w", encoding="utf-8") as file:
-                json.dump(take(self.model.device), file)
+                json.dump(take(self.model.devices), file)
         self.trace_path = path
         self.model.forget_kernels()
         profile(bool(path))

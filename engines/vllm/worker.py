@@ -1,4 +1,5 @@
-"""vLLM's worker: its engine in this process, stepped by hand behind the protocol."""
+"""vLLM's worker: its engine in this process, stepped by hand behind the protocol. Where it splits a
+model over cards, it starts a process for each of them."""
 
 import gc
 import os
@@ -8,6 +9,7 @@ from itertools import count
 # Before vllm is imported: the engine runs here and not in a process of its own, so that a step's end
 # is seen as it happens; what its compilers keep goes where the host says; nothing is sent home.
 os.environ.update(VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_NO_USAGE_STATS="1", HF_HUB_OFFLINE="1")
+os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"  # CUDA has begun here when shards are started
 CACHE = os.environ.get("PRONY_ENGINE_CACHE")
 if CACHE:
     os.environ["VLLM_CACHE_ROOT"] = os.path.join(CACHE, "vllm")
@@ -19,7 +21,8 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import vllm  # noqa: E402
 from prony_model import LlamaFile, expected_shapes  # noqa: E402
-from prony_nvml import device_memory  # noqa: E402
+from prony_model.shards import check_shards  # noqa: E402
+from prony_nvml import device_memory, devices_memory  # noqa: E402
 from prony_worker import Engine, Failure, process_memory, serve  # noqa: E402
 from vllm import LLM, SamplingParams, TokensPrompt  # noqa: E402
 from vllm.distributed.parallel_state import cleanup_dist_env_and_memory  # noqa: E402
@@ -42,19 +45,20 @@ def folder_of(path):
     return os.path.dirname(path) or "."
 
 
-def device_choose(name):
-    """vLLM takes the first card that CUDA shows: the one that is asked for is made that one. It must be
-    done before CUDA begins."""
-    number = int(name.partition(":")[2] or 0)
+def device_choose(name, count):
+    """vLLM takes the first cards that CUDA shows: what is asked for is made those. It must be done before
+    CUDA begins."""
+    number = int(name.partition(":")[2] or 0) if count == 1 else 0
     shown = os.environ.get("CUDA_VISIBLE_DEVICES")
-    cards = shown.split(",") if shown else [str(i) for i in range(number + 1)]
-    if number >= len(cards):
-        raise Failure("unsupported", f"there is no {name}: CUDA_VISIBLE_DEVICES is {shown}")
-    os.environ["CUDA_VISIBLE_DEVICES"] = cards[number]
-    if not torch.cuda.is_available():
+    cards = shown.split(",") if shown else [str(i) for i in range(number + count)]
+    if number + count > len(cards):
+        what = f"there is no {name}" if count == 1 else f"there are not {count} cards"
+        raise Failure("unsupported", f"{what}: CUDA_VISIBLE_DEVICES is {shown}")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(cards[number : number + count])
+    if torch.cuda.device_count() < count:
         raise Failure(
             "unsupported",
-            f"vLLM {vllm.__version__} finds no GPU for {name}",
+            f"vLLM {vllm.__version__} finds {torch.cuda.device_count()} of {count} GPUs for {name}",
             "Is a driver there that is new enough? Try: nvidia-smi",
         )
 
@@ -71,29 +75,32 @@ class Vllm(Engine):
     stands_on = f"Python {platform.python_version()}, torch {torch.__version__}"
 
     def __init__(self):
-        self.llm = self.device = None
+        self.llm = self.device = None  # self.device: the name of the first card, and how many
         self.requests = count()
 
     def devices(self):
         return ["cuda"]
 
     def _check(self, request):
-        if request.quantize or request.shard > 1:
-            raise Failure("unsupported", "vLLM's worker can neither quantise nor shard")
+        if request.quantize:
+            raise Failure("unsupported", "vLLM's worker cannot quantise")
         precision = request.precision or request.options["precision"]
         if precision not in BYTES:
             raise Failure("unsupported", f'there is no precision "{precision}" in vLLM\'s worker')
-        if self.device not in (None, request.device):
-            raise Failure("unsupported", f"this process has begun on {self.device}")
+        if self.device not in (None, (request.device, request.shard)):
+            raise Failure(
+                "unsupported", "this process has begun on {} with {} cards".format(*self.device)
+            )
         return precision
 
     def load(self, request):
         precision = self._check(request)
         with request.phase("read"), LlamaFile(request.model) as file:
             config = file.config
+        check_shards(config, request.shard, request.shard)
         if self.device is None:
-            device_choose(request.device)
-            self.device = request.device
+            device_choose(request.device, request.shard)
+            self.device = request.device, request.shard
         # One more position than is asked for, and an id: what logits() asks with.
         context = request.context + 2
         cache, position = cache_bytes(config, context, precision)
@@ -107,20 +114,26 @@ class Vllm(Engine):
                     max_num_seqs=1,
                     enable_prefix_caching=False,
                     enforce_eager=request.options["enforce_eager"],
-                    kv_cache_memory_bytes=cache,
+                    kv_cache_memory_bytes=cache // request.shard,
+                    tensor_parallel_size=request.shard,
+                    distributed_executor_backend="mp" if request.shard > 1 else None,
                     max_logprobs=-1,
                     logprobs_mode="raw_logits",
                 )
         except torch.OutOfMemoryError as problem:
             raise Failure("no_memory", str(problem), "Ask for a smaller --context.") from None
         self.vocabulary = config.vocabulary
-        elements = sum(int(np.prod(shape)) for shape in expected_shapes(config).values())
+        elements = sum(
+            int(np.prod(shape)) * (request.shard if len(shape) == 1 else 1)  # norms are on each
+            for shape in expected_shapes(config).values()
+        )
+        how = "eager" if request.options["enforce_eager"] else "compiled, CUDA graphs"
         return {
             "vocabulary": config.vocabulary,
             "weight_bytes": elements * BYTES[precision],
             "kv_token_bytes": position,
             "precision": precision,
-            "detail": "eager" if request.options["enforce_eager"] else "compiled, CUDA graphs",
+            "detail": how + (f", {request.shard} cards" if request.shard > 1 else ""),
         }
 
     def _add(self, ids, params):
@@ -180,6 +193,11 @@ class Vllm(Engine):
         memory = process_memory()
         if self.llm is None:
             return memory
+        cards = self.device[1]
+        if cards > 1:  # other processes hold them, whose torch counts by itself
+            held, method = devices_memory(dict.fromkeys(range(cards), 0))
+            memory["method"] += f"; device: {method}, peak as it is now"
+            return {**memory, "device_bytes": held, "device_peak_bytes": held} if method else memory
         held, method = device_memory(0)
         if not method:
             return memory

@@ -34,7 +34,7 @@ class ShardPyTorch(unittest.TestCase):
         prony("engines", "install", "pytorch")
         (cls.python,) = cache_folder().glob("engines/pytorch/2.15.0/environment/bin/python3")
 
-    def start(self, shard=2, variant=EAGER, **environment):
+    def start(self, shard=2, variant=EAGER, quantize="", model=None, **environment):
         scratch = self.enterContext(tempfile.TemporaryDirectory())
         self.log = self.enterContext(tempfile.TemporaryFile("w+"))
         environment |= {"PYTHONPATH": str(ENGINES / "sdk"), "PRONY_ENGINE_SCRATCH": scratch}
@@ -42,8 +42,8 @@ class ShardPyTorch(unittest.TestCase):
         host = Host([self.python, "worker.py"], ENGINES / "pytorch", environment, self.log)
         self.addCleanup(host.process.kill)
         options = {"precision": "float32", "compile": variant[1]}
-        load = {"model": str(self.model), "variant": variant[0], "options": options, **LOAD}
-        return host, host.ask("load", shard=shard, **load)
+        load = {**LOAD, "variant": variant[0], "options": options, "quantize": quantize}
+        return host, host.ask("load", model=str(model or self.model), shard=shard, **load)
 
     def assert_nothing_left(self, ranks):
         end = time.monotonic() + 10
@@ -55,9 +55,12 @@ class ShardPyTorch(unittest.TestCase):
         greedy = host.ask("generate", prompt=PROMPT, tokens=20)
         talk = {"stream": True, "temperature": 0.9, "seed": 3}
         sampled = host.ask("generate", prompt=PROMPT, tokens=10, **talk)
+        return greedy, sampled["ids"], self.logits(host, PROMPT)
+
+    def logits(self, host, ids):
         path = self.folder / "logits"
-        host.ask("logits", ids=PROMPT, path=str(path))
-        return greedy, sampled["ids"], array.array("f", path.read_bytes())
+        self.assertNotIn("error", host.ask("logits", ids=ids, path=str(path)))
+        return array.array("f", path.read_bytes())
 
     def test_two_say_what_one_says(self):
         host, _ = self.start(1)
@@ -80,6 +83,31 @@ class ShardPyTorch(unittest.TestCase):
                 host.ask("bye")
                 host.close()
                 self.assert_nothing_left([rank])
+
+    def test_parts_hold_the_numbers_of_the_whole(self):
+        """Scales are of whole rows, also where columns are split, and held by both then, as norms are.
+        Eager, since to compile takes minutes."""
+        model = self.folder / "wide.gguf"
+        shape = ("--hidden", 128, "--heads", 8, "--kv-heads", 2, "--ffn", 256)
+        prony("model", "make", "--output", model, *shape)
+        for quantize, scales in (("int8", 2 * 2 * 128), ("nf4", 0)):
+            with self.subTest(quantize):
+                form = {"variant": EAGER, "quantize": quantize, "model": model}
+                one, whole = self.start(1, **form)
+                two, parts = self.start(2, **form)
+                self.assertEqual(parts["precision"], quantize)
+                extra = parts["weight_bytes"] - whole["weight_bytes"]
+                self.assertEqual(extra, 4 * (5 * 128 + scales))
+                expected, ours = self.logits(one, PROMPT[:8]), self.logits(two, PROMPT[:8])
+                worst = max(abs(a - b) for a, b in zip(expected, ours, strict=True))
+                self.assertLess(worst, 1e-4)
+                one.close()
+                two.close()
+
+    def test_blocks_are_not_cut(self):
+        host, loaded = self.start(2, EAGER, "nf4")
+        self.assertIn("64 for 2 parts", loaded["error"]["message"])
+        host.close()
 
     def broken(self, do, **environment):
         """What the log ends with once something was done to rank 1."""

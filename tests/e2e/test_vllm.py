@@ -95,19 +95,36 @@ class Vllm(unittest.TestCase):
     def test_cards(self):
         host = self.start()
         self.assertNotIn("error", self.load(host, device="cuda:1"))
-        self.assertIn("this process has begun on cuda:1", self.failure(host)["message"])
+        error = self.failure(host)
+        self.assertIn("this process has begun on cuda:1 with 1 cards", error["message"])
         error = self.failure(device="cuda:2")
         self.assertIn("there is no cuda:2: CUDA_VISIBLE_DEVICES is 5,7", error["message"])
         error = self.failure(self.start(FAKE_VLLM="no-gpu"))
-        self.assertIn("vLLM 0.33.0 finds no GPU for cuda", error["message"])
+        self.assertIn("vLLM 0.33.0 finds 0 of 1 GPUs for cuda", error["message"])
+
+    def test_shards(self):
+        """The vllm in its place checks what is asked of it: a size, an executor, as many cards."""
+        host = self.start()
+        whole, parts = self.load(self.start()), self.load(host, shard=2)
+        self.assertEqual(parts["detail"], "compiled, CUDA graphs, 2 cards")
+        self.assertEqual(parts["kv_token_bytes"], whole["kv_token_bytes"])
+        norms = 2 * 5 * 64  # of two layers and the output, on each card
+        self.assertEqual(parts["weight_bytes"] - whole["weight_bytes"], norms)
+        self.assertEqual(
+            len(host.ask("generate", prompt=[3, 1, 4], tokens=4, temperature=0)["ids"]), 4
+        )
+        one = self.start(CUDA_VISIBLE_DEVICES="5")
+        self.assertIn("there are not 2 cards", self.failure(one, shard=2)["message"])
+        error = self.failure(shard=3)
+        self.assertIn("does not split into 3 parts", error["message"])
+        self.assertEqual(error["hint"], "Parts that would do: 2.")
 
     def test_faults(self):
         error = self.failure(self.start(FAKE_VLLM="no-memory"))
         self.assertEqual(
             (error["code"], error["hint"]), ("no_memory", "Ask for a smaller --context.")
         )
-        self.assertIn("neither quantise nor shard", self.failure(quantize="int8")["message"])
-        self.assertIn("neither quantise nor shard", self.failure(shard=2)["message"])
+        self.assertIn("cannot quantise", self.failure(quantize="int8")["message"])
         self.assertIn('no precision "float8"', self.failure(precision="float8")["message"])
         file = self.root / "other.safetensors"
         file.write_bytes((self.model / "model.safetensors").read_bytes())

@@ -11,6 +11,7 @@ import numpy as np
 from prony_worker import Failure
 
 from .blocks import BLOCKS
+from .shards import split_axis
 
 BLOCK = 64  # weights with one scale in nf4
 CODE = np.array(
@@ -26,8 +27,9 @@ MIDPOINTS = (CODE[1:] + CODE[:-1]) / np.float32(2)
 PART = 1 << 18  # weights at a time: what lies between has to fit a cache
 
 
-def check_quantisable(file, method):
-    """Refuses what has no definition: another method, codes in place of weights, parts of blocks."""
+def check_quantisable(file, method, parts=1):
+    """Refuses what has no definition: another method, codes in place of weights, parts of blocks, also
+    where matrices are split into parts by columns."""
     if method not in ("int8", "nf4", "float16"):
         raise Failure("unsupported", f'there is no quantisation "{method}"')
     for name, entry in file.entries.items():
@@ -35,9 +37,12 @@ def check_quantisable(file, method):
             what = f'the model is quantised already: its tensor "{name}" is {entry.kind}'
             hint = "Leave --quantize out, or use the model's F32, F16 or BF16 file."
             raise Failure("unsupported", f"{what} ({file.path})", hint)
-        if method == "nf4" and is_quantised(name, method) and entry.shape[1] % BLOCK:
-            what = f'nf4 has blocks of {BLOCK} weights, and the rows of "{name}" {entry.shape[1]}'
-            raise Failure("unsupported", f"{what} ({file.path})", "Use --quantize int8.")
+        if method == "nf4" and is_quantised(name, method):
+            cut = parts if split_axis(name) else 1
+            if entry.shape[1] % (BLOCK * cut):
+                of = f"{entry.shape[1]}" if cut == 1 else f"{entry.shape[1]} for {cut} parts"
+                what = f'nf4 has blocks of {BLOCK} weights, and the rows of "{name}" {of}'
+                raise Failure("unsupported", f"{what} ({file.path})", "Use --quantize int8.")
 
 
 def is_quantised(name, method):

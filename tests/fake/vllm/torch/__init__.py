@@ -11,8 +11,10 @@ class OutOfMemoryError(RuntimeError):
 
 class cuda:
     @staticmethod
-    def is_available():
-        return "no-gpu" not in os.environ.get("FAKE_VLLM", "")
+    def device_count():
+        if "no-gpu" in os.environ.get("FAKE_VLLM", ""):
+            return 0
+        return len(os.environ["CUDA_VISIBLE_DEVICES"].split(","))
 
     @staticmethod
     def memory_reserved():

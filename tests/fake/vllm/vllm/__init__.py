@@ -122,6 +122,8 @@ class LLM:
         enable_prefix_caching,
         enforce_eager,
         kv_cache_memory_bytes,
+        tensor_parallel_size,
+        distributed_executor_backend,
         max_logprobs,
         logprobs_mode,
     ):
@@ -132,9 +134,13 @@ class LLM:
         assert dtype in ("float32", "float16", "bfloat16")
         assert isinstance(enforce_eager, bool) and max_logprobs == -1
         assert os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
-        assert "," not in os.environ["CUDA_VISIBLE_DEVICES"]
+        assert os.environ["VLLM_WORKER_MULTIPROC_METHOD"] == "spawn"
+        parts = tensor_parallel_size
+        assert distributed_executor_backend == ("mp" if parts > 1 else None)
+        assert len(os.environ["CUDA_VISIBLE_DEVICES"].split(",")) == parts
         size = 4 if dtype == "float32" else 2
-        heads, layers = config["num_key_value_heads"], config["num_hidden_layers"]
+        assert config["num_attention_heads"] % parts == 0
+        heads, layers = config["num_key_value_heads"] // parts, config["num_hidden_layers"]
         position = 2 * layers * heads * config["head_dim"] * size
         assert kv_cache_memory_bytes % (256 * position) == 0
         assert kv_cache_memory_bytes >= position * (max_model_len + 256)

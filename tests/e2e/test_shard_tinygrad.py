@@ -1,0 +1,102 @@
+"""tinygrad's model split over two devices of the CPU."""
+
+import array
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+from test_python_engines import ENGINES, cache_folder, prony
+from worker_host import Host
+
+LOAD = {"variant": "tinygrad", "device": "cpu", "precision": "", "quantize": "", "options": {}}
+PROMPT = [(i * 7919 + 13) % 512 for i in range(40)]
+TALK = {"stream": True, "temperature": 0.9, "seed": 3}
+
+
+class ShardTinygrad(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        cls.model = cls.folder / "tiny.gguf"
+        prony("model", "make", "--output", cls.model)
+        prony("engines", "install", "tinygrad")
+        (cls.python,) = cache_folder().glob("engines/tinygrad/0.14.0/environment/bin/python3")
+
+    def load(self, shard, **more):
+        environment = {"PYTHONPATH": str(ENGINES / "sdk")}
+        environment["PRONY_ENGINE_CACHE"] = str(self.folder)
+        host = Host([self.python, "worker.py"], ENGINES / "tinygrad", environment)
+        self.addCleanup(host.close)
+        request = {"model": str(self.model), "shard": shard, "threads": 2, "context": 96}
+        return host, host.ask("load", **{**LOAD, **request, **more})
+
+    def answers(self, host):
+        greedy = host.ask("generate", prompt=PROMPT, tokens=20)
+        sampled = host.ask("generate", prompt=PROMPT, tokens=10, **TALK)
+        return greedy, sampled["ids"], self.logits(host, PROMPT)
+
+    def logits(self, host, ids):
+        path = self.folder / "logits"
+        self.assertNotIn("error", host.ask("logits", ids=ids, path=str(path)))
+        return array.array("f", path.read_bytes())
+
+    def test_two_say_what_one_says(self):
+        host, whole = self.load(1)
+        greedy, sampled, logits = self.answers(host)
+        host, parts = self.load(2)
+        self.assertNotIn("error", parts)
+        greedy_2, sampled_2, logits_2 = self.answers(host)
+        self.assertEqual((greedy["ids"], sampled), (greedy_2["ids"], sampled_2))
+        self.assertNotIn("exchanged", greedy_2)  # tinygrad does not tell
+        # Sums of parts, of which keys and values are rounded to float16.
+        worst = max(abs(a - b) for a, b in zip(logits, logits_2, strict=True))
+        self.assertLess(worst, 1e-3 * (max(logits) - min(logits)))
+        self.assertEqual(parts["kv_token_bytes"], whole["kv_token_bytes"])
+        norms = 2 * 5 * 64  # of two layers and the output, on each device
+        self.assertEqual(parts["weight_bytes"] - whole["weight_bytes"], norms)
+        self.assertEqual((parts["threads"], whole["threads"]), (2, 2))
+        self.assertIn(", 2 devices", parts["detail"])
+        self.trace(host)
+
+    def test_parts_hold_the_numbers_of_the_whole(self):
+        """Scales are of whole rows, also where columns are split, and held by both then, as norms are."""
+        model = self.folder / "wide.gguf"
+        shape = ("--layers", 1, "--hidden", 128, "--heads", 8, "--kv-heads", 2, "--ffn", 256)
+        prony("model", "make", "--output", model, *shape)
+        for quantize, scales in (("int8", 4 * 2 * 128), ("nf4", 0)):
+            with self.subTest(quantize):
+                form = {"model": str(model), "quantize": quantize, "precision": "float32"}
+                one, whole = self.load(1, **form)
+                two, parts = self.load(2, **form)
+                self.assertEqual(parts["precision"], quantize)
+                extra = parts["weight_bytes"] - whole["weight_bytes"]
+                self.assertEqual(extra, 4 * 3 * 128 + scales)
+                expected, ours = self.logits(one, PROMPT[:8]), self.logits(two, PROMPT[:8])
+                worst = max(abs(a - b) for a, b in zip(expected, ours, strict=True))
+                self.assertLess(worst, 1e-4)
+                one.close()
+                two.close()
+
+    def trace(self, host):
+        path = self.folder / "trace.json"
+        host.ask("trace", path=str(path))
+        host.ask("generate", prompt=PROMPT, tokens=2)
+        self.assertNotIn("error", host.ask("trace", path=""))
+        events = json.loads(path.read_text())["traceEvents"]
+        self.assertTrue(any(e["ph"] == "X" and e["dur"] > 0 for e in events))
+
+    def test_what_does_not_divide_is_refused(self):
+        for more, words in (
+            ({"shard": 4}, "does not split into 4 parts"),
+            ({"shard": 2, "threads": 1}, "there are 1 devices for 2 parts"),
+            ({"shard": 2, "quantize": "nf4"}, "64 for 2 parts"),
+        ):
+            with self.subTest(words):
+                _, reply = self.load(more.pop("shard"), **more)
+                self.assertEqual(reply["error"]["code"], "unsupported")
+                self.assertIn(words, reply["error"]["message"])
+
+
+if __name__ == "__main__":
+    unittest.main()
