@@ -10,6 +10,7 @@
 #include "bench/prompt.h"
 #include "bench/summary.h"
 #include "bench/variants.h"
+#include "machine/free_memory.h"
 #include "model/detect.h"
 #include "model/quantisable.h"
 #include "model/shards.h"
@@ -223,10 +224,18 @@ static enum status weights_check(const struct plan *plan, const struct plan_requ
     return status;
 }
 
-/* Devices that a model may be split over: on a CPU they are its threads. */
+/* Devices that a model may be split over: on a CPU its threads, else the cards that NVML shows. */
+static uint32_t devices_of(const struct plan *plan)
+{
+    if (strcmp(plan->device, "cpu") == 0)
+        return plan->threads;
+    uint32_t cards = free_memory_card_count();
+    return cards ? cards : UINT32_MAX;
+}
+
 static enum status shards_fit(const struct plan *plan, struct error *err)
 {
-    uint32_t devices = strcmp(plan->device, "cpu") == 0 ? plan->threads : UINT32_MAX;
+    uint32_t devices = devices_of(plan);
     enum status status = STATUS_OK;
     for (size_t i = 0; i < plan->variant_count && !status; i++)
         if (!plan->variants[i].unavailable)
@@ -279,6 +288,11 @@ void plan_free(struct plan *plan)
 const char *plan_precision(const struct plan_variant *variant)
 {
     return variant->form.quantize ? variant->form.quantize : variant->variant->precision;
+}
+
+bool plan_on_cards(const struct plan *plan, size_t variant)
+{
+    return *plan->gpu.pci && plan->variants[variant].form.shard > 1;
 }
 
 bool plan_quantises(const struct plan *plan)

@@ -100,6 +100,9 @@ void plan_free(struct plan *plan);
 
 /* The precision that a variant is to hold weights in. */
 const char *plan_precision(const struct plan_variant *variant);
+/* Whether a variant is split over several cards. The plan's GPU is the first of them: what is read
+ * of it alone says nothing of the others. */
+bool plan_on_cards(const struct plan *plan, size_t variant);
 /* Whether any variant quantises. */
 bool plan_quantises(const struct plan *plan);
 

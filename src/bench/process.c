@@ -69,9 +69,11 @@ static void device_open(struct life *life)
     struct error why;
     if (*gpu->pci)
         gpu_watch_open(&life->gpu, gpu->pci, &why);
-    if (!*gpu->pci || !device_memory_open(&life->device, gpu->pci, &why))
+    if (plan_on_cards(life->task->plan, life->task->variant))
+        error_set(&why, STATUS_USAGE, "it is split over several cards");
+    else if (!*gpu->pci || !device_memory_open(&life->device, gpu->pci, &why))
         return;
-    const char *method = arena_printf(life->arena, "%s; device: as the engine tells (NVML: %s)",
+    const char *method = arena_printf(life->arena, "%s; device: as the engine tells (%s)",
                                       memory_tree_method, why.what);
     life->record->memory_method = method ? method : memory_tree_method;
 }
@@ -203,7 +205,8 @@ static void energy_note(struct life *life, const struct energy_moment moments[3]
     double seconds =
         seconds_between(&moments[1], &moments[2]) - seconds_between(&moments[0], &moments[1]);
     const struct energy_idle *idle = &life->task->idle;
-    if (!isfinite(joules) || !isfinite(idle->watts))
+    if (!isfinite(joules) || !isfinite(idle->watts) ||
+        plan_on_cards(life->task->plan, life->task->variant))
         return;
     reading_add(life->record, READING_ENERGY_J, joules, life->arena);
     reading_add(life->record, READING_ENERGY_SECONDS, seconds, life->arena);

@@ -267,6 +267,8 @@ static enum status point_execute(struct execution *execution, uint32_t block, ui
                                         .position = (uint32_t)place,
                                         .variant = execution->order[place],
                                         .bandwidth = bandwidth};
+        if (plan_on_cards(execution->plan, record.variant))
+            record.bandwidth = 0; /* one card's */
         if (!is_due(execution, block, point, record.variant))
             continue;
         enum status status = cancelled(execution, err);

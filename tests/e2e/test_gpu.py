@@ -231,6 +231,31 @@ class Memory(Gpu):
         self.assertIsNotNone(metrics["peak_memory_gb"]["value"])
 
 
+class Cards(Gpu):
+    """A model that is split over several, of which the host watches the first."""
+
+    def setUp(self):
+        engine_write(self.root / "engines", "split", ["cuda"])
+        self.addCleanup(shutil.rmtree, self.root / "engines" / "split")
+        path = self.root / "engines/split/engine.json"
+        manifest = json.loads(path.read_text())
+        manifest["variants"][0]["supports"]["shard"] = ["cuda"]
+        path.write_text(json.dumps(manifest))
+
+    def test_more_than_there_are(self):
+        words = ("--device", "cuda", "--framework", "split", "--shard", 2)
+        self.assertIn("over 2 devices: there is 1", self.bench(*words, status=1).stderr)
+
+    def test_one_card_says_nothing_of_two(self):
+        words = ("--device", "cuda", "--framework", "split", "--shard", 1, 2)
+        run = self.bench_json(*words, nvml="count=2 used=5000000 tree=40000000")
+        one, two = (row["metrics"] for row in run["results"])
+        self.assertAlmostEqual(one["device_memory_gb"]["value"], 0.04)
+        for name in ("device_memory_gb", "bandwidth_gb_per_second", "limit_percent"):
+            self.assertIsNone(two[name]["value"], name)
+        self.assertIsNotNone(two["tpot_ms"]["value"])
+
+
 class Interference(Gpu):
     def readings(self, nvml):
         output = self.root / "run.json"
