@@ -237,9 +237,17 @@ static enum status shards_fit(const struct plan *plan, struct error *err)
 {
     uint32_t devices = devices_of(plan);
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < plan->variant_count && !status; i++)
-        if (!plan->variants[i].unavailable)
-            status = shards_check(&plan->model.config, plan->variants[i].form.shard, devices, err);
+    for (size_t i = 0; i < plan->variant_count && !status; i++) {
+        const struct engine_form *form = &plan->variants[i].form;
+        if (plan->variants[i].unavailable)
+            continue;
+        status = shards_check(&plan->model.config, form->shard, devices, err);
+        if (!status && !shards_keep_blocks(&plan->model.config, form->quantize, form->shard)) {
+            error_set(err, STATUS_USAGE,
+                      "%u parts of the model would cut nf4's blocks of 64 weights", form->shard);
+            status = error_remedy(err, "Use --quantize int8, or fewer shards.");
+        }
+    }
     return status;
 }
 

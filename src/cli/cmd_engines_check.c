@@ -151,7 +151,8 @@ static size_t forms_find(const struct model *model, struct engine_form *forms)
     for (uint32_t shard = 1; shard <= 2; shard++)
         for (size_t i = 0; i < sizeof quantised / sizeof *quantised; i++)
             if ((shard == 1 || shards_divide(&model->config, shard)) &&
-                (!quantised[i] || !model_check_quantize(model, quantised[i], &ignored)))
+                (!quantised[i] || !model_check_quantize(model, quantised[i], &ignored)) &&
+                shards_keep_blocks(&model->config, quantised[i], shard))
                 forms[count++] = (struct engine_form){quantised[i], shard};
     return count;
 }

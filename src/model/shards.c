@@ -1,6 +1,9 @@
 #include "model/shards.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#include "model/quantisable.h"
 
 bool shards_divide(const struct model_config *config, uint32_t shards)
 {
@@ -42,4 +45,11 @@ enum status shards_check(const struct model_config *config, uint32_t shards, uin
                             would_do);
     }
     return STATUS_OK;
+}
+
+bool shards_keep_blocks(const struct model_config *config, const char *quantize, uint32_t shards)
+{
+    bool blocks = quantize && strcmp(quantize, "nf4") == 0;
+    return !blocks || (config->heads * config->head_size % (NF4_BLOCK * shards) == 0 &&
+                       config->ffn_size % (NF4_BLOCK * shards) == 0);
 }

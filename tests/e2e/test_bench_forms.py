@@ -111,6 +111,7 @@ class BenchForms(BenchCase):
             (("--quantize", "int4"), "'int4'"),
             (("--shard", 0), "--shard"),
             (("--framework", "able+int4"), "able+int4"),
+            (("--framework", "able", "--quantize", "nf4", "--shard", 2), "cut nf4's blocks"),
         ):
             result = self.bench("--model-path", self.model, *words, status=1)
             self.assertIn(told, result.stderr)

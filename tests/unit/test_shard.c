@@ -216,11 +216,28 @@ static void test_numbers_that_would_do_are_listed(void **state)
     assert_string_equal(err.remedy, "For this model --shard can be: 1, 3.");
 }
 
+static void test_blocks_stay_whole(void **state)
+{
+    struct model_config config = {.heads = 9, .head_size = 64, .ffn_size = 1536};
+    (void)state;
+    assert_true(shards_keep_blocks(&config, "nf4", 3));
+    config.heads = 4;
+    config.head_size = 16;
+    assert_true(shards_keep_blocks(&config, "nf4", 1));
+    assert_false(shards_keep_blocks(&config, "nf4", 2));
+    assert_true(shards_keep_blocks(&config, "int8", 2));
+    assert_true(shards_keep_blocks(&config, NULL, 2));
+    config.head_size = 64;
+    config.ffn_size = 192;
+    assert_false(shards_keep_blocks(&config, "nf4", 2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_parts_say_what_the_whole_says, setup, teardown),
         cmocka_unit_test(test_numbers_that_would_do_are_listed),
+        cmocka_unit_test(test_blocks_stay_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
