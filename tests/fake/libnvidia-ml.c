@@ -79,7 +79,8 @@ static unsigned uses(struct use *list, unsigned room)
     unsigned found = 0,
              leaves = setting("tree", 0) ? leaves_add(tree, 0, 64, getpid(), getpid()) : 0;
     clock_gettime(CLOCK_REALTIME, &now);
-    unsigned long long us = (unsigned long long)(now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    unsigned long long us =
+        (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000;
     list[found++] = (struct use){.pid = 17};
     list[found++] = (struct use){.pid = 18, .stamp_us = us};
     list[found++] = (struct use){.pid = 19, .stamp_us = us - 5000000, .percents = {90, 90}};
