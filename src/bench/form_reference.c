@@ -18,7 +18,7 @@ static enum status native_logits(struct form_reference *reference, const char *v
                                         .quantize = quantize,
                                         .context = (uint32_t)count};
     struct worker_hello hello;
-    struct worker_loaded loaded;
+    struct worker_loaded loaded = {0};
     struct worker *worker = NULL;
     *logits = NULL;
     if (!engine_variant_find(reference->catalogue, variant, &engine))
