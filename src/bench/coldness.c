@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
+#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -104,8 +105,15 @@ static void pages_prepare(const struct plan *plan, struct process_task *task)
 {
     size_t count;
     double share, sum = 0;
+    char copied[PATH_MAX];
     struct error ignored;
     const char *const *paths = model_paths(&plan->model, &count);
+    const char *copy = plan->variants[task->variant].copy, *weights = copied;
+    if (copy) {
+        snprintf(copied, sizeof copied, "%s/model.safetensors", copy);
+        paths = &weights;
+        count = 1;
+    }
     for (size_t i = 0; i < count && task->point->start_only; i++) {
         if (task->point->pages_cold)
             pagecache_drop(paths[i], &ignored);

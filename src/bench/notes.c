@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "bench/copy.h"
 #include "bench/readings.h"
 #include "bench/summary_parts.h"
 
@@ -63,6 +64,18 @@ static void note_control(struct notes *notes, struct arena *arena)
                                 "half the width of the control's interval where that is more "
                                 "(speed: beyond %.1f %%), adjusted for the number of pairs.",
                                 expm1(speed->zone) * 100));
+}
+
+static void note_copies(struct notes *notes, struct arena *arena)
+{
+    for (size_t i = 0; i < notes->summary->variant_count; i++) {
+        const struct record_variant *variant = notes->summary->variants[i].variant;
+        if (variant->detail && strncmp(variant->detail, COPY_DETAIL, strlen(COPY_DETAIL)) == 0)
+            add(notes, arena_printf(arena,
+                                    "%s does not read GGUF: it loaded a copy in safetensors, and "
+                                    "what it took to make that is not in its figures.",
+                                    variant->name));
+    }
 }
 
 static void note_failures(struct notes *notes, struct arena *arena)
@@ -304,6 +317,7 @@ enum status notes_make(struct summary *summary, const struct cells *cells, struc
     note_fairness(&notes);
     note_blocks(&notes, &summary->arena);
     note_control(&notes, &summary->arena);
+    note_copies(&notes, &summary->arena);
     note_failures(&notes, &summary->arena);
     note_load(&notes, &summary->arena);
     note_nodes(&notes, &summary->arena);

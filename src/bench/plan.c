@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cores.h"
+#include "bench/copy.h"
 #include "bench/equivalence.h"
 #include "bench/plan_memory.h"
 #include "bench/prompt.h"
@@ -273,7 +274,9 @@ static enum status fill(struct plan *plan, const struct plan_request *request, s
     if (status)
         return status;
     status = ids_make(plan, err);
-    return status ? status : model_hash(&plan->model, plan->model_hash, err);
+    if (!status)
+        status = model_hash(&plan->model, plan->model_hash, err);
+    return status ? status : copy_find(plan, err);
 }
 
 enum status plan_make(struct plan *plan, const struct plan_request *request, struct error *err)

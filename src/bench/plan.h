@@ -65,6 +65,8 @@ struct plan_variant {
     const char *name, *title; /* the variant's own and the form's, but for a control */
     const char *control_of;   /* name of the variant that this one repeats; NULL: none */
     uint32_t context;         /* positions that its cache is to hold */
+    bool copied;              /* it does not read GGUF, and loads a copy in safetensors: */
+    const char *copy;         /* the folder that is or will be in; NULL: it reads the model */
     const char *unavailable;  /* why it cannot run here, and what mends it; NULL: it can */
     bool too_large;           /* it is for want of memory */
 };

@@ -1,10 +1,12 @@
 #include "bench/process.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "bench/copy.h"
 #include "bench/readings.h"
 #include "machine/device_memory.h"
 #include "machine/gpu_watch.h"
@@ -142,7 +144,7 @@ static enum status load(struct life *life, struct process_versions *versions, st
     struct record_process *record = life->record;
     struct worker_loaded loaded;
     const struct plan_variant *variant = &plan->variants[life->task->variant];
-    struct worker_load request = {.model = plan->model_path,
+    struct worker_load request = {.model = copy_or_model(plan, variant),
                                   .variant = variant->variant->name,
                                   .device = plan->device,
                                   .quantize = variant->form.quantize,
@@ -172,6 +174,8 @@ static enum status load(struct life *life, struct process_versions *versions, st
         record->phases[i] = (struct record_phase){keep(life->arena, loaded.phase[i].name),
                                                   loaded.phase[i].start_ns, loaded.phase[i].end_ns};
     memcpy(versions->detail, loaded.detail, sizeof versions->detail);
+    if (variant->copy)
+        snprintf(versions->detail, sizeof versions->detail, COPY_DETAIL "; %.200s", loaded.detail);
     if (life->device)
         device_memory_note(life->device, DEVICE_MEMORY_LOADED);
     return memory_take(life, &record->memory_loaded, &record->device_loaded, err);

@@ -6,6 +6,13 @@
 #include "engine/presence.h"
 #include "engine/supports.h"
 
+/* A GGUF is converted for those that read safetensors alone. */
+static bool needs_copy(const struct plan *plan, const struct engine_variant *variant)
+{
+    return plan->model.format == MODEL_GGUF && !supports_word(variant->formats, "gguf") &&
+           supports_word(variant->formats, "safetensors");
+}
+
 /* Why a variant cannot run here in that form; NULL when it can. */
 static const char *obstacle(struct plan *plan, const struct engine *engine,
                             const struct engine_variant *variant, const struct engine_form *form)
@@ -14,12 +21,11 @@ static const char *obstacle(struct plan *plan, const struct engine *engine,
     if (!supports_device(variant->devices, plan->device))
         return arena_printf(&plan->arena, "it does not run on device %.*s; use --device %s",
                             (int)strcspn(plan->device, ":"), plan->device, variant->devices[0]);
-    if (!supports_word(variant->formats, format))
+    if (!supports_word(variant->formats, format) && !needs_copy(plan, variant))
         return arena_printf(&plan->arena,
                             "it does not read %s; convert the model: prony model convert %s "
-                            "--output %s",
-                            format, plan->model_path,
-                            plan->model.format == MODEL_GGUF ? "FOLDER" : "FILE.gguf");
+                            "--output FILE.gguf",
+                            format, plan->model_path);
     const char *missing =
         form_obstacle(&plan->catalogue, variant, form, plan->device, &plan->arena);
     return missing ? missing : engine_obstacle(engine, variant, plan->device, &plan->arena);
@@ -51,6 +57,7 @@ static enum status append(struct plan *plan, const struct engine *engine,
     for (size_t i = 0; i < plan->variant_count; i++)
         if (plan->variants[i].variant == variant && form_same(&plan->variants[i].form, &form))
             return STATUS_OK;
+    added.copied = needs_copy(plan, variant);
     added.unavailable = obstacle(plan, engine, variant, &form);
     return added.name && added.title ? add(plan, &added, err) : error_no_memory(err, 0);
 }

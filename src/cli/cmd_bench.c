@@ -6,11 +6,13 @@
 
 #include "base/cancel.h"
 #include "base/json.h"
+#include "bench/copy.h"
 #include "bench/plan.h"
 #include "bench/run.h"
 #include "bench/run_manifest.h"
 #include "cli/bench_options.h"
 #include "cli/command.h"
+#include "cli/model_progress.h"
 #include "machine/machine.h"
 #include "report/report.h"
 #include "store/store.h"
@@ -127,10 +129,25 @@ static enum status prepare(struct session *session, struct error *err)
     return status;
 }
 
+/* For the variants that do not read GGUF, unless an earlier run has made it. */
+static enum status copy(const struct session *session, struct error *err)
+{
+    const char *path = copy_path(&session->plan);
+    if (!path || copy_is_made(path))
+        return STATUS_OK;
+    struct model_progress progress;
+    struct weight_progress told = model_progress_start(&progress, "Converting to safetensors");
+    enum status status = copy_make(&session->plan, &told, err);
+    model_progress_end(&progress);
+    return status;
+}
+
 static int execute(struct session *session, struct error *err)
 {
     bool measured = false;
-    enum status status = cancel_open(&session->cancel_fd, err);
+    enum status status = copy(session, err);
+    if (!status)
+        status = cancel_open(&session->cancel_fd, err);
     if (!status)
         status = run_begin(session, err);
     if (status)

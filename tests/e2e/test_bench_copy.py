@@ -1,0 +1,81 @@
+"""A GGUF among engines of which one reads safetensors alone: it gets a copy, made once."""
+
+import json
+import os
+import shutil
+import tempfile
+import unittest
+from pathlib import Path
+
+from command import prony
+
+BUILD = Path(os.environ["PRONY_BUILD"])
+
+
+class Copy(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.root = Path(folder.name).resolve()
+        cls.model = cls.root / "tiny.gguf"
+        made = prony("model", "make", "--size", "tiny", "--output", cls.model)
+        assert made.returncode == 0, made.stderr
+        # The native engine, which says that it reads no GGUF.
+        engine = shutil.copytree(BUILD / "engines/native", cls.root / "engines/native")
+        manifest = json.loads((engine / "engine.json").read_text())
+        for variant in manifest["variants"]:
+            variant["supports"]["formats"] = ["safetensors"]
+        (engine / "engine.json").write_text(json.dumps(manifest))
+
+    def bench(self, *more, cache="cache"):
+        return prony(
+            *("bench", "--model-path", self.model, "--framework", "native-f32", "--quick"),
+            *("--iterations", "4", *more),
+            PRONY_ENGINE_PATH=str(self.root / "engines"),
+            PRONY_STORE=str(self.root / f"{cache}.db"),
+            PRONY_CACHE=str(self.root / cache),
+        )
+
+    def copies(self, cache):
+        return list((self.root / cache).glob("converted/*"))
+
+    def test_is_made_once_and_told(self):
+        result = self.root / "result.json"
+        for _ in range(2):
+            done = self.bench("--output", result)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            told = " ".join(done.stdout.split())
+            self.assertIn("native-f32 does not read GGUF: it loaded a copy", told)
+            (row,) = json.loads(result.read_text())["results"]
+            self.assertTrue(row["detail"].startswith("from a copy in safetensors; "), row["detail"])
+            self.assertEqual(row["equivalence"]["verdict"], "equivalent")
+            (copy,) = self.copies("cache")
+            made = (copy / "model.safetensors").stat()
+            self.assertEqual(getattr(self, "made", made), made)
+            self.made = made
+
+    def test_the_plan_names_it_and_makes_nothing(self):
+        done = self.bench("--dry-run", cache="dry")
+        self.assertIn(f"Loads a copy in safetensors: {self.root}/dry/converted/", done.stdout)
+        self.assertEqual(self.copies("dry"), [])
+
+    def test_what_was_broken_off_is_begun_anew(self):
+        done = self.bench("--dry-run", cache="part")
+        path = Path(done.stdout.partition("Loads a copy in safetensors: ")[2].splitlines()[0])
+        part = path.with_name(path.name + ".part")
+        part.mkdir(parents=True)
+        (part / "model.safetensors").write_bytes(b"half")
+        self.assertEqual(self.bench(cache="part").returncode, 0)
+        self.assertEqual(self.copies("part"), [path])
+
+    def test_where_it_cannot_be_written(self):
+        (self.root / "full").mkdir()
+        (self.root / "full/converted").write_text("no folder")
+        done = self.bench(cache="full")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn(f"{self.root}/full/converted", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
