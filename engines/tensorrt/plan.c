@@ -10,8 +10,7 @@
 #include "weights.h"
 
 /* What a plan depends on, in words. */
-static enum status key_make(const struct plan_maker *maker, char key[STORED_KEY],
-                            struct error *err)
+static enum status key_make(const struct plan_maker *maker, char key[STORED_KEY], struct error *err)
 {
     const struct recipe *recipe = maker->recipe;
     const struct cuda_device *device = maker->device;

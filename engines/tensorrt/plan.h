@@ -1,5 +1,5 @@
-/* A plan: a network that TensorRT has built for one card. It is kept in the cache folder by all that
- * it depends on, and so is what the builder learns of how fast kernels are. */
+/* A plan: a network that TensorRT has built for one card. It is kept in the cache folder by all
+ * that it depends on, and so is what the builder learns of how fast kernels are. */
 #ifndef PRONY_TENSORRT_PLAN_H
 #define PRONY_TENSORRT_PLAN_H
 

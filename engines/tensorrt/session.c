@@ -176,8 +176,7 @@ static enum status part_open(struct session *s, const struct plan *plan, enum pa
 }
 
 enum status session_open(struct session **session, const struct card *card,
-                         const struct plan_maker *maker, const struct plan *plan,
-                         struct error *err)
+                         const struct plan_maker *maker, const struct plan *plan, struct error *err)
 {
     struct session *s = calloc(1, sizeof *s);
     if (!s)

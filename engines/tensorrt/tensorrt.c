@@ -70,8 +70,8 @@ static int recipe_read(struct recipe *recipe, const struct prony_load *request,
         return prony_fail(error, "unsupported", "",
                           "the TensorRT engine can neither quantise nor shard");
     json_t *options = json_loads(request->options, 0, &ignored);
-    if (json_unpack(options, "{s:s, s:i, s:b, s:b, s:b}", "precision", &precision, "level",
-                    &level, "graph", &graph, "fused", &fused, "timing_cache", &timing_cache) != 0) {
+    if (json_unpack(options, "{s:s, s:i, s:b, s:b, s:b}", "precision", &precision, "level", &level,
+                    "graph", &graph, "fused", &fused, "timing_cache", &timing_cache) != 0) {
         json_decref(options);
         return prony_fail(error, "bad_request", "",
                           "the variant's options are incomplete: precision, level, graph, fused "

@@ -16,8 +16,8 @@ bool shards_divide(const struct model_config *config, uint32_t shards);
 enum status shards_check(const struct model_config *config, uint32_t shards, uint32_t devices,
                          struct error *err);
 
-/* Whether each part of a model that is quantised so has whole blocks of weights where it has some of
- * a matrix' input columns. quantize NULL: not quantised. */
+/* Whether each part of a model that is quantised so has whole blocks of weights where it has some
+ * of a matrix' input columns. quantize NULL: not quantised. */
 bool shards_keep_blocks(const struct model_config *config, const char *quantize, uint32_t shards);
 
 #endif

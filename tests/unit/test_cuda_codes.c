@@ -36,6 +36,13 @@ static float scale_of(enum codes_kind kind, const unsigned char *matrix, uint32_
     return scale;
 }
 
+static uint32_t bits_of(float number)
+{
+    uint32_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    return bits;
+}
+
 /* Row r of a matrix on the card is this row of a tensor. */
 static void check_row(const struct card_part *part, const unsigned char *matrix, uint32_t r,
                       const struct tensor *tensor, size_t row)
@@ -54,8 +61,7 @@ static void check_row(const struct card_part *part, const unsigned char *matrix,
         unsigned code = kind == CODES_INT8 ? codes[c] : nf4_at(codes, c);
         float expected = scale[kind == CODES_INT8 ? 0 : c / NF4_BLOCK];
         float found = scale_of(kind, matrix, columns, r, c);
-        if (code_of(kind, matrix, columns, r, c) != code ||
-            memcmp(&found, &expected, sizeof found) != 0)
+        if (code_of(kind, matrix, columns, r, c) != code || bits_of(found) != bits_of(expected))
             fail_msg("row %u, column %u", r, c);
     }
     free(wide);
