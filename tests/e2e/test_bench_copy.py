@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from command import prony
@@ -68,6 +69,13 @@ class Copy(unittest.TestCase):
         (part / "model.safetensors").write_bytes(b"half")
         self.assertEqual(self.bench(cache="part").returncode, 0)
         self.assertEqual(self.copies("part"), [path])
+
+    def test_three_at_once_make_one(self):
+        with ThreadPoolExecutor() as pool:
+            runs = [pool.submit(self.bench, cache="shared") for _ in range(3)]
+            for done in (run.result() for run in runs):
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(len(self.copies("shared")), 1)
 
     def test_where_it_cannot_be_written(self):
         (self.root / "full").mkdir()
