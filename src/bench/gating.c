@@ -129,6 +129,12 @@ static bool is_gated(const struct engine_variant *variant)
     return variant->logits || variant->text;
 }
 
+/* What is gated is what is timed: an engine that compiles for its context compiles once. */
+static uint32_t context_of(const struct plan *plan, const struct plan_variant *variant)
+{
+    return variant->context > plan->stream_tokens ? variant->context : plan->stream_tokens;
+}
+
 /* By a worker of its own. What takes text has no logits to be measured. */
 static enum status worker_measure(struct streams *streams, const struct plan_variant *variant,
                                   struct divergence *divergence, const char **precision,
@@ -137,8 +143,8 @@ static enum status worker_measure(struct streams *streams, const struct plan_var
     const struct gating *gating = streams->gating;
     struct seat seat;
     progress_phase(gating->progress, variant->name, "equivalence");
-    enum status status =
-        seat_take(&seat, gating, variant, gating->plan->device, gating->plan->stream_tokens, err);
+    enum status status = seat_take(&seat, gating, variant, gating->plan->device,
+                                   context_of(gating->plan, variant), err);
     if (!status && !variant->variant->text)
         status = stream_write(&seat, gating, &streams->other, err);
     if (!status && !variant->variant->text)
