@@ -108,10 +108,10 @@ static void pages_prepare(const struct plan *plan, struct process_task *task)
     char copied[PATH_MAX];
     struct error ignored;
     const char *const *paths = model_paths(&plan->model, &count);
-    const char *copy = plan->variants[task->variant].copy, *weights = copied;
+    const char *copy = plan->variants[task->variant].copy, *weights[] = {copied};
     if (copy) {
         snprintf(copied, sizeof copied, "%s/model.safetensors", copy);
-        paths = &weights;
+        paths = weights;
         count = 1;
     }
     for (size_t i = 0; i < count && task->point->start_only; i++) {
