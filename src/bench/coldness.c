@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <limits.h>
 #include <math.h>
 #include <signal.h>
@@ -12,20 +11,10 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "machine/pagecache.h"
 
 enum { VARIANTS = sizeof((struct coldness *)0)->warmed };
-
-static int entry_remove(const char *path, const struct stat *about, int kind, struct FTW *where)
-{
-    (void)about, (void)kind, (void)where;
-    return remove(path);
-}
-
-static void folder_remove(const char *path)
-{
-    nftw(path, entry_remove, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 void coldness_begin(struct coldness *coldness, const struct plan *plan)
 {
@@ -37,13 +26,14 @@ static void leftovers_remove(const char *folder)
 {
     char path[PATH_MAX + 256];
     DIR *entries = opendir(folder);
+    struct error ignored;
     const struct dirent *entry;
     while (entries && (entry = readdir(entries))) {
         long pid = strtol(entry->d_name, NULL, 10);
         if (pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
             continue;
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        folder_remove(path);
+        folder_remove(path, &ignored);
     }
     if (entries)
         closedir(entries);
@@ -138,14 +128,16 @@ enum status coldness_prepare(struct coldness *coldness, struct process_task *tas
 
 void coldness_tidy(struct coldness *coldness)
 {
+    struct error ignored;
     if (*coldness->fresh)
-        folder_remove(coldness->fresh);
+        folder_remove(coldness->fresh, &ignored);
     *coldness->fresh = '\0';
 }
 
 void coldness_end(struct coldness *coldness)
 {
+    struct error ignored;
     if (*coldness->root)
-        folder_remove(coldness->root);
+        folder_remove(coldness->root, &ignored);
     *coldness->root = '\0';
 }

@@ -1,16 +1,16 @@
 /* prony engines check: does an engine keep to the protocol, and to what it declares? */
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "bench/form_reference.h"
 #include "bench/prompt.h"
 #include "cli/command.h"
 #include "cli/engine_named.h"
 #include "engine/conformance.h"
+#include "engine/supports.h"
 #include "machine/gpu.h"
 #include "model/model.h"
 #include "model/quantisable.h"
@@ -75,9 +75,7 @@ static enum status model_make(const struct engine *engine, char *folder, char *p
                               struct error *err)
 {
     struct model_config config;
-    bool gguf = false;
-    for (size_t i = 0; engine->variants[0].formats[i]; i++)
-        gguf = gguf || strcmp(engine->variants[0].formats[i], "gguf") == 0;
+    bool gguf = supports_word(engine->variants[0].formats, "gguf");
     if (!mkdtemp(folder))
         return error_errno(err, "make a temporary folder");
     snprintf(path, size, "%s/tiny%s", folder, gguf ? ".gguf" : "");
@@ -89,12 +87,6 @@ static enum status model_make(const struct engine *engine, char *folder, char *p
                                   .precision = TENSOR_F32,
                                   .threads = 1};
     return synthetic_write(&config, "Tiny", 1, &output, NULL, err);
-}
-
-static int entry_remove(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st, (void)type, (void)at;
-    return remove(path);
 }
 
 /* One engine under test. */
@@ -194,12 +186,13 @@ static enum status check_model(const struct engine *engine, const char *path,
 static enum status check(const struct engine *engine, struct checking *checking, struct error *err)
 {
     char folder[] = "/tmp/prony-check-XXXXXX", path[PATH_MAX] = "";
+    struct error ignored;
     if (checking->options->model)
         return check_model(engine, checking->options->model, checking, err);
     enum status status = model_make(engine, folder, path, sizeof path, err);
     if (!status)
         status = check_model(engine, path, checking, err);
-    nftw(folder, entry_remove, 8, FTW_DEPTH | FTW_PHYS);
+    folder_remove(folder, &ignored);
     return status;
 }
 
