@@ -98,9 +98,9 @@ static void pages_prepare(const struct plan *plan, struct process_task *task)
     char copied[PATH_MAX];
     struct error ignored;
     const char *const *paths = model_paths(&plan->model, &count);
-    const char *copy = plan->variants[task->variant].copy, *weights[] = {copied};
-    if (copy) {
-        snprintf(copied, sizeof copied, "%s/model.safetensors", copy);
+    const char *weights[] = {copied};
+    if (plan->variants[task->variant].copied) {
+        snprintf(copied, sizeof copied, "%s/model.safetensors", plan->copy);
         paths = weights;
         count = 1;
     }

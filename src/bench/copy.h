@@ -10,11 +10,10 @@
 /* How the detail of such a variant begins. */
 #define COPY_DETAIL "from a copy in safetensors"
 
-/* Names the copy that each variant loads which cannot read the model itself; nothing is made. */
+/* Names the copy that variants load which cannot read the model themselves; nothing is made. */
 enum status copy_find(struct plan *plan, struct error *err);
-/* The copy of the plan, if a variant that can run here loads one; NULL: none does. */
-const char *copy_path(const struct plan *plan);
-bool copy_is_made(const char *path);
+/* Whether a variant that can run here loads one, and it is not there yet. */
+bool copy_is_needed(const struct plan *plan);
 /* What was begun and not completed counts for nothing, and is begun anew. */
 enum status copy_make(const struct plan *plan, const struct weight_progress *progress,
                       struct error *err);

@@ -65,8 +65,7 @@ struct plan_variant {
     const char *name, *title; /* the variant's own and the form's, but for a control */
     const char *control_of;   /* name of the variant that this one repeats; NULL: none */
     uint32_t context;         /* positions that its cache is to hold */
-    bool copied;              /* it does not read GGUF, and loads a copy in safetensors: */
-    const char *copy;         /* the folder that is or will be in; NULL: it reads the model */
+    bool copied;              /* it does not read GGUF, and loads a copy in safetensors */
     const char *unavailable;  /* why it cannot run here, and what mends it; NULL: it can */
     bool too_large;           /* it is for want of memory */
 };
@@ -76,6 +75,7 @@ struct plan {
     size_t variant_count;
     const char *model_path; /* absolute: what engines load */
     char model_hash[65];
+    const char *copy;       /* the folder that a copy in safetensors is or will be in */
     struct model model;     /* open: shapes, format */
     const char *device;     /* "cpu", "cuda", "cuda:N" */
     struct gpu gpu;         /* what the device is, when it is none of the CPU */

@@ -283,8 +283,9 @@ void plan_print(const struct plan *plan, FILE *stream)
             fprintf(stream, "  %-16s not available: %s\n", variant->name, variant->unavailable);
         else
             fprintf(stream, "  %-16s %-9s %s%s%s\n", variant->name, plan_precision(variant),
-                    variant->variant->about, variant->copy ? " Loads a copy in safetensors: " : "",
-                    variant->copy ? variant->copy : "");
+                    variant->variant->about,
+                    variant->copied ? " Loads a copy in safetensors: " : "",
+                    variant->copied ? plan->copy : "");
     }
     fprintf(stream, "Order     %u block%s, each variant in a fresh process\n", plan->blocks,
             plan->blocks == 1 ? "" : "s");

@@ -174,7 +174,7 @@ static enum status load(struct life *life, struct process_versions *versions, st
         record->phases[i] = (struct record_phase){keep(life->arena, loaded.phase[i].name),
                                                   loaded.phase[i].start_ns, loaded.phase[i].end_ns};
     memcpy(versions->detail, loaded.detail, sizeof versions->detail);
-    if (variant->copy)
+    if (variant->copied)
         snprintf(versions->detail, sizeof versions->detail, COPY_DETAIL "; %.200s", loaded.detail);
     if (life->device)
         device_memory_note(life->device, DEVICE_MEMORY_LOADED);

@@ -132,8 +132,7 @@ static enum status prepare(struct session *session, struct error *err)
 /* For the variants that do not read GGUF, unless an earlier run has made it. */
 static enum status copy(const struct session *session, struct error *err)
 {
-    const char *path = copy_path(&session->plan);
-    if (!path || copy_is_made(path))
+    if (!copy_is_needed(&session->plan))
         return STATUS_OK;
     struct model_progress progress;
     struct weight_progress told = model_progress_start(&progress, "Converting to safetensors");
