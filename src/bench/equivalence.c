@@ -26,6 +26,21 @@ static const struct {
     {"mixed", 0x1p-3, 4, 5.5},        {"int8", 1, 2.3, 2},         {"nf4", 1, 1.5, 1.5},
 };
 
+size_t equivalence_quantised(const char *quantize)
+{
+    if (!quantize)
+        return EQUIVALENCE_QUANTISED;
+    return strcmp(quantize, "int8") == 0  ? EQUIVALENCE_INT8
+           : strcmp(quantize, "nf4") == 0 ? EQUIVALENCE_NF4
+                                          : EQUIVALENCE_QUANTISED;
+}
+
+struct equivalence_scale equivalence_scale_of(const struct divergence *divergence)
+{
+    return (struct equivalence_scale){divergence->kl_sum / (double)divergence->rows,
+                                      divergence->error_most};
+}
+
 bool equivalence_bounds(const char *precision, const struct equivalence_scale *scale,
                         double *kl_bound, double *error_bound)
 {

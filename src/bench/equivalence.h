@@ -29,6 +29,20 @@ struct equivalence_scale {
     double kl_mean, error_most;
 };
 
+/* The variants of the native engine that everything is held against: the reference, that whose
+ * every operation is rounded, that which quantises. */
+#define EQUIVALENCE_REFERENCE "native-f32"
+#define EQUIVALENCE_ROUNDED "native-rounded"
+#define EQUIVALENCE_QUANTISING "native-f16"
+
+/* The ways to quantise that have scales of their own. */
+enum { EQUIVALENCE_INT8, EQUIVALENCE_NF4, EQUIVALENCE_QUANTISED };
+/* Which of them it is; EQUIVALENCE_QUANTISED: none. quantize may be NULL. */
+size_t equivalence_quantised(const char *quantize);
+
+/* What was measured, as a scale. */
+struct equivalence_scale equivalence_scale_of(const struct divergence *divergence);
+
 /* Fills the bounds of a precision: "float32", "float16", "bfloat16", "mixed", "int8", "nf4". False
  * when there is none for it. */
 bool equivalence_bounds(const char *precision, const struct equivalence_scale *scale,

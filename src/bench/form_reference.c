@@ -1,7 +1,6 @@
 #include "bench/form_reference.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/arena.h"
 #include "engine/worker.h"
@@ -61,7 +60,7 @@ static enum status scale_take(struct form_reference *reference, const char *vari
     if (status)
         return status;
     struct divergence cost = divergence_from(reference, logits);
-    *scale = (struct equivalence_scale){cost.kl_sum / (double)cost.rows, cost.error_most};
+    *scale = equivalence_scale_of(&cost);
     free(logits);
     return STATUS_OK;
 }
@@ -70,12 +69,12 @@ static enum status scale_of(struct form_reference *reference, const char *quanti
                             const int32_t *ids, const struct equivalence_scale **scale,
                             struct error *err)
 {
-    bool own = quantize && strcmp(quantize, "float16") != 0;
-    struct equivalence_scale *taken =
-        own ? &reference->quantised[strcmp(quantize, "nf4") == 0] : &reference->rounded;
+    size_t which = equivalence_quantised(quantize);
+    bool own = which != EQUIVALENCE_QUANTISED;
+    struct equivalence_scale *taken = own ? &reference->quantised[which] : &reference->rounded;
     *scale = taken;
-    return own ? scale_take(reference, "native-f16", quantize, ids, taken, err)
-               : scale_take(reference, "native-rounded", NULL, ids, taken, err);
+    return own ? scale_take(reference, EQUIVALENCE_QUANTISING, quantize, ids, taken, err)
+               : scale_take(reference, EQUIVALENCE_ROUNDED, NULL, ids, taken, err);
 }
 
 /* The reference's own logits; once. */
@@ -85,7 +84,7 @@ static enum status reference_take(struct form_reference *reference, const struct
     if (reference->logits)
         return STATUS_OK;
     reference->count = given->count;
-    return native_logits(reference, "native-f32", NULL, given->ids, given->count,
+    return native_logits(reference, EQUIVALENCE_REFERENCE, NULL, given->ids, given->count,
                          &reference->logits, err);
 }
 

@@ -13,7 +13,7 @@ struct form_reference {
     const char *model;
     float *logits; /* [count, vocabulary] of the ids that are judged first */
     size_t count, vocabulary;
-    struct equivalence_scale rounded, quantised[2]; /* int8, nf4 */
+    struct equivalence_scale rounded, quantised[EQUIVALENCE_QUANTISED];
 };
 
 /* A matrix of logits, [count, vocabulary] after each of the ids, of a variant that holds the model

@@ -6,11 +6,6 @@
 #include "bench/gating_parts.h"
 #include "bench/logits_file.h"
 
-/* The variant of the native engine whose every operation is rounded; docs/equivalence.md. */
-static const char *const ROUNDED = "native-rounded";
-/* That which quantises. */
-static const char *const QUANTISING = "native-f16";
-
 /* The logits of the plan's stream, by one worker that lives for this alone. */
 static enum status stream_write(struct seat *seat, const struct gating *gating,
                                 const struct logits_file *file, struct error *err)
@@ -28,7 +23,7 @@ struct streams {
     struct logits_file reference, other;
     struct equivalence_scale scale;
     /* Of the native engine's int8 and nf4; without rows until they are needed. */
-    struct divergence quantised[2];
+    struct divergence quantised[EQUIVALENCE_QUANTISED];
     struct arena arena;
     const char *obstacle; /* why no variant can be gated; NULL: nothing */
 };
@@ -68,21 +63,16 @@ static enum status native_measure(struct streams *streams, const char *variant,
     return status;
 }
 
-static struct equivalence_scale scale_of(const struct divergence *divergence)
-{
-    return (struct equivalence_scale){divergence->kl_sum / (double)divergence->rows,
-                                      divergence->error_most};
-}
-
 /* The reference, and what rounding alone does to it. */
 static enum status scale_take(struct streams *streams, struct error *err)
 {
     struct divergence rounded;
-    enum status status = native_write(streams, GATING_REFERENCE, NULL, &streams->reference, err);
+    enum status status =
+        native_write(streams, EQUIVALENCE_REFERENCE, NULL, &streams->reference, err);
     if (!status)
-        status = native_measure(streams, ROUNDED, NULL, &rounded, err);
+        status = native_measure(streams, EQUIVALENCE_ROUNDED, NULL, &rounded, err);
     if (!status)
-        streams->scale = scale_of(&rounded);
+        streams->scale = equivalence_scale_of(&rounded);
     if (!status || status == STATUS_INTERRUPTED)
         return status;
     streams->obstacle = arena_printf(&streams->arena, "the float32 reference did not run: %s",
@@ -95,14 +85,15 @@ static enum status quantised_measure(struct streams *streams, const struct plan_
                                      const struct divergence **quantised, struct error *err)
 {
     const char *quantize = variant->form.quantize;
+    size_t which = equivalence_quantised(quantize);
     enum status status = STATUS_OK;
     *quantised = NULL;
-    if (!quantize || strcmp(quantize, "float16") == 0)
+    if (which == EQUIVALENCE_QUANTISED)
         return STATUS_OK;
-    struct divergence *own = &streams->quantised[strcmp(quantize, "nf4") == 0];
+    struct divergence *own = &streams->quantised[which];
     if (own->rows == 0) {
         struct divergence taken;
-        status = native_measure(streams, QUANTISING, quantize, &taken, err);
+        status = native_measure(streams, EQUIVALENCE_QUANTISING, quantize, &taken, err);
         if (!status)
             *own = taken;
     }
@@ -113,8 +104,8 @@ static enum status quantised_measure(struct streams *streams, const struct plan_
 /* Whether a variant is the very one that quantises for all: it needs no second turn. */
 static bool is_native_quantised(const struct plan *plan, const struct plan_variant *variant)
 {
-    return strcmp(variant->variant->name, QUANTISING) == 0 && variant->form.shard <= 1 &&
-           strcmp(plan->device, "cpu") == 0;
+    return strcmp(variant->variant->name, EQUIVALENCE_QUANTISING) == 0 &&
+           variant->form.shard <= 1 && strcmp(plan->device, "cpu") == 0;
 }
 
 /* The precision that a row shows is the one whose bounds count. */
@@ -164,7 +155,7 @@ static enum status variant_measure(struct streams *streams, const struct plan_va
     enum status status = quantised_measure(streams, variant, &quantised, err);
     if (status)
         return status;
-    struct equivalence_scale scale = quantised ? scale_of(quantised) : streams->scale;
+    struct equivalence_scale scale = quantised ? equivalence_scale_of(quantised) : streams->scale;
     if (quantised && is_native_quantised(streams->gating->plan, variant))
         divergence = *quantised;
     else

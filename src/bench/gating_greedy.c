@@ -61,11 +61,11 @@ static enum status continuations_check(const struct gating *gating, struct conti
     const struct plan *plan = gating->plan;
     struct logits_file file;
     struct seat seat;
-    progress_phase(gating->progress, GATING_REFERENCE, "equivalence of the generated ids");
+    progress_phase(gating->progress, EQUIVALENCE_REFERENCE, "equivalence of the generated ids");
     enum status status = logits_file_make(&file, plan->model.config.vocabulary, err);
     if (status)
         return status;
-    status = seat_native(&seat, gating, GATING_REFERENCE, NULL,
+    status = seat_native(&seat, gating, EQUIVALENCE_REFERENCE, NULL,
                          plan->prompt_tokens + EQUIVALENCE_GREEDY, err);
     for (size_t i = 0; i < count && !status; i++)
         status = continuation_check(&known[i], gating, &seat, &file, err);

@@ -6,9 +6,6 @@
 #include "bench/gating.h"
 #include "engine/worker.h"
 
-/* The variant of the native engine that the others are held against. */
-#define GATING_REFERENCE "native-f32"
-
 /* A worker with a model loaded. Stop it after a failure as well. */
 struct seat {
     struct worker *worker;
