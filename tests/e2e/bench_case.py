@@ -1,7 +1,6 @@
 """What the tests of prony bench share: engines of known speed, and a store of each test's own."""
 
 import contextlib
-import json
 import os
 import sqlite3
 import subprocess
@@ -11,43 +10,15 @@ import time
 import unittest
 from pathlib import Path
 
+from engine_folder import WORKER, engine_write
+
 PRONY = os.environ["PRONY"]
-BUILD = Path(os.environ["PRONY_BUILD"])
-WORKER = BUILD / "engines/null/worker"
 INSTALL = {
     "python": ["3.8", "3.99"],
     "versions": [
         {"version": "1.0", "requirements": "requirements.txt", "download_mb": 1, "disk_mb": 1}
     ],
 }
-
-
-def engine_write(folder, name, command, options=None, devices=("cpu",), install=None):
-    """An engine's folder with one variant of the same name."""
-    home = Path(folder) / name
-    home.mkdir(parents=True)
-    manifest = {
-        "name": name,
-        "title": name.title(),
-        "licence": "MIT",
-        "about": "For a test.",
-        "command": command,
-        "hidden": True,
-        "variants": [
-            {
-                "name": name,
-                "title": name.title(),
-                "precision": "float32",
-                "about": "For a test.",
-                "supports": {"formats": ["gguf", "safetensors"], "devices": list(devices)},
-                "options": options or {},
-            }
-        ],
-    }
-    if install:
-        manifest["install"] = install
-    (home / "engine.json").write_text(json.dumps(manifest))
-    return home
 
 
 @contextlib.contextmanager

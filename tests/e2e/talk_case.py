@@ -1,39 +1,21 @@
 """What tests of talking to a model share: a tiny model, and engines that answer fast, slowly or never."""
 
-import json
 import os
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
+from engine_folder import WORKER, engine_write
+
 PRONY = os.environ["PRONY"]
-WORKER = Path(os.environ["PRONY_BUILD"]) / "engines" / "null" / "worker"
 VOCABULARY = 512  # as the tiny model has
 
 
-def engine_write(folder, name, token_us, sampling=True):
-    home = Path(folder) / name
-    home.mkdir(parents=True)
-    supports = {"formats": ["gguf"], "devices": ["cpu"], "sampling": sampling}
-    variant = {
-        "name": name,
-        "title": name.title(),
-        "precision": "float32",
-        "about": "For a test.",
-        "supports": supports,
-        "options": {"token_us": token_us, "prefill_us": 0, "vocabulary": VOCABULARY},
-    }
-    manifest = {
-        "name": name,
-        "title": name.title(),
-        "licence": "MIT",
-        "about": "For a test.",
-        "command": [str(WORKER)],
-        "hidden": True,
-        "variants": [variant],
-    }
-    (home / "engine.json").write_text(json.dumps(manifest))
+def paced_write(folder, name, token_us, **supports):
+    """An engine that takes so long for a token."""
+    pace = {"token_us": token_us, "prefill_us": 0, "vocabulary": VOCABULARY}
+    engine_write(folder, name, [str(WORKER)], pace, **{"sampling": True, **supports})
 
 
 STUCK = """
@@ -56,10 +38,7 @@ prony_worker.serve(Stuck())
 
 def stuck_write(folder):
     """An engine that gives one token and then hears nothing any more."""
-    engine_write(folder, "stuck", 0)
-    manifest = json.loads((folder / "stuck" / "engine.json").read_text())
-    manifest["command"] = ["/usr/bin/python3", "worker.py"]
-    (folder / "stuck" / "engine.json").write_text(json.dumps(manifest))
+    engine_write(folder, "stuck", ["/usr/bin/python3", "worker.py"], sampling=True)
     (folder / "stuck" / "worker.py").write_text(STUCK)
 
 
@@ -70,9 +49,9 @@ class Talk(unittest.TestCase):
         cls.model = root / "tiny.gguf"
         make = [PRONY, "model", "make", "--size", "tiny", "--output", cls.model]
         subprocess.run(make, check=True, capture_output=True)
-        engine_write(root / "engines", "quick", 10)
-        engine_write(root / "engines", "slow", 20000)
-        engine_write(root / "engines", "greedy", 10, sampling=False)
+        paced_write(root / "engines", "quick", 10)
+        paced_write(root / "engines", "slow", 20000)
+        paced_write(root / "engines", "greedy", 10, sampling=False)
         stuck_write(root / "engines")
         cls.cache = root / "cache"
         cls.environment = os.environ | {

@@ -1,17 +1,14 @@
 """prony bench as a user runs it: whole runs, failing engines, wrong usage."""
 
-import fcntl
 import json
-import os
-import pty
 import re
 import shutil
-import struct
 import subprocess
-import termios
 import unittest
 
-from bench_case import WORKER, BenchCase, engine_write
+from bench_case import BenchCase
+from engine_folder import WORKER, engine_write
+from terminal import sent_to_terminal
 
 
 class Bench(BenchCase):
@@ -84,28 +81,23 @@ class Bench(BenchCase):
 
     def test_progress_on_a_terminal(self):
         """One line, repainted and never wrapped: block, engine, phase, time gone and left."""
-        ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
         words = ["--model-path", self.model, "--framework", "quick", "slow", "--blocks", "2"]
-        with subprocess.Popen(
-            self.arguments(*words), env=self.environment, stdout=subprocess.DEVNULL, stderr=theirs
-        ) as process:
-            os.close(theirs)
-            sent = b""
-            try:
-                while part := os.read(ours, 65536):
-                    sent += part
-            except OSError:  # the terminal is closed: its process has ended
-                os.close(ours)
-        self.assertEqual(process.returncode, 0)
-        lines = sent.decode().split("\r\033[K")
+        status, sent = sent_to_terminal(
+            self.arguments(*words),
+            "stderr",
+            columns=60,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+        )
+        self.assertEqual(status, 0)
+        lines = sent.split("\r\033[K")
         painted = [line for line in lines if line.startswith("[")]
         for phase in "start", "load", "first token", "warm-up", "timed tokens":
             begin = re.escape(f"[1/2] quick: {phase} (elapsed 0:")
             self.assertTrue(any(re.match(begin, line) for line in painted), phase)
         self.assertTrue(any(re.search(r"\[2/2\] slow: .*, about \d:\d\d left", x) for x in painted))
         self.assertLess(max(map(len, painted)), 60)
-        self.assertRegex(sent.decode(), r"block 2/2  slow .* so far .*–.*\)")
+        self.assertRegex(sent, r"block 2/2  slow .* so far .*–.*\)")
         self.assertTrue(lines[-1] == "" or lines[-1].count("\n"))
 
     def test_failing_engine_is_a_row(self):

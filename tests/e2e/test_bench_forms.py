@@ -6,7 +6,8 @@ import sqlite3
 import sys
 import unittest
 
-from bench_case import WORKER, BenchCase, engine_write
+from bench_case import BenchCase
+from engine_folder import WORKER, engine_write
 
 FORMS = {"quantize": ["int8", "nf4"], "quantize_sharded": True, "shard": ["cpu"]}
 

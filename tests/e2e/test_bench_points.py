@@ -9,7 +9,8 @@ import sys
 import unittest
 from pathlib import Path
 
-from bench_case import PRONY, WORKER, BenchCase, engine_write, power
+from bench_case import PRONY, BenchCase, power
+from engine_folder import WORKER, engine_write
 
 
 class Points(BenchCase):

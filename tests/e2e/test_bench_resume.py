@@ -7,7 +7,8 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from bench_case import PRONY, WORKER, BenchCase, power
+from bench_case import PRONY, BenchCase, power
+from engine_folder import WORKER
 
 
 class Resume(BenchCase):

@@ -8,34 +8,19 @@ import subprocess
 import tempfile
 import unittest
 
+from engine_folder import BUILD, WORKER, engine_write
+
 PRONY = os.environ["PRONY"]
-BUILD = pathlib.Path(os.environ["PRONY_BUILD"])
 FAKE = BUILD / "tests/fake"
-WORKER = BUILD / "engines/null/worker"
 KERNELS = (BUILD / "src/stream.fatbin").exists()
 
 
-def engine_write(folder, name, devices, logits=False, **options):
+def paced_write(folder, name, devices, logits=False, **options):
     """An engine that waits, and says that it does so on these devices. Its logits are of no model:
     with them the gate would find it out."""
-    variant = {
-        "name": name,
-        "title": name.title(),
-        "precision": "float32",
-        "about": "For a test.",
-        "supports": {"formats": ["gguf"], "devices": devices, "sampling": True, "logits": logits},
-        "options": {"token_us": 100, "vocabulary": 512, "memory_mb": 1} | options,
-    }
-    manifest = {
-        "name": name,
-        "title": name.title(),
-        "licence": "MIT",
-        "about": "For a test.",
-        "command": [str(WORKER)],
-        "variants": [variant],
-    }
-    (folder / name).mkdir(parents=True)
-    (folder / name / "engine.json").write_text(json.dumps(manifest))
+    options = {"token_us": 100, "vocabulary": 512, "memory_mb": 1} | options
+    supports = {"devices": devices, "sampling": True, "logits": logits}
+    engine_write(folder, name, [str(WORKER)], options, hidden=False, **supports)
 
 
 class Gpu(unittest.TestCase):
@@ -45,8 +30,8 @@ class Gpu(unittest.TestCase):
         cls.model = cls.root / "tiny.gguf"
         make = [PRONY, "model", "make", "--size", "tiny", "--output", cls.model]
         subprocess.run(make, check=True, capture_output=True)
-        engine_write(cls.root / "engines", "both", ["cpu", "cuda"])
-        engine_write(cls.root / "engines", "old", ["cpu"])
+        paced_write(cls.root / "engines", "both", ["cpu", "cuda"])
+        paced_write(cls.root / "engines", "old", ["cpu"])
 
     def prony(self, *words, status=0, library=FAKE, fake="", nvml=""):
         run = subprocess.run(
@@ -121,7 +106,7 @@ class Devices(Gpu):
         self.prony(*talk, "both", "--device", "cuda")
         error = self.prony(*talk, "old", "--device", "cuda", status=1).stderr
         self.assertIn("old does not run on device cuda", error)
-        engine_write(self.root / "engines", "checked", ["cuda"], logits=True)
+        paced_write(self.root / "engines", "checked", ["cuda"], logits=True)
         self.addCleanup(shutil.rmtree, self.root / "engines" / "checked")
         self.prony("engines", "check", "checked", "--device", "cuda")
         error = self.prony("engines", "check", "old", "--device", "cuda:0", status=1).stderr
@@ -235,7 +220,7 @@ class Cards(Gpu):
     """A model that is split over several, of which the host watches the first."""
 
     def setUp(self):
-        engine_write(self.root / "engines", "split", ["cuda"])
+        paced_write(self.root / "engines", "split", ["cuda"])
         self.addCleanup(shutil.rmtree, self.root / "engines" / "split")
         path = self.root / "engines/split/engine.json"
         manifest = json.loads(path.read_text())
@@ -281,7 +266,7 @@ class Interference(Gpu):
 
     def test_one_that_came_and_went_disturbs_a_block(self):
         """The driver's samples are of the worker's second second and later."""
-        engine_write(self.root / "engines", "slow", ["cuda"], load_ms=1200)
+        paced_write(self.root / "engines", "slow", ["cuda"], load_ms=1200)
         self.addCleanup(shutil.rmtree, self.root / "engines" / "slow")
         for nvml, others in ("tree=50000000 user=4711", 1), ("tree=50000000", 0):
             output = self.root / "run.json"

@@ -11,8 +11,9 @@ import time
 import unittest
 from pathlib import Path
 
+from engine_folder import WORKER, engine_write
+
 PRONY = os.environ["PRONY"]
-WORKER = Path(os.environ["PRONY_BUILD"]) / "engines/null/worker"
 KILLS = 50
 
 # All that is stored but times, sizes and what the machine did; in the order of their rows.
@@ -41,14 +42,8 @@ class Kill(unittest.TestCase):
             capture_output=True,
         )
         for name, token_us in ("first", 300), ("second", 900):
-            home = self.root / "engines" / name
-            home.mkdir(parents=True)
-            supports = {"formats": ["gguf"], "devices": ["cpu"]}
-            variant = {"name": name, "title": name, "precision": "float32", "about": "A test's."}
-            variant |= {"supports": supports, "options": {"token_us": token_us, "load_ms": 20}}
-            manifest = {"name": name, "title": name, "licence": "MIT", "about": "A test's."}
-            manifest |= {"command": [str(WORKER)], "variants": [variant]}
-            (home / "engine.json").write_text(json.dumps(manifest))
+            pace = {"token_us": token_us, "load_ms": 20}
+            engine_write(self.root / "engines", name, [str(WORKER)], pace, hidden=False)
 
     def start(self, store, *words):
         return subprocess.Popen(

@@ -10,7 +10,7 @@ import time
 import unittest
 from pathlib import Path
 
-from bench_case import WORKER, engine_write
+from engine_folder import WORKER, engine_write
 
 PRONY = os.environ["PRONY"]
 SHAPE = [

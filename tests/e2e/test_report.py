@@ -3,12 +3,13 @@
 import csv
 import json
 import os
-import pty
 import re
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
+
+from terminal import sent_to_terminal
 
 PRONY = os.environ["PRONY"]
 SOURCE = Path(os.environ["PRONY_SOURCE"])
@@ -200,22 +201,13 @@ class Report(unittest.TestCase):
 
     def on_terminal(self, **environment):
         """What a terminal is sent, and the same but for colours as a pipe is."""
-        ours, theirs = pty.openpty()
         variables = {
             name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")
         }
         variables |= {"PRONY_STORE": str(self.store)} | environment
-        with subprocess.Popen([PRONY, "report"], stdout=theirs, env=variables) as process:
-            os.close(theirs)
-            sent = b""
-            try:
-                while part := os.read(ours, 65536):
-                    sent += part
-            except OSError:  # the terminal is closed: its process has ended
-                pass
-        os.close(ours)
-        self.assertEqual(process.returncode, 0)
-        text = sent.decode().replace("\r\n", "\n")
+        status, sent = sent_to_terminal([PRONY, "report"], "stdout", env=variables)
+        self.assertEqual(status, 0)
+        text = sent.replace("\r\n", "\n")
         self.assertEqual(re.sub(r"\033\[[0-9;]*m", "", text), self.prony("report").stdout)
         return text
 

@@ -12,7 +12,8 @@ import time
 import unittest
 from pathlib import Path
 
-from bench_case import BUILD, PRONY, BenchCase
+from bench_case import PRONY, BenchCase
+from engine_folder import BUILD
 from worker_host import Host
 
 WORKER = BUILD / "engines/native/worker"

@@ -1,6 +1,5 @@
 """PyTorch's model split over two ranks by torch.distributed: what they say, and how they end."""
 
-import array
 import os
 import signal
 import subprocess
@@ -9,7 +8,8 @@ import time
 import unittest
 from pathlib import Path
 
-from test_python_engines import ENGINES, cache_folder, prony
+from shard_case import ShardCase
+from test_python_engines import ENGINES, prony
 from worker_host import Host
 
 LOAD = {"device": "cpu", "precision": "", "quantize": "", "threads": 2, "context": 128}
@@ -25,14 +25,8 @@ def ranks_of(worker):
     return [int(line.split()[0]) for line in listed.stdout.splitlines() if "worker.py rank" in line]
 
 
-class ShardPyTorch(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
-        cls.model = cls.folder / "tiny.gguf"
-        prony("model", "make", "--output", cls.model)
-        prony("engines", "install", "pytorch")
-        (cls.python,) = cache_folder().glob("engines/pytorch/2.15.0/environment/bin/python3")
+class ShardPyTorch(ShardCase):
+    ENGINE, VERSION, PROMPT = "pytorch", "2.15.0", PROMPT
 
     def start(self, shard=2, variant=EAGER, quantize="", model=None, **environment):
         scratch = self.enterContext(tempfile.TemporaryDirectory())
@@ -51,17 +45,6 @@ class ShardPyTorch(unittest.TestCase):
             time.sleep(0.05)
         self.assertEqual([pid for pid in ranks if Path(f"/proc/{pid}").exists()], [])
 
-    def answers(self, host):
-        greedy = host.ask("generate", prompt=PROMPT, tokens=20)
-        talk = {"stream": True, "temperature": 0.9, "seed": 3}
-        sampled = host.ask("generate", prompt=PROMPT, tokens=10, **talk)
-        return greedy, sampled["ids"], self.logits(host, PROMPT)
-
-    def logits(self, host, ids):
-        path = self.folder / "logits"
-        self.assertNotIn("error", host.ask("logits", ids=ids, path=str(path)))
-        return array.array("f", path.read_bytes())
-
     def test_two_say_what_one_says(self):
         host, _ = self.start(1)
         greedy, sampled, logits = self.answers(host)
@@ -74,8 +57,7 @@ class ShardPyTorch(unittest.TestCase):
                 self.assertEqual(loaded["kv_token_bytes"], 512)
                 greedy_2, sampled_2, logits_2 = self.answers(host)
                 self.assertEqual((greedy["ids"], sampled), (greedy_2["ids"], sampled_2))
-                worst = max(abs(a - b) for a, b in zip(logits, logits_2, strict=True))
-                self.assertLess(worst, 1e-4)
+                self.assert_same_logits(logits, logits_2, 1e-4)
                 # 5 sums of 64 float32 a token, and the best words of two ranks in float64.
                 bytes_exchanged = 19 * (5 * 64 * 4 + 2 * 2 * 8)
                 self.assertEqual(greedy_2["exchanged"]["token_bytes"], bytes_exchanged)
@@ -99,8 +81,7 @@ class ShardPyTorch(unittest.TestCase):
                 extra = parts["weight_bytes"] - whole["weight_bytes"]
                 self.assertEqual(extra, 4 * (5 * 128 + scales))
                 expected, ours = self.logits(one, PROMPT[:8]), self.logits(two, PROMPT[:8])
-                worst = max(abs(a - b) for a, b in zip(expected, ours, strict=True))
-                self.assertLess(worst, 1e-4)
+                self.assert_same_logits(expected, ours, 1e-4)
                 one.close()
                 two.close()
 

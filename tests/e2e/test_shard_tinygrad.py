@@ -1,27 +1,18 @@
 """tinygrad's model split over two devices of the CPU."""
 
-import array
 import json
-import tempfile
 import unittest
-from pathlib import Path
 
-from test_python_engines import ENGINES, cache_folder, prony
+from shard_case import ShardCase
+from test_python_engines import ENGINES, prony
 from worker_host import Host
 
 LOAD = {"variant": "tinygrad", "device": "cpu", "precision": "", "quantize": "", "options": {}}
 PROMPT = [(i * 7919 + 13) % 512 for i in range(40)]
-TALK = {"stream": True, "temperature": 0.9, "seed": 3}
 
 
-class ShardTinygrad(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
-        cls.model = cls.folder / "tiny.gguf"
-        prony("model", "make", "--output", cls.model)
-        prony("engines", "install", "tinygrad")
-        (cls.python,) = cache_folder().glob("engines/tinygrad/0.14.0/environment/bin/python3")
+class ShardTinygrad(ShardCase):
+    ENGINE, VERSION, PROMPT = "tinygrad", "0.14.0", PROMPT
 
     def load(self, shard, **more):
         environment = {"PYTHONPATH": str(ENGINES / "sdk")}
@@ -30,16 +21,6 @@ class ShardTinygrad(unittest.TestCase):
         self.addCleanup(host.close)
         request = {"model": str(self.model), "shard": shard, "threads": 2, "context": 96}
         return host, host.ask("load", **{**LOAD, **request, **more})
-
-    def answers(self, host):
-        greedy = host.ask("generate", prompt=PROMPT, tokens=20)
-        sampled = host.ask("generate", prompt=PROMPT, tokens=10, **TALK)
-        return greedy, sampled["ids"], self.logits(host, PROMPT)
-
-    def logits(self, host, ids):
-        path = self.folder / "logits"
-        self.assertNotIn("error", host.ask("logits", ids=ids, path=str(path)))
-        return array.array("f", path.read_bytes())
 
     def test_two_say_what_one_says(self):
         host, whole = self.load(1)
@@ -50,8 +31,7 @@ class ShardTinygrad(unittest.TestCase):
         self.assertEqual((greedy["ids"], sampled), (greedy_2["ids"], sampled_2))
         self.assertNotIn("exchanged", greedy_2)  # tinygrad does not tell
         # Sums of parts, of which keys and values are rounded to float16.
-        worst = max(abs(a - b) for a, b in zip(logits, logits_2, strict=True))
-        self.assertLess(worst, 1e-3 * (max(logits) - min(logits)))
+        self.assert_same_logits(logits, logits_2, 1e-3 * (max(logits) - min(logits)))
         self.assertEqual(parts["kv_token_bytes"], whole["kv_token_bytes"])
         norms = 2 * 5 * 64  # of two layers and the output, on each device
         self.assertEqual(parts["weight_bytes"] - whole["weight_bytes"], norms)
@@ -73,8 +53,7 @@ class ShardTinygrad(unittest.TestCase):
                 extra = parts["weight_bytes"] - whole["weight_bytes"]
                 self.assertEqual(extra, 4 * 3 * 128 + scales)
                 expected, ours = self.logits(one, PROMPT[:8]), self.logits(two, PROMPT[:8])
-                worst = max(abs(a - b) for a, b in zip(expected, ours, strict=True))
-                self.assertLess(worst, 1e-4)
+                self.assert_same_logits(expected, ours, 1e-4)
                 one.close()
                 two.close()
 
