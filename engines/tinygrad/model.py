@@ -39,12 +39,10 @@ def device_count(tensor):
 
 
 def axis_of(place, array):
-    """Along which axis a weight, or its scales, is split. None: it is whole on each device."""
+    """Along which axis a weight, or its scales, is split. None: it is whole on each device, as norms
+    are, and scales of rows whose columns are split."""
     axis = split_axis(place.replace(".scale", ".weight"))
-    whole = (
-        place.endswith("norm.weight") or axis >= array.ndim
-    )  # scales of whole rows, of split ones
-    return None if whole else axis
+    return None if place.endswith("norm.weight") or axis >= array.ndim else axis
 
 
 def rotate(x, rope):

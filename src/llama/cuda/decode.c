@@ -34,6 +34,13 @@ static uint32_t bytes_aligned(uint32_t floats)
     return (floats * (uint32_t)sizeof(float) + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
 }
 
+/* Of the shared memory what is not stages. */
+static uint32_t rest_bytes(const struct decode_params *params, const struct cuda_form *form)
+{
+    return params->vector + params->partial + DECODE_MISC +
+           (form->layers == CODES_NF4 ? DECODE_TABLE : 0);
+}
+
 /* Whether the kernel knows the shape's rows, as the form holds them. */
 static bool rows_fit(const struct cuda_shape *s, const struct cuda_form *form, uint32_t blocks)
 {
@@ -70,8 +77,7 @@ bool decode_fits(struct decode_params *params, const struct cuda_shape *s,
         sums = larger(sums, LOGITS_AT_ONCE * CODES_SUMS);
     params->vector = bytes_aligned(larger(larger(widest, logits), merge));
     params->partial = bytes_aligned(sums);
-    uint32_t rest = params->vector + params->partial + DECODE_MISC +
-                    (form->layers == CODES_NF4 ? DECODE_TABLE : 0);
+    uint32_t rest = rest_bytes(params, form);
     params->stages = rest > shared_bytes ? 0 : (shared_bytes - rest) / stage_bytes(form->layers);
     if (params->stages > DECODE_MAX_STAGES)
         params->stages = DECODE_MAX_STAGES;
@@ -130,8 +136,7 @@ enum status decode_open(struct decode *d, struct card *card, const struct device
                      (uint32_t)card->device.shared_bytes))
         return STATUS_OK;
     struct decode_params *p = &d->params;
-    d->shared_bytes = p->stages * stage_bytes(model->form.layers) + p->vector + DECODE_MISC +
-                      p->partial + (model->form.layers == CODES_NF4 ? DECODE_TABLE : 0);
+    d->shared_bytes = p->stages * stage_bytes(model->form.layers) + rest_bytes(p, &model->form);
     p->nf4 = nf4_values();
     p->shape = model->shape;
     p->weights = model->weights;
