@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,16 +70,15 @@ static int is_matrix(const char *name)
     return !strstr(name, "norm") && !strstr(name, ".bias") && !strstr(name, "rope_freqs");
 }
 
-/* What is computed in, from the types of the file's matrices and from the KV cache, which is
- * float16. */
-static int precision_read(const char *path, const char **precision, struct prony_error *error)
+/* Types of matrices that a model has. */
+struct types {
+    int float32, bfloat16;
+};
+
+static int types_note(const struct gguf_context *file, struct types *types,
+                      struct prony_error *error)
 {
-    struct gguf_init_params params = {.no_alloc = true};
-    struct gguf_context *file = gguf_init_from_file(path, params);
-    int float32 = 0, bfloat16 = 0, failed = 0;
-    if (!file)
-        return prony_fail(error, "bad_model", "", "%s is no GGUF file that llama.cpp can read: %s",
-                          path, llamacpp_said);
+    int failed = 0;
     for (int64_t i = 0; i < gguf_get_n_tensors(file) && !failed; i++) {
         enum ggml_type type = gguf_get_tensor_type(file, i);
         const char *name = gguf_get_tensor_name(file, i);
@@ -89,12 +89,51 @@ static int precision_read(const char *path, const char **precision, struct prony
                                 "other engines with what it stands for",
                                 name, ggml_type_name(type));
         if (is_matrix(name)) {
-            float32 |= type == GGML_TYPE_F32;
-            bfloat16 |= type == GGML_TYPE_BF16;
+            types->float32 |= type == GGML_TYPE_F32;
+            types->bfloat16 |= type == GGML_TYPE_BF16;
         }
     }
-    *precision = bfloat16 ? "bfloat16" : float32 ? "mixed" : "float16";
-    gguf_free(file);
+    return failed;
+}
+
+/* In how many files the model is, by the first of them. */
+static int32_t parts_of(const struct gguf_context *first)
+{
+    int64_t key = gguf_find_key(first, "split.count");
+    bool told = key >= 0 && gguf_get_kv_type(first, key) == GGUF_TYPE_UINT16;
+    return told ? gguf_get_val_u16(first, key) : 1;
+}
+
+/* The path of one of the parts, from 0 on; the first is at path. */
+static void part_path(char *part, size_t size, const char *path, int32_t number, int32_t parts)
+{
+    char prefix[PATH_MAX];
+    snprintf(part, size, "%s", path);
+    if (number > 0 && llama_split_prefix(prefix, sizeof prefix, path, 0, parts) > 0)
+        llama_split_path(part, size, prefix, number, parts);
+}
+
+/* What is computed in, from the types of the files' matrices and from the KV cache, which is
+ * float16. */
+static int precision_read(const char *path, const char **precision, struct prony_error *error)
+{
+    struct gguf_init_params params = {.no_alloc = true};
+    struct types types = {0};
+    int32_t parts = 1;
+    int failed = 0;
+    for (int32_t i = 0; i < parts && !failed; i++) {
+        char part[PATH_MAX];
+        part_path(part, sizeof part, path, i, parts);
+        struct gguf_context *file = gguf_init_from_file(part, params);
+        if (!file)
+            return prony_fail(error, "bad_model", "",
+                              "%s is no GGUF file that llama.cpp can read: %s", part,
+                              llamacpp_said);
+        parts = i == 0 ? parts_of(file) : parts;
+        failed = types_note(file, &types, error);
+        gguf_free(file);
+    }
+    *precision = types.bfloat16 ? "bfloat16" : types.float32 ? "mixed" : "float16";
     return failed;
 }
 

@@ -35,7 +35,7 @@ class Failure(Exception):
 class Load:
     """What load() is asked for."""
 
-    model: str  # path of a GGUF file, or of a safetensors file or folder
+    model: str  # path of a GGUF file (the first of several), or of a safetensors file or folder
     variant: str
     device: str  # "cpu", "cuda", "cuda:1"
     precision: str  # "float32", ..., or "" for the variant's own

@@ -236,6 +236,24 @@ enum status cache_folder(char *path, size_t size, const char *subfolder, struct 
     return status ? status : folder_make(path, err);
 }
 
+bool path_resolve(const char *path, char resolved[PATH_MAX])
+{
+    char folder[PATH_MAX];
+    const char *base = path_base(path);
+    if (!path_is_file(path))
+        return realpath(path, resolved) != NULL;
+    snprintf(folder, sizeof folder, "%.*s.", (int)(base - path), path);
+    if (!realpath(folder, resolved))
+        return false;
+    size_t used = strlen(resolved);
+    const char *slash = resolved[used - 1] == '/' ? "" : "/";
+    int added = snprintf(resolved + used, PATH_MAX - used, "%s%s", slash, base);
+    if (added >= 0 && (size_t)added < PATH_MAX - used)
+        return true;
+    errno = ENAMETOOLONG;
+    return false;
+}
+
 bool path_is_folder(const char *path)
 {
     struct stat st;

@@ -2,6 +2,7 @@
 #ifndef PRONY_BASE_FILE_H
 #define PRONY_BASE_FILE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,6 +49,11 @@ enum status disk_free_bytes(const char *path, uint64_t *bytes, struct error *err
 enum status cache_path(char *path, size_t size, const char *subfolder, struct error *err);
 /* The same, made when it is missing. */
 enum status cache_folder(char *path, size_t size, const char *subfolder, struct error *err);
+
+/* The absolute path without "." and links in its folders; a file keeps the name that it is given by,
+ * though that be a link, for what lies beside it goes by that name. False, with errno set, when
+ * there is nothing. */
+bool path_resolve(const char *path, char resolved[PATH_MAX]);
 
 bool path_is_folder(const char *path);
 bool path_is_file(const char *path);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cores.h"
+#include "base/file.h"
 #include "bench/copy.h"
 #include "bench/equivalence.h"
 #include "bench/plan_memory.h"
@@ -65,7 +66,7 @@ static enum status model_find(struct plan *plan, const struct plan_request *requ
         return status;
     if (synthetic_is_name(found)) {
         snprintf(resolved, sizeof resolved, "%s", found);
-    } else if (!realpath(found, resolved)) {
+    } else if (!path_resolve(found, resolved)) {
         error_errno(err, "find the model");
         return error_where(err, "%s", found);
     }

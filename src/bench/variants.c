@@ -9,7 +9,8 @@
 /* A GGUF is converted for those that read safetensors alone. */
 static bool needs_copy(const struct plan *plan, const struct engine_variant *variant)
 {
-    return plan->model.format == MODEL_GGUF && !supports_word(variant->formats, "gguf") &&
+    return plan->model.format == MODEL_GGUF &&
+           !supports_word(variant->formats, model_format_of(&plan->model)) &&
            supports_word(variant->formats, "safetensors");
 }
 
@@ -17,15 +18,16 @@ static bool needs_copy(const struct plan *plan, const struct engine_variant *var
 static const char *obstacle(struct plan *plan, const struct engine *engine,
                             const struct engine_variant *variant, const struct engine_form *form)
 {
-    const char *format = model_format_name(plan->model.format);
+    const char *format = model_format_of(&plan->model);
+    bool parts = strcmp(format, "gguf-parts") == 0;
     if (!supports_device(variant->devices, plan->device))
         return arena_printf(&plan->arena, "it does not run on device %.*s; use --device %s",
                             (int)strcspn(plan->device, ":"), plan->device, variant->devices[0]);
     if (!supports_word(variant->formats, format) && !needs_copy(plan, variant))
         return arena_printf(&plan->arena,
-                            "it does not read %s; convert the model: prony model convert %s "
-                            "--output FILE.gguf",
-                            format, plan->model_path);
+                            "it does not read %s; %s: prony model convert %s --output FILE.gguf",
+                            parts ? "GGUF in parts" : format,
+                            parts ? "join them" : "convert the model", plan->model_path);
     const char *missing =
         form_obstacle(&plan->catalogue, variant, form, plan->device, &plan->arena);
     return missing ? missing : engine_obstacle(engine, variant, plan->device, &plan->arena);

@@ -50,9 +50,15 @@ void model_facts_free(struct model_facts *facts)
     arena_free(&facts->arena);
 }
 
-static const char *format_name(const struct model *model)
+static void print_format(const struct model *model)
 {
-    return model->format == MODEL_GGUF ? "GGUF" : model_format_name(model->format);
+    size_t files;
+    model_paths(model, &files);
+    printf("%-14s%s", "format",
+           model->format == MODEL_GGUF ? "GGUF" : model_format_name(model->format));
+    if (files > 1)
+        printf(" in %zu files", files);
+    puts(", architecture llama");
 }
 
 static const char *rope_name(const struct model_facts *facts)
@@ -108,7 +114,7 @@ void model_facts_print(const struct model_facts *facts)
     const struct model *model = facts->model;
     const struct model_config *c = &facts->config;
     printf("%-14s%s\n", "name", model->name);
-    printf("%-14s%s, architecture llama\n", "format", format_name(model));
+    print_format(model);
     printf("%-14s%.1f M\n", "parameters", (double)model->parameters / 1e6);
     printf("%-14s%.1f MB\n", "size", (double)model->weight_bytes / 1e6);
     print_types(facts);
@@ -182,15 +188,17 @@ json_t *model_facts_json(const struct model_facts *facts)
 {
     const struct model *model = facts->model;
     const struct model_config *c = &facts->config;
+    size_t files;
+    model_paths(model, &files);
     json_t *json = json_pack(
-        "{s:s,s:o,s:o,s:s,s:s,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:o,s:o,s:I}", "name",
-        model->name, "path", path_json(model->path), "weights", path_json(model->weights), "format",
-        model_format_name(model->format), "architecture", "llama", "parameters",
-        (json_int_t)model->parameters, "weight_bytes", (json_int_t)model->weight_bytes, "types",
-        types_json(facts), "layers", (json_int_t)c->layers, "hidden_size",
-        (json_int_t)c->hidden_size, "ffn_size", (json_int_t)c->ffn_size, "heads",
-        (json_int_t)c->heads, "kv_heads", (json_int_t)c->kv_heads, "head_size",
-        (json_int_t)c->head_size, "vocabulary", (json_int_t)c->vocabulary, "context",
+        "{s:s,s:o,s:o,s:I,s:s,s:s,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:o,s:o,s:I}",
+        "name", model->name, "path", path_json(model->path), "weights", path_json(model->weights),
+        "files", (json_int_t)files, "format", model_format_name(model->format), "architecture",
+        "llama", "parameters", (json_int_t)model->parameters, "weight_bytes",
+        (json_int_t)model->weight_bytes, "types", types_json(facts), "layers",
+        (json_int_t)c->layers, "hidden_size", (json_int_t)c->hidden_size, "ffn_size",
+        (json_int_t)c->ffn_size, "heads", (json_int_t)c->heads, "kv_heads", (json_int_t)c->kv_heads,
+        "head_size", (json_int_t)c->head_size, "vocabulary", (json_int_t)c->vocabulary, "context",
         (json_int_t)c->context, "tied", c->tied, "rope", rope_json(facts), "tokenizer",
         tokens_json(facts), "kv_bytes_per_token", (json_int_t)facts->kv_bytes_per_token);
     if (facts->sha256[0])

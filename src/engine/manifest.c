@@ -11,7 +11,7 @@
 enum { MAX_VARIANTS = 64 };
 
 static const char *const precisions[] = {"float32", "float16", "bfloat16", "mixed", NULL};
-static const char *const format_names[] = {"gguf", "safetensors", "synthetic", NULL};
+static const char *const format_names[] = {"gguf", "gguf-parts", "safetensors", "synthetic", NULL};
 static const char *const device_names[] = {"cpu", "cuda", NULL};
 static const char *const quantize_names[] = {"int8", "nf4", "float16", NULL};
 

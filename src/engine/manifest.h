@@ -22,7 +22,7 @@ struct engine_variant {
     const char *title;           /* column header, "PyTorch-Opt" */
     const char *precision;       /* "float32", "float16", "bfloat16", "mixed" */
     const char *about;           /* what it turns on, one sentence */
-    const char *const *formats;  /* "gguf", "safetensors" */
+    const char *const *formats;  /* "gguf", "gguf-parts", "safetensors", "synthetic" */
     const char *const *devices;  /* "cpu", "cuda" */
     const char *const *quantize; /* "int8", "nf4", "float16" */
     const char *const *quantize_devices; /* on which of the devices; all of them unless it says */

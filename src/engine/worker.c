@@ -123,7 +123,7 @@ enum status worker_load(struct worker *worker, const struct worker_load *request
     *loaded = (struct worker_loaded){0};
     worker->vocabulary = 0;
     const struct engine_variant *variant = variant_find(worker->link.engine, request->variant);
-    const char *path = realpath(request->model, model) ? model : request->model;
+    const char *path = path_resolve(request->model, model) ? model : request->model;
     enum status status =
         ask(worker, &call, protocol_load_request(request, path, variant), &reply, err);
     if (status)

@@ -147,7 +147,7 @@ static void shard_try(struct search *search)
 static void variant_try(struct search *search)
 {
     const struct engine *engine = search->request->engine;
-    const char *format = model_format_name(search->request->model->format);
+    const char *format = model_format_of(search->request->model);
     for (size_t i = 0; i < engine->variant_count; i++) {
         struct change change = as_asked(search->request);
         change.variant = &engine->variants[i];

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/gguf/gguf_config.h"
+#include "model/gguf/gguf_split.h"
 
 /* A dimension, by what it stands for. */
 enum extent { ABSENT, HIDDEN, QUERIES, KEYS, FFN, VOCABULARY, PAIRS, EXTENTS };
@@ -223,17 +224,28 @@ static enum status make_layers(struct model *model, struct error *err)
                         : error_no_memory(err, model->config.layers * sizeof *model->layer);
 }
 
-enum status model_build_gguf(struct model *model, const struct gguf *gguf, struct error *err)
+/* The tensors of one of the model's files. */
+static enum status bind_part(struct model *model, const struct tensor *tensors, uint64_t count,
+                             uint64_t part, const char *path, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint64_t i = 0; i < count && !status; i++)
+        status = bind_tensor(model, &tensors[i], part, path, err);
+    return status;
+}
+
+enum status model_build_gguf(struct model *model, const struct gguf *parts, uint32_t count,
+                             struct error *err)
 {
     model->format = MODEL_GGUF;
     model->rope_interleaved = true;
-    if (gguf_config_read(gguf, &model->config, err) || make_layers(model, err))
+    if (gguf_config_read(parts, count, &model->config, err) || make_layers(model, err))
         return err->status;
-    model->config.tied = !gguf_find_tensor(gguf, "output.weight");
-    for (uint64_t i = 0; i < gguf->tensor_count; i++)
-        if (bind_tensor(model, &gguf->tensors[i], 0, gguf->path, err))
+    model->config.tied = !gguf_split_tensor(parts, count, "output.weight");
+    for (uint32_t i = 0; i < count; i++)
+        if (bind_part(model, parts[i].tensors, parts[i].tensor_count, i, parts[i].path, err))
             return err->status;
-    return check_complete(model, gguf->path, err);
+    return check_complete(model, parts[0].path, err);
 }
 
 enum status model_build_safetensors(struct model *model, const struct safetensors *parts,
@@ -244,8 +256,7 @@ enum status model_build_safetensors(struct model *model, const struct safetensor
     if (make_layers(model, err))
         return err->status;
     for (uint64_t i = 0; i < count; i++)
-        for (uint64_t k = 0; k < parts[i].tensor_count; k++)
-            if (bind_tensor(model, &parts[i].tensors[k], i, parts[i].path, err))
-                return err->status;
+        if (bind_part(model, parts[i].tensors, parts[i].tensor_count, i, parts[i].path, err))
+            return err->status;
     return check_complete(model, parts[0].path, err);
 }

@@ -11,7 +11,8 @@
  * tensors, and borrow from the files. Every tensor that the architecture needs must be there once
  * with its shape, and none that it does not know: a bias left out would give wrong results.
  * STATUS_UNSUPPORTED names such a tensor. The caller frees model->arena, also on failure. */
-enum status model_build_gguf(struct model *model, const struct gguf *gguf, struct error *err);
+enum status model_build_gguf(struct model *model, const struct gguf *parts, uint32_t count,
+                             struct error *err);
 enum status model_build_safetensors(struct model *model, const struct safetensors *parts,
                                     uint64_t count, struct error *err);
 

@@ -81,10 +81,12 @@ static enum status check_output(const struct model *model, const struct model_ou
                                 struct error *err)
 {
     char folder[PATH_MAX];
+    bool same = false;
     folder_of(model->weights, folder);
-    bool same = output->format == MODEL_GGUF
-                    ? is_same_file(output->path, model->weights)
-                    : model->format == MODEL_SAFETENSORS && is_same_file(output->path, folder);
+    for (uint64_t i = 0; output->format == MODEL_GGUF && i < model->files->count; i++)
+        same = same || is_same_file(output->path, model->files->paths[i]);
+    if (output->format == MODEL_SAFETENSORS && model->format == MODEL_SAFETENSORS)
+        same = is_same_file(output->path, folder);
     if (!same)
         return STATUS_OK;
     error_set(err, STATUS_USAGE, "the output would replace the model that is read");
@@ -108,7 +110,7 @@ static enum status explain_rope(const struct model *model, struct model_config *
         return STATUS_OK;
     error_set(err, STATUS_UNSUPPORTED,
               "the rope factors are not Llama 3's, and config.json has no other way to say them");
-    error_where(err, "%s: %s", model->weights, freqs->name);
+    error_where(err, "%s: %s", model_tensor_path(model, freqs), freqs->name);
     return error_remedy(err, "Convert to GGUF.");
 }
 
@@ -150,7 +152,7 @@ enum status model_convert(const struct model *model, const struct model_output *
     if (status) {
         return status;
     } else if (output->format == model->format) {
-        content.gguf = output->format == MODEL_GGUF ? &model->files->gguf : NULL;
+        content.gguf = output->format == MODEL_GGUF ? model->files->gguf : NULL;
         content.folder = output->format == MODEL_SAFETENSORS ? folder : NULL;
     } else {
         status = carry_tokens(model, &list, &arena, note, err);

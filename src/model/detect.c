@@ -83,7 +83,7 @@ static enum model_type type_of_name(const char *name)
 static enum model_type type_of_names(const char *path)
 {
     char real[PATH_MAX];
-    enum model_type type = type_of_name(path_base(realpath(path, real) ? real : path));
+    enum model_type type = type_of_name(path_base(path_resolve(path, real) ? real : path));
     DIR *folder = type == MODEL_TYPE_UNKNOWN && path_is_folder(path) ? opendir(path) : NULL;
     if (!folder)
         return type;

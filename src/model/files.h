@@ -10,7 +10,7 @@
 struct model_files {
     uint64_t count;
     const char **paths;        /* [count], in the order of their names */
-    struct gguf gguf;          /* when the format is GGUF */
+    struct gguf *gguf;         /* [count] when the format is GGUF; the first has the metadata */
     struct safetensors *parts; /* [count] when it is safetensors */
 };
 

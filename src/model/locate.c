@@ -5,15 +5,16 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "model/gguf/gguf_split.h"
 #include "model/model.h"
 #include "model/synthetic.h"
 
-enum { MAX_GGUF_FILES = 256, MAX_LISTED = 4 };
+enum { MAX_GGUFS = 256, MAX_LISTED = 4 };
 
 /* What a folder holds. */
 struct contents {
     struct arena arena;
-    const char *gguf[MAX_GGUF_FILES];
+    const char *gguf[MAX_GGUFS]; /* files; of a model in parts the first, whether it is there or not */
     size_t gguf_count;
     bool safetensors; /* model.safetensors or its index */
     bool parts;       /* model-00001-of-… without an index */
@@ -31,6 +32,22 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+static enum status note_gguf(struct contents *contents, const char *name, struct error *err)
+{
+    uint32_t number, count;
+    char *copy = arena_strdup(&contents->arena, name);
+    if (!copy)
+        return error_no_memory(err, strlen(name));
+    if (gguf_part_name(copy, &number, &count))
+        gguf_part_path(copy, 1);
+    for (size_t i = 0; i < contents->gguf_count; i++)
+        if (strcmp(contents->gguf[i], copy) == 0)
+            return STATUS_OK;
+    if (contents->gguf_count < MAX_GGUFS)
+        contents->gguf[contents->gguf_count++] = copy;
+    return STATUS_OK;
+}
+
 static enum status note(struct contents *contents, const char *name, struct error *err)
 {
     if (strcmp(name, "model.safetensors") == 0 || strcmp(name, "model.safetensors.index.json") == 0)
@@ -40,13 +57,7 @@ static enum status note(struct contents *contents, const char *name, struct erro
     else if (ends_with(name, ".pth") ||
              (strncmp(name, "pytorch_model", 13) == 0 && ends_with(name, ".bin")))
         contents->pickles = true;
-    if (!ends_with(name, ".gguf") || contents->gguf_count == MAX_GGUF_FILES)
-        return STATUS_OK;
-    const char *copy = arena_strdup(&contents->arena, name);
-    if (!copy)
-        return error_no_memory(err, strlen(name));
-    contents->gguf[contents->gguf_count++] = copy;
-    return STATUS_OK;
+    return ends_with(name, ".gguf") ? note_gguf(contents, name, err) : STATUS_OK;
 }
 
 static enum status list(const char *path, struct contents *contents, struct error *err)
@@ -64,23 +75,10 @@ static enum status list(const char *path, struct contents *contents, struct erro
     return status;
 }
 
-/* "NAME-00002-of-00003.gguf" is the second part of three. */
-static bool is_split(const char *name)
-{
-    size_t bytes = strlen(name);
-    return bytes > 20 && strncmp(name + bytes - 14, "-of-", 4) == 0;
-}
-
 static enum status ask_which(const char *path, const struct contents *contents, struct error *err)
 {
     char names[300] = "";
     size_t used = 0, listed = contents->gguf_count < MAX_LISTED ? contents->gguf_count : MAX_LISTED;
-    if (is_split(contents->gguf[0])) {
-        error_set(err, STATUS_UNSUPPORTED, "the folder holds a GGUF model in parts: %.200s, ...",
-                  contents->gguf[0]);
-        error_where(err, "%s", path);
-        return error_remedy(err, "Join them: llama-gguf-split --merge FIRST-PART WHOLE.gguf");
-    }
     for (size_t i = 0; i < listed && used < sizeof names; i++)
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%.64s", i ? ", " : "",
                                  contents->gguf[i]);
@@ -135,6 +133,19 @@ static enum status answer_folder(char *found, size_t size, const char *path, str
     return STATUS_OK;
 }
 
+/* A file; a part of a model stands for its first part. */
+static enum status answer_file(char *found, size_t size, const char *path, const char *name,
+                               struct error *err)
+{
+    uint32_t number, count;
+    if (answer(found, size, path, name, err))
+        return err->status;
+    if (!gguf_part_name(found, &number, &count))
+        return STATUS_OK;
+    gguf_part_path(found, 1);
+    return access(found, F_OK) == 0 ? STATUS_OK : gguf_part_missing(found, err);
+}
+
 static enum status locate_in_folder(const char *path, char *found, size_t size, struct error *err)
 {
     struct contents contents = {0};
@@ -143,7 +154,7 @@ static enum status locate_in_folder(const char *path, char *found, size_t size, 
         if (contents.gguf_count + contents.safetensors > 1)
             status = ask_which(path, &contents, err);
         else if (contents.gguf_count == 1)
-            status = answer(found, size, path, contents.gguf[0], err);
+            status = answer_file(found, size, path, contents.gguf[0], err);
         else if (contents.safetensors)
             status = answer_folder(found, size, path, err);
         else
@@ -178,5 +189,5 @@ enum status model_locate(const char *path, char *found, size_t size, struct erro
     }
     if (strcmp(path_base(path), "config.json") == 0 || ends_with(path, ".safetensors.index.json"))
         return locate_beside(path, found, size, err);
-    return answer(found, size, path, "", err);
+    return answer_file(found, size, path, "", err);
 }

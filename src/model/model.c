@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "model/build.h"
 #include "model/files.h"
+#include "model/gguf/gguf_split.h"
 #include "model/printable.h"
 #include "model/safetensors/hf_config.h"
 #include "model/safetensors/safetensors_index.h"
@@ -21,6 +22,12 @@ const char *model_format_name(enum model_format format)
     return names[format];
 }
 
+const char *model_format_of(const struct model *model)
+{
+    bool parts = model->format == MODEL_GGUF && model->files && model->files->count > 1;
+    return parts ? "gguf-parts" : model_format_name(model->format);
+}
+
 /* The name shown for a model: text, safe to print. */
 static enum status set_name(struct model *model, const char *text, size_t bytes, struct error *err)
 {
@@ -29,12 +36,16 @@ static enum status set_name(struct model *model, const char *text, size_t bytes,
     return model->name ? STATUS_OK : error_no_memory(err, sizeof name);
 }
 
-/* The same from a path, "." and the like resolved, without the format's ending. */
+/* The same from a path, "." and the like resolved, without the format's ending and a part's number.
+ */
 static enum status name_after(struct model *model, const char *path, struct error *err)
 {
     char real[PATH_MAX];
-    const char *base = path_base(realpath(path, real) ? real : path);
+    const char *base = path_base(path_resolve(path, real) ? real : path);
+    uint32_t number, count;
     size_t bytes = strlen(base);
+    if (gguf_part_name(base, &number, &count))
+        return set_name(model, base, bytes - GGUF_PART_TAIL, err);
     static const char *const endings[] = {".gguf", ".safetensors"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         size_t tail = strlen(endings[i]);
@@ -48,13 +59,17 @@ static enum status open_gguf(struct model *model, const char *path, struct error
 {
     struct model_files *files = model->files;
     struct gguf_string name;
-    files->paths = arena_array(&model->arena, 1, sizeof *files->paths);
+    uint32_t count;
+    if (gguf_split_open(&files->gguf, &count, &model->arena, path, err))
+        return err->status;
+    files->count = count;
+    files->paths = arena_array(&model->arena, count, sizeof *files->paths);
     if (!files->paths)
-        return error_no_memory(err, sizeof *files->paths);
-    files->paths[0] = path;
-    files->count = 1;
-    if (gguf_open(&files->gguf, path, err) || model_build_gguf(model, &files->gguf, err) ||
-        gguf_get_string_or_null(&files->gguf, "general.name", &name, err))
+        return error_no_memory(err, count * sizeof *files->paths);
+    for (uint32_t i = 0; i < count; i++)
+        files->paths[i] = files->gguf[i].path;
+    if (model_build_gguf(model, files->gguf, count, err) ||
+        gguf_get_string_or_null(files->gguf, "general.name", &name, err))
         return err->status;
     return name.bytes ? set_name(model, name.data, name.bytes, err) : name_after(model, path, err);
 }
@@ -221,7 +236,8 @@ enum status model_open(struct model *model, const char *path, struct error *err)
 void model_close(struct model *model)
 {
     if (model->files) {
-        gguf_close(&model->files->gguf);
+        for (uint64_t i = 0; model->files->gguf && i < model->files->count; i++)
+            gguf_close(&model->files->gguf[i]);
         for (uint64_t i = 0; model->files->parts && i < model->files->count; i++)
             safetensors_close(&model->files->parts[i]);
     }
@@ -233,4 +249,9 @@ const char *const *model_paths(const struct model *model, size_t *count)
 {
     *count = model->files->count;
     return model->files->paths;
+}
+
+const char *model_tensor_path(const struct model *model, const struct tensor *tensor)
+{
+    return model->files->count ? model->files->paths[tensor->part] : model->weights;
 }

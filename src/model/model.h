@@ -1,10 +1,11 @@
 /* A model file of the Llama architecture, opened and checked, whatever its format.
  *
- * model_open() accepts a GGUF or safetensors file, or a folder that holds one GGUF file or
- * config.json with model.safetensors or model.safetensors.index.json; or "synthetic:SHAPE", weights
- * without a file, which are made up row by row (see model/synthetic.h). After it, every tensor that
- * the architecture needs is there, has the right shape and lies inside the map: a model that opens
- * is a model that loads. Nothing is copied; weights are borrowed from the map. */
+ * model_open() accepts a GGUF or safetensors file, any part of a GGUF in parts, or a folder that
+ * holds one GGUF or config.json with model.safetensors or model.safetensors.index.json; or
+ * "synthetic:SHAPE", weights without a file, which are made up row by row (see model/synthetic.h).
+ * After it, every tensor that the architecture needs is there, has the right shape and lies inside
+ * the map: a model that opens is a model that loads. Nothing is copied; weights are borrowed from
+ * the map. */
 #ifndef PRONY_MODEL_MODEL_H
 #define PRONY_MODEL_MODEL_H
 
@@ -35,8 +36,8 @@ struct model_layer {
 
 struct model {
     const char *path;    /* as given */
-    const char *weights; /* the file the weights are in (the index's first, when several); without
-                            one, the path */
+    const char *weights; /* the file the weights are in (the first, when several); without one, the
+                            path */
     enum model_format format;
     const char *name; /* from the metadata, else from the file's name */
     struct model_config config;
@@ -57,12 +58,20 @@ struct model {
 enum status model_open(struct model *model, const char *path, struct error *err);
 void model_close(struct model *model);
 
+/* The format of an open model as manifests call it: "gguf-parts" when a GGUF is in several files.
+ */
+const char *model_format_of(const struct model *model);
+
 /* Finds the one model at path: a file is itself; a folder's GGUF, or its safetensors (the folder
- * is then the answer). Several GGUF files are an error that lists them and asks which. */
+ * is then the answer). A GGUF in parts is its first part, whichever of them path is. Several GGUF
+ * models are an error that lists them and asks which. */
 enum status model_locate(const char *path, char *found, size_t size, struct error *err);
 
 /* The weights' files, in the order of their names. [count], 0 for a synthetic model. */
 const char *const *model_paths(const struct model *model, size_t *count);
+
+/* The file that a tensor of the model is in; the model's name when it is synthetic. */
+const char *model_tensor_path(const struct model *model, const struct tensor *tensor);
 
 /* SHA-256 over the weights files' bytes, in the order of their names, as 64 hex digits; of a
  * synthetic model, over what it is made from. Kept in

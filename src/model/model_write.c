@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "model/gguf/gguf_split.h"
 #include "model/gguf/gguf_write.h"
 #include "model/safetensors/config_write.h"
 #include "model/safetensors/safetensors_write.h"
@@ -19,6 +20,7 @@ static bool ends_with(const char *text, const char *end)
 enum status model_output_format(const char *path, const char *name, enum model_format *format,
                                 struct error *err)
 {
+    uint32_t number, parts;
     bool gguf_name = ends_with(path, ".gguf");
     *format = name        ? strcmp(name, "gguf") == 0 ? MODEL_GGUF : MODEL_SAFETENSORS
               : gguf_name ? MODEL_GGUF
@@ -32,6 +34,12 @@ enum status model_output_format(const char *path, const char *name, enum model_f
         error_set(err, STATUS_USAGE, "a GGUF model is written as a file, and this is a folder");
         error_where(err, "%s", path);
         return error_remedy(err, "Give the name of a file in it.");
+    }
+    if (*format == MODEL_GGUF && gguf_part_name(path, &number, &parts) && parts > 1) {
+        error_set(err, STATUS_USAGE,
+                  "a GGUF model is written as one file, and this is a part's name");
+        error_where(err, "%s", path);
+        return error_remedy(err, "Give another name.");
     }
     return STATUS_OK;
 }

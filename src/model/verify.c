@@ -14,7 +14,7 @@ static enum status tensor_broken(const struct model *model, const struct tensor 
                                  const char *what, struct error *err)
 {
     error_set(err, STATUS_FORMAT, "tensor \"%s\" %s", tensor->name, what);
-    error_where(err, "%s", model->weights);
+    error_where(err, "%s", model_tensor_path(model, tensor));
     return error_remedy(err, "Fetch or convert the model again.");
 }
 

@@ -47,7 +47,7 @@ static enum status check(const struct engine_catalogue *catalogue,
                          const struct engine_variant *variant, const struct variant_task *task,
                          struct error *err)
 {
-    const char *format = model_format_name(task->model->format);
+    const char *format = model_format_of(task->model);
     if (!supports_device(variant->devices, task->device)) {
         error_set(err, STATUS_UNSUPPORTED, "%s does not run on device %s", variant->name,
                   task->device);

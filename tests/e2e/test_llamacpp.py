@@ -9,6 +9,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from gguf_parts import cut
+
 PRONY = os.environ["PRONY"]
 TOY = Path(os.environ["PRONY_SOURCE"]) / "tests/fake/llama"
 LOADER = Path(os.environ["PRONY_BUILD"]) / "engines/sdk/load-engine"
@@ -92,6 +94,17 @@ class Toy(unittest.TestCase):
         told = self.run_engine(status=1, FAKE_LLAMA_TYPE=Q8_0).stderr
         self.assertIn("token_embd.weight is quantised (q8_0)", told)
         self.assertIn("prony model convert --precision float16", told)
+
+    def test_what_a_model_in_parts_is(self):
+        self.install()
+        tiny = self.root / "tiny.gguf"
+        self.prony("model", "make", "--size", "tiny", "--output", tiny)
+        first, second = cut(tiny, self.root / "parts", 2)
+        for kind, precision in ((F32, "mixed"), (BF16, "bfloat16")):
+            fake = {"FAKE_LLAMA_TYPE": kind, "FAKE_LLAMA_PARTS": "2"}
+            for path in (first.parent, first, second):
+                told = self.prony("engines", "run", "llamacpp", "--model", path, **fake).stdout
+                self.assertRegex(told, rf"{precision}.*KV cache float16")
 
     def test_faults(self):
         self.install()

@@ -10,6 +10,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from gguf_parts import cut
+
 PRONY = os.environ["PRONY"]
 SOURCE = Path(os.environ["PRONY_SOURCE"])
 
@@ -50,6 +52,18 @@ class Built(unittest.TestCase):
             )
             rows = json.loads(output.read_text())["results"]
             self.assertEqual({row["precision"] for row in rows}, {label})
+
+    def test_parts_are_the_whole(self):
+        whole = self.model("float32")
+        first, *_ = cut(whole, self.root / "parts", 3)
+        told = {
+            path: prony("engines", "run", "llamacpp", "--model", path).stdout
+            for path in (whole, first.parent)
+        }
+        ids = [re.findall(r"ms  id (\d+)", text) for text in told.values()]
+        self.assertGreater(len(ids[0]), 4, told)
+        self.assertEqual(*ids)
+        self.assertIn("mixed", told[first.parent])
 
     def test_cut_file(self):
         model = self.model("float16")

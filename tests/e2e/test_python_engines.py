@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
+from gguf_parts import cut
 from worker_host import Host
 
 PRONY = os.environ["PRONY"]
@@ -62,13 +63,13 @@ class PythonEngines(unittest.TestCase):
         for name in NAMES:
             prony("engines", "install", name)
 
-    def load(self, variant):
+    def load(self, variant, model=None):
         worker, manifest = worker_of(variant.split("-")[0], self.folder)
         self.addCleanup(worker.close)
         (options,) = (v.get("options", {}) for v in manifest["variants"] if v["name"] == variant)
         request = {"variant": variant, "device": "cpu", "precision": "", "quantize": "", "shard": 1}
         request |= {"threads": 2, "context": CONTEXT, "options": options}
-        reply = worker.ask("load", model=str(self.model), **request)
+        reply = worker.ask("load", model=str(model or self.model), **request)
         self.assertNotIn("error", reply)
         self.prompt = [(i * 7919 + 13) % reply["vocabulary"] for i in range(PROMPT)]
         return worker
@@ -101,6 +102,16 @@ class PythonEngines(unittest.TestCase):
                     self.assertLess(max(row) - row[token], 2 * bound * (max(row) - min(row)))
                 self.check_sampling(worker)
                 self.check_trace(worker)
+
+    def test_parts_are_the_whole(self):
+        first, *_ = cut(self.model, self.folder / "parts", 4)
+        for variant in ("pytorch-base", "onnxruntime", "tinygrad"):
+            with self.subTest(variant):
+                whole, parts = (
+                    self.logits(self.load(variant, model), self.prompt)
+                    for model in (self.model, first)
+                )
+                self.assertEqual(whole, parts)
 
     def check_sampling(self, worker):
         request = {"prompt": self.prompt, "tokens": TOKENS, "stream": True}

@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     for (uint64_t i = 0; i < gguf.tensor_count; i++)
         use_tensor(&gguf.tensors[i]);
-    if (model_build_gguf(&model, &gguf, &err) == STATUS_OK)
+    if (model_build_gguf(&model, &gguf, 1, &err) == STATUS_OK)
         use_model(&model);
     arena_free(&model.arena);
     gguf_close(&gguf);

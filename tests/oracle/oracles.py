@@ -20,6 +20,25 @@ def prony(*arguments, check=True):
     return result.stdout
 
 
+def gguf_parts(model, folder, **limits):
+    """A GGUF cut into parts by the gguf package, as its GGUFWriter's limits say."""
+    import gguf
+
+    reader = gguf.GGUFReader(model)
+    writer = gguf.GGUFWriter(Path(folder) / "cut.gguf", "llama", **limits)
+    for name, field in reader.fields.items():
+        if not name.startswith("GGUF.") and name != "general.architecture":
+            kinds = [*field.types, None]
+            writer.add_key_value(name, field.contents(), kinds[0], kinds[1])
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return sorted(Path(folder).glob("cut-*.gguf"))
+
+
 def tool(name, *arguments):
     """Runs a program of tests/tools; returns its standard output as bytes."""
     command = [BUILD / "tests" / "tools" / name, *map(str, arguments)]

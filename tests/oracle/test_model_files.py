@@ -278,6 +278,25 @@ class Converted(Folder):
             field(self.real_reader, "tokenizer.chat_template"),
         )
 
+    def test_parts_by_the_gguf_package_are_the_whole(self):
+        whole = self.convert(oracles.REAL_MODEL, "whole")
+        for i, limits in enumerate(
+            (
+                {"split_max_tensors": 50},
+                {"split_max_tensors": 100, "small_first_shard": True},
+                {"split_max_size": 30_000_000},
+            )
+        ):
+            folder = self.folder / f"parts{i}"
+            folder.mkdir()
+            parts = oracles.gguf_parts(oracles.REAL_MODEL, folder, **limits)
+            self.assertGreater(len(parts), 2)
+            for given, name in ((folder, f"a{i}"), (parts[-1], f"b{i}")):
+                copy = self.convert(given, name)
+                for file in ("model.safetensors", "config.json", "tokenizer.json"):
+                    with self.subTest(limits=limits, file=file):
+                        self.assertEqual((copy / file).read_bytes(), (whole / file).read_bytes())
+
     def test_transformers_runs_the_real_model(self):
         folder = self.convert(oracles.REAL_MODEL, "a", "--precision", "float32")
         model = AutoModelForCausalLM.from_pretrained(folder)

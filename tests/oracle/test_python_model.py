@@ -104,6 +104,64 @@ class Gguf(Folder):
                     self.assertEqual(from_gguf, from_folder)
 
 
+class Parts(Folder):
+    def cut(self, model, name, **limits):
+        folder = self.folder / name
+        folder.mkdir()
+        return oracles.gguf_parts(model, folder, **limits)
+
+    def assert_same_model(self, one, other):
+        (config, ours), (its_config, theirs) = read(one), read(other)
+        self.assert_same(ours, theirs)
+        for shape in (config, its_config):
+            shape.rope_frequencies = shape.rope_frequencies.tolist()
+        self.assertEqual(config, its_config)
+
+    def test_they_are_the_whole(self):
+        whole = self.make("a.gguf", "--rope-scaling", "llama3")
+        for i, limits in enumerate(
+            (
+                {"split_max_tensors": 4},
+                {"split_max_tensors": 4, "small_first_shard": True},
+                {"split_max_size": 100_000},
+            )
+        ):
+            with self.subTest(limits):
+                parts = self.cut(whole, str(i), **limits)
+                self.assertGreater(len(parts), 2)
+                self.assert_same_model(parts[0], whole)
+
+    def test_the_real_model_in_blocks(self):
+        parts = self.cut(oracles.REAL_MODEL, "real", split_max_size=30_000_000)
+        self.assertGreater(len(parts), 2)
+        self.assert_same_model(parts[0], oracles.REAL_MODEL)
+
+    def test_what_is_wrong_is_named(self):
+        first, second, third, *_ = self.cut(self.make("a.gguf"), "bad", split_max_tensors=4)
+        good = second.read_bytes()
+        for wrong, what in ((third, "not part 2"), (first, "not part 2")):
+            second.write_bytes(wrong.read_bytes())
+            with self.assertRaises(Failure) as caught:
+                read(first)
+            self.assertIn(what, caught.exception.message)
+            self.assertIn(second.name, caught.exception.message)
+        second.write_bytes(good[: len(good) // 2])
+        with self.assertRaises(Failure):
+            read(first)
+        second.unlink()
+        with self.assertRaises(Failure) as caught:
+            read(first)
+        self.assertEqual(caught.exception.code, "not_found")
+        self.assertIn(second.name, caught.exception.message)
+        with self.assertRaises(Failure) as caught:
+            read(third)
+        self.assertIn("not the first", caught.exception.message)
+        first.rename(first.with_name("first.gguf"))
+        with self.assertRaises(Failure) as caught:
+            read(first.with_name("first.gguf"))
+        self.assertIn("name", caught.exception.message)
+
+
 class Safetensors(Folder):
     def test_index_and_rope_of_both_generations(self):
         llama3 = {

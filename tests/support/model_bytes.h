@@ -145,8 +145,8 @@ static inline struct bytes gguf_made(struct gguf_maker *maker)
     return file;
 }
 
-/* Adds a whole tiny model but for the key or tensor named maker->skip. */
-static inline void make_tiny(struct gguf_maker *maker)
+/* What the tiny model says of itself, but for the key named maker->skip. */
+static inline void make_tiny_keys(struct gguf_maker *maker)
 {
     static const struct {
         const char *key;
@@ -154,15 +154,6 @@ static inline void make_tiny(struct gguf_maker *maker)
     } sizes[] = {{"llama.embedding_length", 8},     {"llama.block_count", 1},
                  {"llama.attention.head_count", 2}, {"llama.attention.head_count_kv", 1},
                  {"llama.feed_forward_length", 8},  {"llama.context_length", 16}};
-    static const struct {
-        const char *name;
-        uint64_t rows, columns;
-    } tensors[] = {{"token_embd.weight", 4, 8},        {"output_norm.weight", 0, 8},
-                   {"blk.0.attn_norm.weight", 0, 8},   {"blk.0.attn_q.weight", 8, 8},
-                   {"blk.0.attn_k.weight", 4, 8},      {"blk.0.attn_v.weight", 4, 8},
-                   {"blk.0.attn_output.weight", 8, 8}, {"blk.0.ffn_norm.weight", 0, 8},
-                   {"blk.0.ffn_gate.weight", 8, 8},    {"blk.0.ffn_up.weight", 8, 8},
-                   {"blk.0.ffn_down.weight", 8, 8}};
     const char *skip = maker->skip ? maker->skip : "",
                *eps = "llama.attention.layer_norm_rms_epsilon";
     if (strcmp(skip, "general.architecture") != 0)
@@ -172,9 +163,33 @@ static inline void make_tiny(struct gguf_maker *maker)
             make_u32(maker, sizes[i].key, sizes[i].value);
     if (strcmp(skip, eps) != 0)
         make_f32(maker, eps, 1e-5f);
-    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
+}
+
+enum { TINY_TENSORS = 11 };
+
+/* Its tensors from one to before another, but for that named maker->skip. */
+static inline void make_tiny_tensors(struct gguf_maker *maker, size_t from, size_t to)
+{
+    static const struct {
+        const char *name;
+        uint64_t rows, columns;
+    } tensors[TINY_TENSORS] = {{"token_embd.weight", 4, 8},        {"output_norm.weight", 0, 8},
+                               {"blk.0.attn_norm.weight", 0, 8},   {"blk.0.attn_q.weight", 8, 8},
+                               {"blk.0.attn_k.weight", 4, 8},      {"blk.0.attn_v.weight", 4, 8},
+                               {"blk.0.attn_output.weight", 8, 8}, {"blk.0.ffn_norm.weight", 0, 8},
+                               {"blk.0.ffn_gate.weight", 8, 8},    {"blk.0.ffn_up.weight", 8, 8},
+                               {"blk.0.ffn_down.weight", 8, 8}};
+    const char *skip = maker->skip ? maker->skip : "";
+    for (size_t i = from; i < to; i++)
         if (strcmp(skip, tensors[i].name) != 0)
             make_tensor(maker, tensors[i].name, tensors[i].rows, tensors[i].columns);
+}
+
+/* Adds a whole tiny model but for the key or tensor named maker->skip. */
+static inline void make_tiny(struct gguf_maker *maker)
+{
+    make_tiny_keys(maker);
+    make_tiny_tensors(maker, 0, TINY_TENSORS);
 }
 
 #endif

@@ -135,9 +135,10 @@ static void several_models_are_a_question(void **state)
     assert_non_null(strstr(err.what, "a.gguf and model.safetensors"));
     put_gguf(path_in("split", "m-00001-of-00002.gguf"), "llama");
     put_gguf(path_in("split", "m-00002-of-00002.gguf"), "llama");
-    assert_int_equal(model_locate(path_in("split", ""), found, sizeof found, &err),
-                     STATUS_UNSUPPORTED);
-    assert_non_null(strstr(err.what, "in parts"));
+    put_gguf(path_in("split", "a.gguf"), "llama");
+    assert_int_equal(model_locate(path_in("split", ""), found, sizeof found, &err), STATUS_USAGE);
+    assert_non_null(strstr(err.what, "The folder holds a.gguf, m-00001-of-00002.gguf"));
+    assert_null(strstr(err.what, "00002-of"));
     assert_int_equal(model_locate(path_in("two", "a.gguf"), found, 8, &err), STATUS_USAGE);
 }
 

@@ -18,7 +18,7 @@ static enum status build(struct gguf_maker *maker, struct model *model, struct g
     *file = gguf_made(maker);
     *model = (struct model){0};
     assert_int_equal(gguf_parse(gguf, file->data, file->size, "tiny.gguf", err), STATUS_OK);
-    return model_build_gguf(model, gguf, err);
+    return model_build_gguf(model, gguf, 1, err);
 }
 
 static void expect_error(struct gguf_maker *maker, enum status status, const char *what)
@@ -133,7 +133,6 @@ static void wrong_numbers_are_refused(void **state)
     with_u32("llama.vocab_size", 5, STATUS_FORMAT, "[4, 8]; the configuration says [5, 8]");
     with_u32("tokenizer.ggml.eos_token_id", 4, STATUS_FORMAT, "eos_token_id is 4");
     with_u32("llama.expert_count", 8, STATUS_UNSUPPORTED, "8 experts");
-    with_u32("split.count", 3, STATUS_UNSUPPORTED, "one of 3 parts");
     with_f32(eps, NAN, STATUS_FORMAT, "not finite");
     with_f32(eps, -1e-5f, STATUS_FORMAT, "epsilon");
     with_f32("llama.rope.freq_base", 0, STATUS_FORMAT, "base");

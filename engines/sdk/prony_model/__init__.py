@@ -13,7 +13,7 @@ import os
 
 from prony_worker import Failure
 
-from .gguf import gguf_config, gguf_name, gguf_read
+from .gguf import gguf_config, gguf_name, gguf_read_parts
 from .parts import Config, Mapping, Tensor, bad_model, tensor_read
 from .safetensors import hf_config, json_read, safetensors_read
 
@@ -71,7 +71,7 @@ class LlamaFile:
         return self.files[-1]
 
     def _open_gguf(self):
-        metadata, entries = gguf_read(self.files[0])
+        metadata, entries = gguf_read_parts(self.files[0], self._map)
         self.permuted = True
         self.entries = {gguf_name(name): entry for name, entry in entries.items()}
         if "model.embed_tokens.weight" not in self.entries:

@@ -119,12 +119,41 @@ def gguf_read(file):
     return metadata, entries
 
 
+def gguf_part_path(path, number, count):
+    """Where gguf-split has put a part of the model, from 0 on, whose first part is at path."""
+    ending = f"-00001-of-{count:05}.gguf"
+    if not path.endswith(ending):
+        raise bad_model(path, f"it is the first of {count} parts, and its name does not end so")
+    return f"{path.removesuffix(ending)}-{number + 1:05}-of-{count:05}.gguf"
+
+
+def gguf_read_parts(first, open_file):
+    """Metadata and entries of a model whose first, or only, file is open. open_file opens another."""
+    metadata, entries = gguf_read(first)
+    count = metadata.get("split.count", 0)
+    if count <= 1:
+        return metadata, entries
+    if metadata.get("split.no") != 0:
+        raise bad_model(first.path, f"it is not the first of {count} parts")
+    for number in range(1, count):
+        file = open_file(gguf_part_path(first.path, number, count))
+        keys, more = gguf_read(file)
+        if (keys.get("split.no"), keys.get("split.count")) != (number, count) or (
+            entries.keys() & more.keys()
+        ):
+            raise bad_model(file.path, f"it is not part {number + 1} of {count} of this model")
+        entries |= more
+    if len(entries) != metadata.get("split.tensors.count"):
+        raise bad_model(first.path, f"its {count} parts are not of one model")
+    return metadata, entries
+
+
 def gguf_config(path, metadata, entries):
     architecture = metadata.get("general.architecture")
     if architecture != "llama":
         raise Failure("unsupported", f'the architecture is "{architecture}", not llama ({path})')
-    if metadata.get("split.count", 0) > 1 or metadata.get("llama.expert_count", 0) > 0:
-        raise Failure("unsupported", f"it is in parts, or a mixture of experts ({path})")
+    if metadata.get("llama.expert_count", 0) > 0:
+        raise Failure("unsupported", f"it is a mixture of experts ({path})")
     if metadata.get("llama.rope.scaling.type", "none") not in ("none", "linear"):
         raise Failure("unsupported", f"the rope scaling is neither linear nor llama3's ({path})")
 

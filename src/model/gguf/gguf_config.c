@@ -2,10 +2,12 @@
 
 #include <inttypes.h>
 
+#include "model/gguf/gguf_split.h"
 #include "model/printable.h"
 
 struct reader {
-    const struct gguf *gguf;
+    const struct gguf *gguf; /* the first of the parts, with the metadata */
+    uint32_t parts;
     struct error *err;
 };
 
@@ -44,9 +46,8 @@ static enum status unsupported(struct reader *reader, const char *key, const cha
 static enum status check_architecture(struct reader *reader)
 {
     struct gguf_string architecture;
-    int64_t parts, experts;
+    int64_t experts;
     if (gguf_get_string(reader->gguf, "general.architecture", &architecture, reader->err) ||
-        gguf_get_int_or(reader->gguf, "split.count", 0, INT64_MAX, 0, &parts, reader->err) ||
         gguf_get_int_or(reader->gguf, "llama.expert_count", 0, INT64_MAX, 0, &experts, reader->err))
         return reader->err->status;
     if (!gguf_string_equals(architecture, "llama")) {
@@ -55,12 +56,6 @@ static enum status check_architecture(struct reader *reader)
                   "the model's architecture is \"%s\"; only \"llama\" is supported",
                   printable(text, sizeof text, architecture.data, architecture.bytes));
         return unsupported(reader, "general.architecture", "Use a model of the Llama family.");
-    }
-    if (parts > 1) {
-        error_set(reader->err, STATUS_UNSUPPORTED,
-                  "the file is one of %" PRId64 " parts of a split GGUF model", parts);
-        return unsupported(reader, "split.count",
-                           "Join them: llama-gguf-split --merge FIRST-PART WHOLE.gguf");
     }
     if (experts > 0) {
         error_set(reader->err, STATUS_UNSUPPORTED, "the model is a mixture of %" PRId64 " experts",
@@ -140,7 +135,8 @@ static enum status read_tokens(struct reader *reader, struct model_config *confi
     static const char *const end_keys[] = {"tokenizer.ggml.eos_token_id",
                                            "tokenizer.ggml.eot_token_id",
                                            "tokenizer.ggml.eom_token_id"};
-    const struct tensor *embedding = gguf_find_tensor(reader->gguf, "token_embd.weight");
+    const struct tensor *embedding =
+        gguf_split_tensor(reader->gguf, reader->parts, "token_embd.weight");
     const struct gguf_value *tokens = gguf_find(reader->gguf, "tokenizer.ggml.tokens");
     uint64_t rows = embedding ? tensor_rows(embedding) : 0;
     int64_t id, last;
@@ -178,10 +174,10 @@ static enum status read_tokens(struct reader *reader, struct model_config *confi
     return STATUS_OK;
 }
 
-enum status gguf_config_read(const struct gguf *gguf, struct model_config *config,
+enum status gguf_config_read(const struct gguf *parts, uint32_t count, struct model_config *config,
                              struct error *err)
 {
-    struct reader reader = {gguf, err};
+    struct reader reader = {parts, count, err};
     double eps;
     *config = (struct model_config){.bos = -1};
     if (check_architecture(&reader) ||
@@ -192,7 +188,7 @@ enum status gguf_config_read(const struct gguf *gguf, struct model_config *confi
                      &config->kv_heads) ||
         read_size(&reader, "llama.feed_forward_length", MODEL_MAX_FFN, &config->ffn_size) ||
         read_size(&reader, "llama.context_length", MODEL_MAX_CONTEXT, &config->context) ||
-        gguf_get_number(gguf, "llama.attention.layer_norm_rms_epsilon", &eps, err))
+        gguf_get_number(parts, "llama.attention.layer_norm_rms_epsilon", &eps, err))
         return err->status;
     config->norm_eps = (float)eps;
     for (int i = 0; i < MODEL_MAX_EOS; i++)
@@ -200,5 +196,5 @@ enum status gguf_config_read(const struct gguf *gguf, struct model_config *confi
     if (read_head_size(&reader, config) || read_rope(&reader, config) ||
         read_tokens(&reader, config))
         return err->status;
-    return model_config_check(config, gguf->path, err);
+    return model_config_check(config, parts->path, err);
 }

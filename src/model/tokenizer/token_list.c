@@ -23,7 +23,7 @@ enum status token_list_of_model(struct token_list *list, struct arena *arena,
     if (model->format == MODEL_SYNTHETIC)
         return synthetic_has_no_tokenizer(model->weights, err);
     if (model->format == MODEL_GGUF)
-        return token_list_from_gguf(list, arena, &model->files->gguf, err);
+        return token_list_from_gguf(list, arena, model->files->gguf, err);
     folder_of(model->weights, folder);
     return token_list_from_folder(list, arena, folder, model->config.vocabulary, err);
 }

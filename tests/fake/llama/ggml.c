@@ -1,5 +1,5 @@
 /* libggml and libggml-base: a GGUF file with two tensors, of the type that FAKE_LLAMA_TYPE names.
- */
+ * The first of FAKE_LLAMA_PARTS has none. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,8 @@
 
 struct gguf_context {
     enum ggml_type type;
+    uint16_t parts;
+    bool first;
 };
 
 const char *ggml_type_name(enum ggml_type type)
@@ -29,7 +31,7 @@ ggml_backend_dev_t ggml_backend_dev_by_name(const char *name)
 struct gguf_context *gguf_init_from_file(const char *path, struct gguf_init_params params)
 {
     char magic[5] = "";
-    const char *type = getenv("FAKE_LLAMA_TYPE");
+    const char *type = getenv("FAKE_LLAMA_TYPE"), *parts = getenv("FAKE_LLAMA_PARTS");
     FILE *stream = fopen(path, "rb");
     (void)params;
     size_t count = stream ? fread(magic, 1, 4, stream) : 0;
@@ -38,7 +40,11 @@ struct gguf_context *gguf_init_from_file(const char *path, struct gguf_init_para
     struct gguf_context *file =
         count == 4 && strcmp(magic, "GGUF") == 0 ? calloc(1, sizeof *file) : NULL;
     if (file)
-        file->type = type ? (enum ggml_type)atoi(type) : GGML_TYPE_F16;
+        *file = (struct gguf_context){
+            .type = type ? (enum ggml_type)atoi(type) : GGML_TYPE_F16,
+            .parts = parts ? (uint16_t)atoi(parts) : 0,
+            .first = strstr(path, "-00001-of-") != NULL,
+        };
     return file;
 }
 
@@ -47,10 +53,26 @@ void gguf_free(struct gguf_context *file)
     free(file);
 }
 
+int64_t gguf_find_key(const struct gguf_context *file, const char *key)
+{
+    return file->parts && strcmp(key, "split.count") == 0 ? 0 : -1;
+}
+
+enum gguf_type gguf_get_kv_type(const struct gguf_context *file, int64_t key)
+{
+    (void)file, (void)key;
+    return GGUF_TYPE_UINT16;
+}
+
+uint16_t gguf_get_val_u16(const struct gguf_context *file, int64_t key)
+{
+    (void)key;
+    return file->parts;
+}
+
 int64_t gguf_get_n_tensors(const struct gguf_context *file)
 {
-    (void)file;
-    return 2;
+    return file->parts && file->first ? 0 : 2;
 }
 
 const char *gguf_get_tensor_name(const struct gguf_context *file, int64_t tensor)

@@ -80,6 +80,21 @@ struct llama_sampler_chain_params llama_sampler_chain_default_params(void)
     return (struct llama_sampler_chain_params){.no_perf = true};
 }
 
+int32_t llama_split_path(char *path, size_t size, const char *prefix, int32_t part, int32_t parts)
+{
+    return snprintf(path, size, "%s-%05d-of-%05d.gguf", prefix, part + 1, parts);
+}
+
+int32_t llama_split_prefix(char *prefix, size_t size, const char *path, int32_t part, int32_t parts)
+{
+    char ending[64];
+    size_t tail = (size_t)llama_split_path(ending, sizeof ending, "", part, parts);
+    size_t bytes = strlen(path) - (strlen(path) < tail ? strlen(path) : tail);
+    if (bytes == 0 || strcmp(path + bytes, ending) != 0)
+        return 0;
+    return snprintf(prefix, size, "%.*s", (int)bytes, path);
+}
+
 struct llama_model *llama_model_load_from_file(const char *path, struct llama_model_params params)
 {
     (void)path;

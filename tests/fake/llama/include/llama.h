@@ -61,6 +61,9 @@ struct llama_model_params llama_model_default_params(void);
 struct llama_context_params llama_context_default_params(void);
 struct llama_sampler_chain_params llama_sampler_chain_default_params(void);
 
+int32_t llama_split_prefix(char *prefix, size_t size, const char *path, int32_t part,
+                           int32_t parts);
+int32_t llama_split_path(char *path, size_t size, const char *prefix, int32_t part, int32_t parts);
 struct llama_model *llama_model_load_from_file(const char *path, struct llama_model_params params);
 void llama_model_free(struct llama_model *model);
 const struct llama_vocab *llama_model_get_vocab(const struct llama_model *model);
