@@ -1,14 +1,12 @@
 #include "bench/gating_parts.h"
 
-#include "bench/copy.h"
-
 enum status seat_take(struct seat *seat, const struct gating *gating,
                       const struct plan_variant *variant, const char *device, uint32_t context,
                       struct error *err)
 {
     struct worker_options options = {.cancel_fd = gating->cancel_fd};
     struct worker_hello hello;
-    struct worker_load request = {.model = copy_or_model(gating->plan, variant),
+    struct worker_load request = {.model = plan_source(gating->plan, variant),
                                   .variant = variant->variant->name,
                                   .device = device,
                                   .quantize = variant->form.quantize,

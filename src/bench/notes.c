@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "bench/copy.h"
 #include "bench/readings.h"
 #include "bench/summary_parts.h"
+#include "fit/copy.h"
 
 enum { MAX_NOTES = 64, TOLD = 3 };
 
@@ -72,8 +72,8 @@ static void note_copies(struct notes *notes, struct arena *arena)
         const struct record_variant *variant = notes->summary->variants[i].variant;
         if (variant->detail && strncmp(variant->detail, COPY_DETAIL, strlen(COPY_DETAIL)) == 0)
             add(notes, arena_printf(arena,
-                                    "%s does not read GGUF: it loaded a copy in safetensors, and "
-                                    "what it took to make that is not in its figures.",
+                                    "%s does not read this GGUF: it loaded a copy in safetensors, "
+                                    "and what it took to make that is not in its figures.",
                                     variant->name));
     }
 }

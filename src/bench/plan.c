@@ -6,12 +6,12 @@
 
 #include "base/cores.h"
 #include "base/file.h"
-#include "bench/copy.h"
 #include "bench/equivalence.h"
 #include "bench/plan_memory.h"
 #include "bench/prompt.h"
 #include "bench/summary.h"
 #include "bench/variants.h"
+#include "fit/copy.h"
 #include "machine/free_memory.h"
 #include "model/detect.h"
 #include "model/quantisable.h"
@@ -253,6 +253,17 @@ static enum status shards_fit(const struct plan *plan, struct error *err)
     return status;
 }
 
+/* Where the copy is that variants load which cannot read the model itself; nothing is made. */
+static enum status copy_find(struct plan *plan, struct error *err)
+{
+    char path[PATH_MAX];
+    enum status status = copy_path(plan->model_hash, path, err);
+    if (status)
+        return status;
+    plan->copy = arena_strdup(&plan->arena, path);
+    return plan->copy ? STATUS_OK : error_no_memory(err, strlen(path));
+}
+
 static enum status fill(struct plan *plan, const struct plan_request *request, struct error *err)
 {
     enum status status = model_find(plan, request, err);
@@ -295,6 +306,19 @@ void plan_free(struct plan *plan)
     engine_catalogue_close(&plan->catalogue);
     arena_free(&plan->arena);
     *plan = (struct plan){0};
+}
+
+bool plan_needs_copy(const struct plan *plan)
+{
+    bool needed = false;
+    for (size_t i = 0; i < plan->variant_count; i++)
+        needed = needed || (plan->variants[i].copied && !plan->variants[i].unavailable);
+    return needed && !copy_is_made(plan->copy);
+}
+
+const char *plan_source(const struct plan *plan, const struct plan_variant *variant)
+{
+    return variant->copied ? plan->copy : plan->model_path;
 }
 
 const char *plan_precision(const struct plan_variant *variant)

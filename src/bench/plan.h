@@ -65,7 +65,7 @@ struct plan_variant {
     const char *name, *title; /* the variant's own and the form's, but for a control */
     const char *control_of;   /* name of the variant that this one repeats; NULL: none */
     uint32_t context;         /* positions that its cache is to hold */
-    bool copied;              /* it does not read GGUF, and loads a copy in safetensors */
+    bool copied;              /* it does not read this GGUF, and loads a copy in safetensors */
     const char *unavailable;  /* why it cannot run here, and what mends it; NULL: it can */
     bool too_large;           /* it is for want of memory */
 };
@@ -100,6 +100,10 @@ struct plan {
 enum status plan_make(struct plan *plan, const struct plan_request *request, struct error *err);
 void plan_free(struct plan *plan);
 
+/* Whether a variant that can run here loads a copy of the model, and it is not there yet. */
+bool plan_needs_copy(const struct plan *plan);
+/* The path of what a variant loads. */
+const char *plan_source(const struct plan *plan, const struct plan_variant *variant);
 /* The precision that a variant is to hold weights in. */
 const char *plan_precision(const struct plan_variant *variant);
 /* Whether a variant is split over several cards. The plan's GPU is the first of them: what is read

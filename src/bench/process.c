@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "bench/copy.h"
 #include "bench/readings.h"
+#include "fit/copy.h"
 #include "machine/device_memory.h"
 #include "machine/gpu_watch.h"
 #include "machine/machine.h"
@@ -144,7 +144,7 @@ static enum status load(struct life *life, struct process_versions *versions, st
     struct record_process *record = life->record;
     struct worker_loaded loaded;
     const struct plan_variant *variant = &plan->variants[life->task->variant];
-    struct worker_load request = {.model = copy_or_model(plan, variant),
+    struct worker_load request = {.model = plan_source(plan, variant),
                                   .variant = variant->variant->name,
                                   .device = plan->device,
                                   .quantize = variant->form.quantize,
@@ -175,7 +175,7 @@ static enum status load(struct life *life, struct process_versions *versions, st
                                                   loaded.phase[i].start_ns, loaded.phase[i].end_ns};
     memcpy(versions->detail, loaded.detail, sizeof versions->detail);
     if (variant->copied)
-        snprintf(versions->detail, sizeof versions->detail, COPY_DETAIL "; %.200s", loaded.detail);
+        copy_detail(versions->detail, sizeof versions->detail);
     if (life->device)
         device_memory_note(life->device, DEVICE_MEMORY_LOADED);
     return memory_take(life, &record->memory_loaded, &record->device_loaded, err);

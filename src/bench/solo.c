@@ -7,6 +7,7 @@
 #include "bench/prompt.h"
 #include "engine/presence.h"
 #include "engine/worker.h"
+#include "fit/copy.h"
 #include "fit/fit.h"
 #include "fit/loading.h"
 #include "model/model.h"
@@ -21,6 +22,7 @@ struct solo {
     const struct engine *engine;
     const struct engine_variant *variant;
     struct model model;
+    char source[PATH_MAX]; /* what the variant loads: the model, or a copy */
     struct fit_request fit;
     struct loading loading;
     struct worker *worker;
@@ -84,7 +86,7 @@ static enum status memory(struct solo *solo, const char *when, struct error *err
 static enum status load(struct solo *solo, struct error *err)
 {
     struct worker_loaded loaded;
-    struct worker_load asked = {.model = solo->model.path,
+    struct worker_load asked = {.model = solo->source,
                                 .quantize = solo->fit.form.quantize,
                                 .shard = solo->fit.form.shard,
                                 .variant = solo->variant->name,
@@ -96,6 +98,8 @@ static enum status load(struct solo *solo, struct error *err)
     loading_end(&solo->loading);
     if (status)
         return status;
+    if (copy_need(solo->variant, &solo->model) == COPY_NEEDED)
+        copy_detail(loaded.detail, sizeof loaded.detail);
     for (size_t i = 0; i < loaded.phases; i++)
         fprintf(solo->stream, "  %-14s %10.1f ms\n", loaded.phase[i].name,
                 ms(loaded.phase[i].start_ns, loaded.phase[i].end_ns));
@@ -200,6 +204,8 @@ enum status solo_run(const struct solo_request *request, FILE *stream, struct er
         status = model_check_quantize(&solo.model, request->form.quantize, err);
     if (!status)
         status = size_up(&solo, err);
+    if (!status)
+        status = copy_or_model(solo.variant, &solo.model, request->cancel_fd, solo.source, err);
     if (!status)
         status = live(&solo, err);
     worker_stop(solo.worker);

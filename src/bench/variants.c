@@ -5,29 +5,17 @@
 #include "base/suggest.h"
 #include "engine/presence.h"
 #include "engine/supports.h"
-
-/* A GGUF is converted for those that read safetensors alone. */
-static bool needs_copy(const struct plan *plan, const struct engine_variant *variant)
-{
-    return plan->model.format == MODEL_GGUF &&
-           !supports_word(variant->formats, model_format_of(&plan->model)) &&
-           supports_word(variant->formats, "safetensors");
-}
+#include "fit/copy.h"
 
 /* Why a variant cannot run here in that form; NULL when it can. */
 static const char *obstacle(struct plan *plan, const struct engine *engine,
                             const struct engine_variant *variant, const struct engine_form *form)
 {
-    const char *format = model_format_of(&plan->model);
-    bool parts = strcmp(format, "gguf-parts") == 0;
     if (!supports_device(variant->devices, plan->device))
         return arena_printf(&plan->arena, "it does not run on device %.*s; use --device %s",
                             (int)strcspn(plan->device, ":"), plan->device, variant->devices[0]);
-    if (!supports_word(variant->formats, format) && !needs_copy(plan, variant))
-        return arena_printf(&plan->arena,
-                            "it does not read %s; %s: prony model convert %s --output FILE.gguf",
-                            parts ? "GGUF in parts" : format,
-                            parts ? "join them" : "convert the model", plan->model_path);
+    if (copy_need(variant, &plan->model) == COPY_NO_HELP)
+        return copy_obstacle(&plan->model, &plan->arena);
     const char *missing =
         form_obstacle(&plan->catalogue, variant, form, plan->device, &plan->arena);
     return missing ? missing : engine_obstacle(engine, variant, plan->device, &plan->arena);
@@ -59,7 +47,7 @@ static enum status append(struct plan *plan, const struct engine *engine,
     for (size_t i = 0; i < plan->variant_count; i++)
         if (plan->variants[i].variant == variant && form_same(&plan->variants[i].form, &form))
             return STATUS_OK;
-    added.copied = needs_copy(plan, variant);
+    added.copied = copy_need(variant, &plan->model) == COPY_NEEDED;
     added.unavailable = obstacle(plan, engine, variant, &form);
     return added.name && added.title ? add(plan, &added, err) : error_no_memory(err, 0);
 }

@@ -6,13 +6,12 @@
 
 #include "base/cancel.h"
 #include "base/json.h"
-#include "bench/copy.h"
 #include "bench/plan.h"
 #include "bench/run.h"
 #include "bench/run_manifest.h"
 #include "cli/bench_options.h"
 #include "cli/command.h"
-#include "cli/model_progress.h"
+#include "fit/copy.h"
 #include "machine/machine.h"
 #include "report/report.h"
 #include "store/store.h"
@@ -129,28 +128,24 @@ static enum status prepare(struct session *session, struct error *err)
     return status;
 }
 
-/* For the variants that do not read GGUF, unless an earlier run has made it. */
+/* For the variants that do not read the model, unless an earlier run has made it. */
 static enum status copy(const struct session *session, struct error *err)
 {
-    if (!copy_is_needed(&session->plan))
-        return STATUS_OK;
-    struct model_progress progress;
-    struct weight_progress told = model_progress_start(&progress, "Converting to safetensors");
-    enum status status = copy_make(&session->plan, &told, err);
-    model_progress_end(&progress);
-    return status;
+    const struct plan *plan = &session->plan;
+    return plan_needs_copy(plan) ? copy_make(&plan->model, plan->copy, session->cancel_fd, err)
+                                 : STATUS_OK;
 }
 
 static int execute(struct session *session, struct error *err)
 {
     bool measured = false;
-    enum status status = copy(session, err);
+    enum status status = cancel_open(&session->cancel_fd, err);
     if (!status)
-        status = cancel_open(&session->cancel_fd, err);
+        status = copy(session, err);
     if (!status)
         status = run_begin(session, err);
     if (status)
-        return EXIT_ERROR;
+        return status == STATUS_INTERRUPTED ? EXIT_INTERRUPTED : EXIT_ERROR;
     struct run_options how = {.store = session->store,
                               .run = session->run,
                               .cancel_fd = session->cancel_fd,

@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/folder.h"
@@ -11,6 +12,7 @@
 #include "cli/engine_named.h"
 #include "engine/conformance.h"
 #include "engine/supports.h"
+#include "fit/copy.h"
 #include "machine/gpu.h"
 #include "model/model.h"
 #include "model/quantisable.h"
@@ -149,6 +151,15 @@ static size_t forms_find(const struct model *model, struct engine_form *forms)
     return count;
 }
 
+/* The variant that is checked alone, or the first, after which the others' model goes as well. */
+static const struct engine_variant *variant_of(const struct engine *engine, const char *name)
+{
+    for (size_t i = 0; name && i < engine->variant_count; i++)
+        if (strcmp(engine->variants[i].name, name) == 0)
+            return &engine->variants[i];
+    return &engine->variants[0];
+}
+
 static enum status check_model(const struct engine *engine, const char *path,
                                struct checking *checking, struct error *err)
 {
@@ -156,12 +167,15 @@ static enum status check_model(const struct engine *engine, const char *path,
     int32_t text[CONFORMANCE_CONTEXT];
     struct engine_form forms[FORMS];
     struct model model;
+    char source[PATH_MAX];
     enum status status = model_open(&model, path, err);
     if (status)
         return status;
     if (takes_text(engine))
         status = text_make(&model, path, text, err);
-    struct conformance_options options = {.model = path,
+    if (!status)
+        status = copy_or_model(variant_of(engine, o->variant), &model, -1, source, err);
+    struct conformance_options options = {.model = source,
                                           .text = text,
                                           .variant = o->variant,
                                           .device = o->device,

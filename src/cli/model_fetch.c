@@ -13,15 +13,15 @@ struct line {
 static bool line_report(void *context, uint64_t done_bytes, uint64_t total_bytes)
 {
     struct line *line = context;
-    if (total_bytes > 0 && !line->progress.resumed_bytes && done_bytes > 0)
-        line->progress.resumed_bytes = done_bytes;
+    if (total_bytes > 0 && !line->progress.line.resumed_bytes && done_bytes > 0)
+        line->progress.line.resumed_bytes = done_bytes;
     return line->report.report(line->report.context, done_bytes, total_bytes);
 }
 
 static void line_note(void *context, const char *text)
 {
     struct line *line = context;
-    model_progress_clear(&line->progress);
+    work_line_clear(&line->progress.line);
     fprintf(stderr, "%s\n", text);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/protocol.h"
+#include "fit/copy.h"
 #include "model/chat/stream_text.h"
 #include "talk/session_parts.h"
 #include "talk/variant.h"
@@ -106,7 +107,7 @@ static enum status model_read(struct session *session, struct error *err)
 
 static enum status worker_fill(struct session *session, uint32_t context, struct error *err)
 {
-    struct worker_load load = {.model = session->request.model,
+    struct worker_load load = {.model = session->source,
                                .quantize = session->fit.form.quantize,
                                .shard = session->fit.form.shard,
                                .variant = session->variant->name,
@@ -117,6 +118,8 @@ static enum status worker_fill(struct session *session, uint32_t context, struct
     loading_start(&session->loading, fit_expected_bytes(&session->fit));
     enum status status = worker_load(session->worker, &load, &session->loaded, err);
     loading_end(&session->loading);
+    if (!status && copy_need(session->variant, &session->model) == COPY_NEEDED)
+        copy_detail(session->loaded.detail, sizeof session->loaded.detail);
     return status;
 }
 
@@ -150,6 +153,9 @@ enum status session_open(struct session **opened, const struct session_request *
         return error_no_memory(err, sizeof *session);
     session->request = *request;
     enum status status = model_read(session, err);
+    if (!status)
+        status = copy_or_model(session->variant, &session->model, request->cancel_fd,
+                               session->source, err);
     if (!status)
         status = worker_ready(session, err);
     if (status) {

@@ -2,6 +2,8 @@
 #ifndef PRONY_TALK_SESSION_PARTS_H
 #define PRONY_TALK_SESSION_PARTS_H
 
+#include <limits.h>
+
 #include "fit/fit.h"
 #include "fit/loading.h"
 #include "model/chat/chat_template.h"
@@ -14,6 +16,7 @@ struct session {
     const struct engine *engine;
     const struct engine_variant *variant;
     struct model model;
+    char source[PATH_MAX]; /* what the variant loads: the model, or a copy */
     struct tokenizer *tokenizer;
     struct chat_template template;
     int32_t stops[CHAT_STOPS];

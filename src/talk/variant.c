@@ -6,6 +6,7 @@
 #include "base/suggest.h"
 #include "engine/presence.h"
 #include "engine/supports.h"
+#include "fit/copy.h"
 #include "model/quantisable.h"
 
 enum status variant_choose(const struct engine_catalogue *catalogue, const char *name,
@@ -47,17 +48,13 @@ static enum status check(const struct engine_catalogue *catalogue,
                          const struct engine_variant *variant, const struct variant_task *task,
                          struct error *err)
 {
-    const char *format = model_format_of(task->model);
     if (!supports_device(variant->devices, task->device)) {
         error_set(err, STATUS_UNSUPPORTED, "%s does not run on device %s", variant->name,
                   task->device);
         return error_remedy(err, "'prony engines' tells which devices an engine has.");
     }
-    if (!supports_word(variant->formats, format)) {
-        error_set(err, STATUS_UNSUPPORTED, "%s does not read %s", variant->name, format);
-        error_where(err, "%s", task->model->path);
-        return error_remedy(err, "Convert it: prony model convert.");
-    }
+    if (copy_need(variant, task->model) == COPY_NO_HELP)
+        return copy_refuse(variant, task->model, err);
     if (task->samples && !variant->sampling) {
         error_set(err, STATUS_UNSUPPORTED, "%s cannot sample", variant->name);
         return error_remedy(err, "Use --temperature 0.");

@@ -1,53 +1,21 @@
 """A GGUF among engines of which one reads safetensors alone: it gets a copy, made once."""
 
 import json
-import os
-import shutil
-import tempfile
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from command import prony
-
-BUILD = Path(os.environ["PRONY_BUILD"])
+from copy_case import ENGINE, CopyCase
 
 
-class Copy(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.root = Path(folder.name).resolve()
-        cls.model = cls.root / "tiny.gguf"
-        made = prony("model", "make", "--size", "tiny", "--output", cls.model)
-        assert made.returncode == 0, made.stderr
-        # The native engine, which says that it reads no GGUF.
-        engine = shutil.copytree(BUILD / "engines/native", cls.root / "engines/native")
-        manifest = json.loads((engine / "engine.json").read_text())
-        for variant in manifest["variants"]:
-            variant["supports"]["formats"] = ["safetensors"]
-        (engine / "engine.json").write_text(json.dumps(manifest))
-
-    def bench(self, *more, cache="cache"):
-        return prony(
-            *("bench", "--model-path", self.model, "--framework", "native-f32", "--quick"),
-            *("--iterations", "4", *more),
-            PRONY_ENGINE_PATH=str(self.root / "engines"),
-            PRONY_STORE=str(self.root / f"{cache}.db"),
-            PRONY_CACHE=str(self.root / cache),
-        )
-
-    def copies(self, cache):
-        return list((self.root / cache).glob("converted/*"))
-
+class Copy(CopyCase):
     def test_is_made_once_and_told(self):
         result = self.root / "result.json"
         for _ in range(2):
             done = self.bench("--output", result)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             told = " ".join(done.stdout.split())
-            self.assertIn("native-f32 does not read GGUF: it loaded a copy", told)
+            self.assertIn(f"{ENGINE} does not read this GGUF: it loaded a copy", told)
             (row,) = json.loads(result.read_text())["results"]
             self.assertTrue(row["detail"].startswith("from a copy in safetensors; "), row["detail"])
             self.assertEqual(row["equivalence"]["verdict"], "equivalent")
@@ -73,9 +41,11 @@ class Copy(unittest.TestCase):
     def test_three_at_once_make_one(self):
         with ThreadPoolExecutor() as pool:
             runs = [pool.submit(self.bench, cache="shared") for _ in range(3)]
-            for done in (run.result() for run in runs):
-                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            done = [run.result() for run in runs]
+        for run in done:
+            self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
         self.assertEqual(len(self.copies("shared")), 1)
+        self.assertEqual(sum("Converting to safetensors, once" in run.stderr for run in done), 1)
 
     def test_where_it_cannot_be_written(self):
         (self.root / "full").mkdir()
