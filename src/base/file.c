@@ -14,7 +14,7 @@ enum status file_map_open(struct file_map *map, const char *path, struct error *
     enum status status = STATUS_OK;
     struct stat st;
     *map = (struct file_map){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait for a writer */
     if (fd < 0) {
         error_errno(err, "open the file");
         return error_where(err, "%s", path);
@@ -264,6 +264,12 @@ bool path_is_file(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+bool path_is_special(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
 }
 
 const char *path_base(const char *path)

@@ -50,13 +50,15 @@ enum status cache_path(char *path, size_t size, const char *subfolder, struct er
 /* The same, made when it is missing. */
 enum status cache_folder(char *path, size_t size, const char *subfolder, struct error *err);
 
-/* The absolute path without "." and links in its folders; a file keeps the name that it is given by,
- * though that be a link, for what lies beside it goes by that name. False, with errno set, when
+/* The absolute path without "." and links in its folders; a file keeps the name that it is given
+ * by, though that be a link, for what lies beside it goes by that name. False, with errno set, when
  * there is nothing. */
 bool path_resolve(const char *path, char resolved[PATH_MAX]);
 
 bool path_is_folder(const char *path);
 bool path_is_file(const char *path);
+/* Whether there is something that is neither: a pipe, which waits for a writer, or a device. */
+bool path_is_special(const char *path);
 /* The part after the last slash. */
 const char *path_base(const char *path);
 

@@ -14,7 +14,8 @@ enum { MAX_GGUFS = 256, MAX_LISTED = 4 };
 /* What a folder holds. */
 struct contents {
     struct arena arena;
-    const char *gguf[MAX_GGUFS]; /* files; of a model in parts the first, whether it is there or not */
+    const char
+        *gguf[MAX_GGUFS]; /* files; of a model in parts the first, whether it is there or not */
     size_t gguf_count;
     bool safetensors; /* model.safetensors or its index */
     bool parts;       /* model-00001-of-… without an index */
@@ -32,12 +33,16 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static enum status note_gguf(struct contents *contents, const char *name, struct error *err)
+static enum status note_gguf(struct contents *contents, const char *folder, const char *name,
+                             struct error *err)
 {
     uint32_t number, count;
+    const char *path = arena_printf(&contents->arena, "%s/%s", folder, name);
     char *copy = arena_strdup(&contents->arena, name);
-    if (!copy)
+    if (!path || !copy)
         return error_no_memory(err, strlen(name));
+    if (path_is_folder(path))
+        return STATUS_OK;
     if (gguf_part_name(copy, &number, &count))
         gguf_part_path(copy, 1);
     for (size_t i = 0; i < contents->gguf_count; i++)
@@ -48,8 +53,11 @@ static enum status note_gguf(struct contents *contents, const char *name, struct
     return STATUS_OK;
 }
 
-static enum status note(struct contents *contents, const char *name, struct error *err)
+static enum status note(struct contents *contents, const char *folder, const char *name,
+                        struct error *err)
 {
+    if (name[0] == '.') /* what other systems and editors leave beside a file */
+        return STATUS_OK;
     if (strcmp(name, "model.safetensors") == 0 || strcmp(name, "model.safetensors.index.json") == 0)
         contents->safetensors = true;
     else if (ends_with(name, ".safetensors"))
@@ -57,7 +65,7 @@ static enum status note(struct contents *contents, const char *name, struct erro
     else if (ends_with(name, ".pth") ||
              (strncmp(name, "pytorch_model", 13) == 0 && ends_with(name, ".bin")))
         contents->pickles = true;
-    return ends_with(name, ".gguf") ? note_gguf(contents, name, err) : STATUS_OK;
+    return ends_with(name, ".gguf") ? note_gguf(contents, folder, name, err) : STATUS_OK;
 }
 
 static enum status list(const char *path, struct contents *contents, struct error *err)
@@ -69,7 +77,7 @@ static enum status list(const char *path, struct contents *contents, struct erro
         return error_where(err, "%s", path);
     }
     for (struct dirent *entry; !status && (entry = readdir(folder));)
-        status = note(contents, entry->d_name, err);
+        status = note(contents, path, entry->d_name, err);
     closedir(folder);
     qsort(contents->gguf, contents->gguf_count, sizeof *contents->gguf, compare_names);
     return status;

@@ -156,20 +156,23 @@ static enum status open_safetensors(struct model *model, const char *folder, con
 /* What a file is, by its first bytes. */
 enum content { CONTENT_EMPTY, CONTENT_GGUF, CONTENT_SAFETENSORS, CONTENT_PICKLE, CONTENT_OTHER };
 
+static enum status unreadable(const char *path, const char *doing, struct error *err)
+{
+    error_errno(err, "%s", doing);
+    error_where(err, "%s", path);
+    return error_remedy(err, "Give the path of a model file that can be read.");
+}
+
 static enum status sniff(const char *path, enum content *content, struct error *err)
 {
     unsigned char start[9];
     FILE *stream = fopen(path, "rbe");
-    if (!stream) {
-        error_errno(err, "open the file");
-        return error_where(err, "%s", path);
-    }
+    if (!stream)
+        return unreadable(path, "open the file", err);
     size_t bytes = fread(start, 1, sizeof start, stream);
     bool bad = ferror(stream);
-    if (bad) {
-        error_errno(err, "read the file");
-        error_where(err, "%s", path);
-    }
+    if (bad)
+        unreadable(path, "read the file", err);
     fclose(stream);
     if (bad)
         return err->status;
@@ -185,6 +188,11 @@ static enum status sniff(const char *path, enum content *content, struct error *
 static enum status open_file(struct model *model, const char *path, struct error *err)
 {
     enum content content = CONTENT_OTHER;
+    if (path_is_special(path)) {
+        error_set(err, STATUS_FORMAT, "not a regular file");
+        error_where(err, "%s", path);
+        return error_remedy(err, "Give the path of a model file, or of a folder that holds one.");
+    }
     if (sniff(path, &content, err))
         return err->status;
     if (content == CONTENT_GGUF)

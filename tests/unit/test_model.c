@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 #include <limits.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../support/model_bytes.h"
@@ -140,6 +141,42 @@ static void several_models_are_a_question(void **state)
     assert_non_null(strstr(err.what, "The folder holds a.gguf, m-00001-of-00002.gguf"));
     assert_null(strstr(err.what, "00002-of"));
     assert_int_equal(model_locate(path_in("two", "a.gguf"), found, 8, &err), STATUS_USAGE);
+}
+
+/* A pipe would be waited for, a folder or device has no size. */
+static void only_regular_files_are_read(void **state)
+{
+    (void)state;
+    const char *pipe = path_in("odd", "pipe.gguf");
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    fails(pipe, STATUS_FORMAT, "not a regular file");
+    fails(path_in("odd", ""), STATUS_FORMAT, "not a regular file");
+    assert_int_equal(unlink(pipe), 0);
+    path_in("odd/folder.gguf", "");
+    fails(path_in("odd", ""), STATUS_NOT_FOUND, "no model in the folder");
+    assert_int_equal(symlink("/dev/zero", path_in("device", "zero.gguf")), 0);
+    fails(path_in("device", ""), STATUS_FORMAT, "not a regular file");
+    assert_int_equal(symlink("round.gguf", path_in("round", "round.gguf")), 0);
+    fails(path_in("round", ""), STATUS_IO, "symbolic links");
+
+    put_seed("safetensors/tiny", path_in("pipes", "model.safetensors"));
+    assert_int_equal(mkfifo(path_in("pipes", "config.json"), 0600), 0);
+    fails(path_in("pipes", ""), STATUS_FORMAT, "not a regular file");
+    assert_int_equal(unlink(path_in("pipes", "config.json")), 0);
+    put_text(path_in("pipes", "config.json"), tiny_config);
+    assert_int_equal(unlink(path_in("pipes", "model.safetensors")), 0);
+    assert_int_equal(mkfifo(path_in("pipes", "model.safetensors"), 0600), 0);
+    fails(path_in("pipes", ""), STATUS_NOT_FOUND, "cannot open");
+}
+
+static void hidden_files_are_no_models(void **state)
+{
+    (void)state;
+    put_gguf(path_in("hidden", "._m.gguf"), "llama");
+    fails(path_in("hidden", ""), STATUS_NOT_FOUND, "no model in the folder");
+    put_gguf(path_in("hidden", "m.gguf"), "llama");
+    opens(path_in("hidden", ""), MODEL_GGUF, "m");
+    opens(path_in("hidden", "._m.gguf"), MODEL_GGUF, "._m");
 }
 
 /* An index over the one file that holds everything but lists it by another name, or not all. */
@@ -309,6 +346,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_and_folders_are_opened),
         cmocka_unit_test(several_models_are_a_question),
+        cmocka_unit_test(only_regular_files_are_read),
+        cmocka_unit_test(hidden_files_are_no_models),
         cmocka_unit_test(indexes_are_checked),
         cmocka_unit_test(the_file_wins_over_its_name),
         cmocka_unit_test(names_decide_where_the_file_says_nothing),
