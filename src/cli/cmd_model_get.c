@@ -61,7 +61,8 @@ const struct command command_model_get = {
     .defaults = &defaults,
     .exits = 1u << EXIT_PASS,
     .details = "Names: llama3-1b, llama3-8b, llama3-70b, llama3-405b. Of a repository it is the "
-               "safetensors with their configuration and tokenizer, else its only GGUF file. "
+               "safetensors with their configuration and tokenizer, else its only GGUF, in one "
+               "file or in parts; FILE is one file, or any part, which means all of them. "
                "What arrived before a cut is kept, and the same command goes on from there. "
                "Every file is checked against the hash that the hub lists.\n\n"
                "HF_TOKEN is the token for models with a licence to accept, HF_ENDPOINT the "

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "hub/fetch.h"
 #include "hub/inventory.h"
+#include "model/gguf/gguf_split.h"
 
 enum { LIST_BYTES = 16 << 20, PAGE_LIMIT = 100 };
 
@@ -199,12 +200,15 @@ static enum status fetch_all(struct work *work, struct error *err)
     return STATUS_OK;
 }
 
-/* The model's own path: its GGUF file, else the folder. */
+/* The model's own path: the file that was named, or its GGUF (the first part), else the folder. */
 static void model_path(const struct work *work, char path[PATH_MAX])
 {
-    const char *only = work->listing.count == 1 ? work->listing.files[0].path : work->name->file;
-    if (work->name->file[0] || hub_path_is_gguf(only))
-        place_of(work, only, path);
+    char model[HUB_PATH_BYTES];
+    hub_path_of_model(work->listing.files[0].path, model);
+    if (work->name->file[0])
+        place_of(work, work->name->file, path);
+    else if (hub_path_is_gguf(model))
+        place_of(work, model, path);
     else
         snprintf(path, PATH_MAX, "%s", work->folder);
 }
@@ -260,14 +264,30 @@ static enum status folder_of(const struct hub_name *name, char folder[PATH_MAX /
     return STATUS_OK;
 }
 
+/* Whether a file is here, and where it is a part of a GGUF all others. One has its name only when
+ * it is whole. */
+static bool file_is_here(const char *path)
+{
+    char part[PATH_MAX];
+    uint32_t number, count;
+    bool here = path_is_file(path);
+    snprintf(part, sizeof part, "%s", path);
+    if (!here || !gguf_part_name(path, &number, &count))
+        return here;
+    for (number = 1; number <= count && here; number++) {
+        gguf_part_path(part, number);
+        here = path_is_file(part);
+    }
+    return here;
+}
+
 enum status hub_find(const struct hub_name *name, char path[PATH_MAX], struct error *err)
 {
     char folder[PATH_MAX / 2];
     if (folder_of(name, folder, err))
         return err->status;
     snprintf(path, PATH_MAX, "%s/%s", folder, name->file);
-    /* A file has its name only when it is whole. */
-    if (name->file[0] ? path_is_file(path) : inventory_find(folder, path))
+    if (name->file[0] ? file_is_here(path) : inventory_find(folder, path))
         return STATUS_OK;
     error_set(err, STATUS_NOT_FOUND, "%s%s%.200s is not on this machine", name->repo,
               name->file[0] ? ":" : "", name->file);

@@ -71,7 +71,7 @@ static bool entry_is_here(const char *folder, const json_t *entry, char path[PAT
 
 bool inventory_find(const char *folder, char path[PATH_MAX])
 {
-    char file[PATH_MAX];
+    char file[PATH_MAX], gguf[PATH_MAX] = "";
     struct error ignored;
     if (!inventory_path(folder, file) || !path_is_file(file))
         return false;
@@ -79,10 +79,13 @@ bool inventory_find(const char *folder, char path[PATH_MAX])
     const json_t *files = json_object_get(inventory, "files");
     size_t count = json_array_size(files);
     bool whole = count > 0;
-    for (size_t i = 0; whole && i < count; i++)
+    for (size_t i = 0; whole && i < count; i++) {
         whole = entry_is_here(folder, json_array_get(files, i), path);
+        if (whole && hub_path_is_gguf(path) && !hub_path_is_later_part(path))
+            snprintf(gguf, sizeof gguf, "%s", path);
+    }
     json_decref(inventory);
-    if (whole && !(count == 1 && hub_path_is_gguf(path)))
-        snprintf(path, PATH_MAX, "%s", folder);
+    if (whole)
+        snprintf(path, PATH_MAX, "%s", *gguf ? gguf : folder);
     return whole;
 }

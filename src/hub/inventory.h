@@ -17,7 +17,7 @@ enum status inventory_write(const char *folder, const struct hub_listing *listin
 /* Before anything of the folder changes: it may soon be whole no more. */
 void inventory_remove(const char *folder);
 /* Whether all that was written down is still there in its size; path is then the model's own: its
- * only GGUF file, else the folder. What cannot be read counts as nothing. */
+ * GGUF (of several parts the first), else the folder. What cannot be read counts as nothing. */
 bool inventory_find(const char *folder, char path[PATH_MAX]);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "model/gguf/gguf_split.h"
 
 enum { FILE_LIMIT = 100000 };
 static const int64_t size_limit = (int64_t)1 << 46;
@@ -86,6 +87,12 @@ static bool is_gguf(const char *path)
     return !hub_path_is_hidden(path) && hub_path_is_gguf(path);
 }
 
+/* A GGUF, of which only the first part counts. */
+static bool is_model(const char *path)
+{
+    return is_gguf(path) && !hub_path_is_later_part(path);
+}
+
 /* Weights, configuration, tokenizer and chat template. */
 static bool is_part(const char *path)
 {
@@ -103,14 +110,31 @@ static void keep(struct hub_listing *listing, bool (*wanted)(const char *))
     listing->count = kept;
 }
 
-static void keep_one(struct hub_listing *listing, const char *path)
+/* Keeps the file, and where it is a part of a GGUF the others. */
+static void keep_named(struct hub_listing *listing, const char *path)
 {
-    size_t at = 0;
-    while (at < listing->count && strcmp(listing->files[at].path, path) != 0)
-        at++;
-    if (at < listing->count)
-        listing->files[0] = listing->files[at];
-    listing->count = at < listing->count;
+    char wanted[HUB_PATH_BYTES], model[HUB_PATH_BYTES];
+    size_t kept = 0;
+    hub_path_of_model(path, wanted);
+    for (size_t i = 0; i < listing->count; i++) {
+        hub_path_of_model(listing->files[i].path, model);
+        if (strcmp(model, wanted) == 0)
+            listing->files[kept++] = listing->files[i];
+    }
+    listing->count = kept;
+}
+
+/* Whether all parts are there of what keep_named has kept. */
+static enum status parts_check(const struct hub_listing *listing, const char *repo,
+                               struct error *err)
+{
+    uint32_t number, count;
+    const char *path = listing->files[0].path;
+    if (!gguf_part_name(path, &number, &count) || count == listing->count)
+        return STATUS_OK;
+    error_set(err, STATUS_NOT_FOUND, "%s has %zu of the %u parts of a model: %.200s", repo,
+              listing->count, count, path);
+    return error_remedy(err, "Name another file, or another repository.");
 }
 
 /* Several GGUF files: which one is for a person to say. */
@@ -120,7 +144,7 @@ static enum status ask_which(const struct hub_listing *listing, const char *repo
     size_t used = 0;
     for (size_t i = 0; i < listing->count; i++) {
         const char *path = listing->files[i].path;
-        if (is_gguf(path) && used + strlen(path) + 3 < sizeof names)
+        if (is_model(path) && used + strlen(path) + 3 < sizeof names)
             used += (size_t)snprintf(names + used, sizeof names - used, "%s%.200s",
                                      used ? ", " : "", path);
     }
@@ -131,17 +155,21 @@ static enum status ask_which(const struct hub_listing *listing, const char *repo
 enum status hub_listing_select(struct hub_listing *listing, const struct hub_name *name,
                                struct error *err)
 {
-    size_t safetensors = 0, ggufs = 0, kept = listing->count;
+    size_t safetensors = 0, ggufs = 0, all = listing->count;
+    char model[HUB_PATH_BYTES] = "";
     for (size_t i = 0; i < listing->count; i++) {
-        safetensors += is_safetensors(listing->files[i].path);
-        ggufs += is_gguf(listing->files[i].path);
+        const char *path = listing->files[i].path;
+        safetensors += is_safetensors(path);
+        ggufs += is_model(path);
+        if (is_model(path))
+            snprintf(model, sizeof model, "%s", path);
     }
     if (name->file[0]) {
-        keep_one(listing, name->file);
+        keep_named(listing, name->file);
         if (listing->count)
-            return STATUS_OK;
+            return parts_check(listing, name->repo, err);
         error_set(err, STATUS_NOT_FOUND, "%s has no file '%.200s' among its %zu", name->repo,
-                  name->file, kept);
+                  name->file, all);
         return error_remedy(err, "Capital letters count.");
     }
     if (!safetensors && ggufs > 1)
@@ -150,8 +178,12 @@ enum status hub_listing_select(struct hub_listing *listing, const struct hub_nam
         error_set(err, STATUS_NOT_FOUND, "%s has neither safetensors nor GGUF", name->repo);
         return error_remedy(err, "Name another repository, or a file of this one.");
     }
-    keep(listing, safetensors ? is_part : is_gguf);
-    return STATUS_OK;
+    if (safetensors) {
+        keep(listing, is_part);
+        return STATUS_OK;
+    }
+    keep_named(listing, model);
+    return parts_check(listing, name->repo, err);
 }
 
 enum status hub_listing_copy(struct hub_listing *copy, const struct hub_listing *listing,

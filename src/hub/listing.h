@@ -8,7 +8,7 @@
 #include "hub/name.h"
 
 struct hub_file {
-    char path[513]; /* safe: it stays inside the folder that it is put in */
+    char path[HUB_PATH_BYTES]; /* safe: it stays inside the folder that it is put in */
     uint64_t bytes;
     bool sha256;   /* hash is the SHA-256 of the bytes; false: git's SHA-1 of the blob */
     char hash[65]; /* lower-case hex */
@@ -23,8 +23,9 @@ struct hub_listing {
  * the folder, whether it is wanted or not: such a hub is not to be trusted. */
 enum status hub_listing_add(struct hub_listing *listing, const char *text, size_t bytes,
                             struct error *err);
-/* Keeps what the name means: its file; else safetensors with their configuration and tokenizer;
- * else the only GGUF file. STATUS_NOT_FOUND or STATUS_USAGE says what there is. */
+/* Keeps what the name means: its file, or all parts where it is one; else safetensors with their
+ * configuration and tokenizer; else the only GGUF, in one file or in parts. STATUS_NOT_FOUND or
+ * STATUS_USAGE says what there is. */
 enum status hub_listing_select(struct hub_listing *listing, const struct hub_name *name,
                                struct error *err);
 enum status hub_listing_copy(struct hub_listing *copy, const struct hub_listing *listing,

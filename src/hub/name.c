@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/suggest.h"
+#include "model/gguf/gguf_split.h"
 
 enum { PATH_LIMIT = 512, COMPONENT_LIMIT = 200 };
 
@@ -40,6 +41,20 @@ bool hub_path_is_gguf(const char *path)
 {
     size_t length = strlen(path);
     return length > 5 && strcmp(path + length - 5, ".gguf") == 0;
+}
+
+void hub_path_of_model(const char *path, char model[HUB_PATH_BYTES])
+{
+    uint32_t number, count;
+    snprintf(model, HUB_PATH_BYTES, "%s", path);
+    if (gguf_part_name(model, &number, &count))
+        gguf_part_path(model, 1);
+}
+
+bool hub_path_is_later_part(const char *path)
+{
+    uint32_t number, count;
+    return gguf_part_name(path, &number, &count) && number > 1;
 }
 
 bool hub_path_is_hidden(const char *path)

@@ -6,9 +6,11 @@
 
 #include "base/error.h"
 
+enum { HUB_PATH_BYTES = 513 };
+
 struct hub_name {
-    char repo[200]; /* "org/repo" */
-    char file[513]; /* a path inside it; empty: what makes up the model */
+    char repo[200];            /* "org/repo" */
+    char file[HUB_PATH_BYTES]; /* a path inside it; empty: what makes up the model */
 };
 
 /* A short name and what it stands for. */
@@ -25,6 +27,10 @@ enum status hub_name_parse(struct hub_name *name, const char *text, struct error
 bool hub_path_is_safe(const char *path);
 /* Whether it ends in ".gguf". */
 bool hub_path_is_gguf(const char *path);
+/* What a file of a repository stands for: of a GGUF in parts the first one, else itself. */
+void hub_path_of_model(const char *path, char model[HUB_PATH_BYTES]);
+/* Whether it is a part of a GGUF, but not the first. */
+bool hub_path_is_later_part(const char *path);
 /* Whether a component of the path starts with a dot; such files are Prony's own or the hub's. */
 bool hub_path_is_hidden(const char *path);
 

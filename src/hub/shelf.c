@@ -11,11 +11,12 @@
 
 #include "base/file.h"
 #include "hub/inventory.h"
+#include "model/gguf/gguf_split.h"
 
 /* What is counted, and perhaps removed, below a folder. */
 struct sweep {
     struct hub_kept kept;
-    const char *only; /* this path, and its parts; NULL: everything */
+    const char *only; /* this model's file or files, and what a cut left; NULL: everything */
     bool remove;
 };
 
@@ -24,11 +25,20 @@ static bool is_part(const char *path)
     return strstr(path_base(path), ".part.") != NULL;
 }
 
+/* Parts of one model have names of the same length. */
 static bool is_wanted(const struct sweep *sweep, const char *path)
 {
+    char file[PATH_MAX];
+    uint32_t number, count;
     size_t length = sweep->only ? strlen(sweep->only) : 0;
-    return !sweep->only || (strncmp(path, sweep->only, length) == 0 &&
-                            (!path[length] || strncmp(path + length, ".part.", 6) == 0));
+    if (!sweep->only)
+        return true;
+    if (strlen(path) < length || (path[length] && strncmp(path + length, ".part.", 6) != 0))
+        return false;
+    snprintf(file, sizeof file, "%.*s", (int)length, path);
+    if (gguf_part_name(file, &number, &count))
+        gguf_part_path(file, 1);
+    return strcmp(file, sweep->only) == 0;
 }
 
 /* A file or link: counted and removed. What is Prony's own goes with the folder alone. */
@@ -111,13 +121,15 @@ static enum status not_here(const struct hub_name *name, const char *folder, str
 enum status hub_shelf_remove(const struct hub_name *name, uint64_t *bytes, struct error *err)
 {
     char cache[PATH_MAX / 4], folder[PATH_MAX / 2], file[PATH_MAX], lock[PATH_MAX];
+    char model[HUB_PATH_BYTES];
     struct sweep sweep = {.remove = true};
     *bytes = 0;
     if (cache_folder(cache, sizeof cache, "models", err))
         return err->status;
     snprintf(folder, sizeof folder, "%s/%s", cache, name->repo);
     snprintf(lock, sizeof lock, "%s/.lock", folder);
-    snprintf(file, sizeof file, "%s/%s", folder, name->file);
+    hub_path_of_model(name->file, model);
+    snprintf(file, sizeof file, "%s/%s", folder, model);
     if (name->file[0])
         sweep.only = file;
     if (!path_is_folder(folder))

@@ -17,9 +17,9 @@ struct hub_kept {
 enum status hub_shelf_walk(void (*each)(void *context, const struct hub_kept *kept), void *context,
                            struct error *err);
 
-/* Removes the file that a name means, with what a cut fetch left of it, or all of a repository.
- * bytes is what that frees. STATUS_NOT_FOUND when there is nothing; STATUS_IO while a process is
- * fetching from it. */
+/* Removes the file that a name means (all parts where it is one), with what a cut fetch left of it,
+ * or all of a repository. bytes is what that frees. STATUS_NOT_FOUND when there is nothing;
+ * STATUS_IO while a process is fetching from it. */
 enum status hub_shelf_remove(const struct hub_name *name, uint64_t *bytes, struct error *err);
 
 #endif

@@ -30,6 +30,32 @@ class Good(Get):
         self.assertIn("transfer", self.get("--retries", "0").stderr)
         self.assertFalse((folder / ".files").exists())
 
+    def test_a_gguf_in_parts(self):
+        paths = [f"Q8/m-0000{i}-of-00003.gguf" for i in (1, 2, 3)]
+        self.hub.files = {p: p.encode() for p in (paths[1], "README.md", paths[2], paths[0])}
+        folder = self.place.parent
+        for name, path in ((REPO, paths[0]), *((f"{REPO}:{p}", p) for p in paths)):
+            self.good(self.get(name=name), folder / path, path.encode())
+            self.assertEqual(sorted(p.name for p in folder.glob("*/*")), [p[3:] for p in paths])
+            self.good(self.get(name=name, HF_HUB_OFFLINE="1"), folder / path, path.encode())
+            self.assertFalse((folder / "README.md").exists())
+        (folder / paths[2]).unlink()
+        for name in (REPO, f"{REPO}:{paths[0]}"):
+            self.assertIn("is not here", self.get(name=name, HF_HUB_OFFLINE="1").stderr)
+        self.good(self.get(), folder / paths[0], paths[0].encode())
+        self.assertTrue((folder / paths[2]).exists())
+
+    def test_parts_of_several_models_or_not_all(self):
+        first = [f"{name}/m-0000{i}-of-00002.gguf" for name in ("a", "b") for i in (1, 2)]
+        self.hub.files = dict.fromkeys(first, b"x")
+        self.bad(self.get(), f"of: {first[0]}, {first[2]}\n")
+        self.good(self.get(name=f"{REPO}:{first[3]}"), self.place.parent / first[3], b"x")
+        self.assertFalse((self.place.parent / first[0]).exists())
+        del self.hub.files[first[1]]
+        self.bad(self.get(name=f"{REPO}:{first[0]}"), "1 of the 2 parts")
+        del self.hub.files[first[0]], self.hub.files[first[2]]
+        self.bad(self.get(), "neither safetensors nor GGUF")
+
     def test_a_file_in_a_folder_with_a_name_to_encode(self):
         path = "a b/50%#?é.gguf"
         self.hub.files = {path: BODY, "other.gguf": b"x"}

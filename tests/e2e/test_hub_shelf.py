@@ -32,6 +32,14 @@ class Shelf(Get):
         self.assertIn(f"{REPO}  1 file,", self.prony("list"))
         self.assertTrue((self.place.parent / "model.gguf2").exists())
 
+    def test_rm_of_a_part_removes_all_of_them(self):
+        parts = [f"m-0000{i}-of-00002.gguf" for i in (1, 2)]
+        self.hub.files = {**dict.fromkeys(parts, BODY), "m-00001-of-00003.gguf2": BODY}
+        for name in (parts[0], "m-00001-of-00003.gguf2"):
+            self.assertEqual(self.get(name=f"{REPO}:{name}").returncode, 0)
+        self.assertIn("0.6 MB are free", self.prony("rm", f"{REPO}:{parts[1]}"))
+        self.assertIn(f"{REPO}  1 file,", self.prony("list"))
+
     def test_what_a_cut_left(self):
         self.cut_at(100_000)
         self.bad(self.get("--retries", "0"))
