@@ -43,6 +43,16 @@ void file_map_close(struct file_map *map)
 
 enum status file_read(const char *path, size_t limit, char **text, size_t *bytes, struct error *err)
 {
+    if (!path_is_special(path))
+        return file_read_any(path, limit, text, bytes, err);
+    *text = NULL;
+    error_set(err, STATUS_FORMAT, "not a regular file");
+    return error_where(err, "%s", path);
+}
+
+enum status file_read_any(const char *path, size_t limit, char **text, size_t *bytes,
+                          struct error *err)
+{
     *text = NULL;
     *bytes = 0;
     FILE *stream = fopen(path, "rbe");

@@ -20,9 +20,12 @@ enum status file_map_open(struct file_map *map, const char *path, struct error *
 void file_map_close(struct file_map *map);
 
 /* Reads a whole file of at most limit bytes into *text (malloc'd, NUL-terminated; the caller
- * frees). A larger file is STATUS_FORMAT. */
+ * frees). A larger file is STATUS_FORMAT, and so is a pipe or device, which might never end. */
 enum status file_read(const char *path, size_t limit, char **text, size_t *bytes,
                       struct error *err);
+/* The same of a pipe as well: for what a user has named for this. */
+enum status file_read_any(const char *path, size_t limit, char **text, size_t *bytes,
+                          struct error *err);
 
 /* A file being written beside its destination: PATH.tmp.PID until file_commit renames it.
  * Between open and commit nothing is visible under the final name. */

@@ -74,7 +74,7 @@ static enum status text_read(const struct tokenize_options *options, const struc
     }
     if (strcmp(args->items[1], "-") == 0)
         return input_read(text, bytes, err);
-    return file_read(args->items[1], TEXT_LIMIT_BYTES, text, bytes, err);
+    return file_read_any(args->items[1], TEXT_LIMIT_BYTES, text, bytes, err);
 }
 
 /* {"id": 9906, "text": "Hello"}; bytes that are no UTF-8 on their own: {"id": 99, "hex": "e4b8"}.

@@ -1,7 +1,9 @@
 /* prony results import: runs that were measured elsewhere, into this store. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "bench/summary.h"
 #include "cli/command.h"
@@ -38,7 +40,12 @@ static enum status import(const struct import_options *options, const char *path
     struct store *store = NULL;
     struct record_run *runs = NULL;
     size_t count = 0;
-    json_t *document = json_read(path, DOCUMENT_MAX_BYTES, err);
+    char *text;
+    size_t bytes;
+    if (file_read_any(path, DOCUMENT_MAX_BYTES, &text, &bytes, err))
+        return err->status;
+    json_t *document = json_parse(text, bytes, path, err);
+    free(text);
     if (!document)
         return err->status;
     enum status status = import_document(document, path, &runs, &count, &arena, err);

@@ -58,7 +58,7 @@ static void ask_config(const char *path, char family[FAMILY_BYTES])
 {
     struct error ignored;
     const char *name;
-    json_t *json = path_is_special(path) ? NULL : json_read(path, HF_CONFIG_MAX_BYTES, &ignored);
+    json_t *json = json_read(path, HF_CONFIG_MAX_BYTES, &ignored);
     if (json && json_get_string(json, "model_type", &name, &ignored) == STATUS_OK)
         printable(family, FAMILY_BYTES, name, strlen(name));
     json_decref(json);

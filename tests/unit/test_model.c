@@ -12,6 +12,7 @@
 #include "../support/use_model.h"
 #include "base/file.h"
 #include "model/detect.h"
+#include "model/tokenizer/tokenizer.h"
 
 static char root[] = "/tmp/prony-model-XXXXXX";
 
@@ -143,6 +144,14 @@ static void several_models_are_a_question(void **state)
     assert_int_equal(model_locate(path_in("two", "a.gguf"), found, 8, &err), STATUS_USAGE);
 }
 
+static void detects(const char *path, enum model_type expected)
+{
+    enum model_type type;
+    struct error err;
+    assert_int_equal(model_detect(path, &type, &err), STATUS_OK);
+    assert_string_equal(model_type_name(type), model_type_name(expected));
+}
+
 /* A pipe would be waited for, a folder or device has no size. */
 static void only_regular_files_are_read(void **state)
 {
@@ -162,11 +171,18 @@ static void only_regular_files_are_read(void **state)
     put_seed("safetensors/tiny", path_in("pipes", "model.safetensors"));
     assert_int_equal(mkfifo(path_in("pipes", "config.json"), 0600), 0);
     fails(path_in("pipes", ""), STATUS_FORMAT, "not a regular file");
+    struct error err;
+    detects(path_in("pipes", "model.safetensors"), MODEL_TYPE_LLAMA);
     assert_int_equal(unlink(path_in("pipes", "config.json")), 0);
     put_text(path_in("pipes", "config.json"), tiny_config);
+    assert_int_equal(mkfifo(path_in("pipes", "tokenizer.json"), 0600), 0);
+    struct tokenizer *tokenizer;
+    assert_int_equal(tokenizer_open(&tokenizer, path_in("pipes", ""), &err), STATUS_NOT_FOUND);
     assert_int_equal(unlink(path_in("pipes", "model.safetensors")), 0);
     assert_int_equal(mkfifo(path_in("pipes", "model.safetensors"), 0600), 0);
     fails(path_in("pipes", ""), STATUS_NOT_FOUND, "cannot open");
+    assert_int_equal(mkfifo(path_in("pipes", "model.safetensors.index.json"), 0600), 0);
+    fails(path_in("pipes", ""), STATUS_FORMAT, "not a regular file");
 }
 
 static void hidden_files_are_no_models(void **state)
@@ -224,14 +240,6 @@ static void indexes_are_checked(void **state)
     put_text(path_in("indexed", "model.safetensors.index.json"),
              "{\"weight_map\": {\"lm_head.weight\": \"part.safetensors\"}}");
     fails(path_in("indexed", ""), STATUS_FORMAT, "the index says nothing of it");
-}
-
-static void detects(const char *path, enum model_type expected)
-{
-    enum model_type type;
-    struct error err;
-    assert_int_equal(model_detect(path, &type, &err), STATUS_OK);
-    assert_string_equal(model_type_name(type), model_type_name(expected));
 }
 
 static void the_file_wins_over_its_name(void **state)

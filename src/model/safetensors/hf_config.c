@@ -243,13 +243,8 @@ enum status hf_config_read(struct model_config *config, const char *path, struct
 {
     char *text;
     size_t bytes;
-    if (path_is_special(path)) {
-        error_set(err, STATUS_FORMAT, "not a regular file");
-        error_where(err, "%s", path);
-        return error_remedy(err, "Fetch the model's config.json again.");
-    }
     if (file_read(path, HF_CONFIG_MAX_BYTES, &text, &bytes, err))
-        return err->status;
+        return error_remedy(err, "Fetch the model's config.json again.");
     enum status status = hf_config_parse(config, text, bytes, path, err);
     free(text);
     return status;
