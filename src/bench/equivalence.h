@@ -24,7 +24,8 @@ enum {
 
 /* What rounding to bfloat16 alone does to the logits of the model at hand, on the text at hand:
  * measured, in every run, by the native engine. Every bound is a multiple of it; those of int8 and
- * nf4 are multiples of what the native engine's own int8 or nf4 does. */
+ * nf4 are multiples of what the native engine's own int8 or nf4 does, and those of q8_0 of what it
+ * does where weights, and what products take, are rounded so. */
 struct equivalence_scale {
     double kl_mean, error_most;
 };
@@ -36,15 +37,15 @@ struct equivalence_scale {
 #define EQUIVALENCE_QUANTISING "native-f16"
 
 /* The ways to quantise that have scales of their own. */
-enum { EQUIVALENCE_INT8, EQUIVALENCE_NF4, EQUIVALENCE_QUANTISED };
+enum { EQUIVALENCE_INT8, EQUIVALENCE_NF4, EQUIVALENCE_Q8_0, EQUIVALENCE_QUANTISED };
 /* Which of them it is; EQUIVALENCE_QUANTISED: none. quantize may be NULL. */
 size_t equivalence_quantised(const char *quantize);
 
 /* What was measured, as a scale. */
 struct equivalence_scale equivalence_scale_of(const struct divergence *divergence);
 
-/* Fills the bounds of a precision: "float32", "float16", "bfloat16", "mixed", "int8", "nf4". False
- * when there is none for it. */
+/* Fills the bounds of a precision: "float32", "float16", "bfloat16", "mixed", "int8", "nf4",
+ * "q8_0". False when there is none for it. */
 bool equivalence_bounds(const char *precision, const struct equivalence_scale *scale,
                         double *kl_bound, double *error_bound);
 

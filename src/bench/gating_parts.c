@@ -1,20 +1,27 @@
 #include "bench/gating_parts.h"
 
+#include "fit/quantised.h"
+
 enum status seat_take(struct seat *seat, const struct gating *gating,
                       const struct plan_variant *variant, const char *device, uint32_t context,
                       struct error *err)
 {
     struct worker_options options = {.cancel_fd = gating->cancel_fd};
     struct worker_hello hello;
+    char kept[PATH_MAX];
     struct worker_load request = {.model = plan_source(gating->plan, variant),
                                   .variant = variant->variant->name,
                                   .device = device,
                                   .quantize = variant->form.quantize,
+                                  .keep_at = kept,
                                   .shard = variant->form.shard,
                                   .threads = gating->plan->threads,
                                   .context = context};
     *seat = (struct seat){0};
-    enum status status = worker_start(&seat->worker, variant->engine, &options, &hello, err);
+    enum status status = quantised_path(kept, variant->engine, variant->variant, &variant->form,
+                                        &gating->plan->model, err);
+    if (!status)
+        status = worker_start(&seat->worker, variant->engine, &options, &hello, err);
     return status ? status : worker_load(seat->worker, &request, &seat->loaded, err);
 }
 

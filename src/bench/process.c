@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "bench/readings.h"
 #include "fit/copy.h"
+#include "fit/quantised.h"
 #include "machine/device_memory.h"
 #include "machine/gpu_watch.h"
 #include "machine/machine.h"
@@ -125,6 +126,7 @@ static uint64_t embedding_bytes(const struct model *model, const char *precision
     uint64_t row = strstr(precision, "32")          ? 4 * hidden
                    : strstr(precision, "16")        ? 2 * hidden
                    : strcmp(precision, "int8") == 0 ? hidden + sizeof(float) /* its scale */
+                   : strcmp(precision, "q8_0") == 0 ? hidden / 32 * 34       /* blocks and scales */
                                                     : 0;
     return model->config.tied ? 0 : model->config.vocabulary * row;
 }
@@ -144,15 +146,21 @@ static enum status load(struct life *life, struct process_versions *versions, st
     struct record_process *record = life->record;
     struct worker_loaded loaded;
     const struct plan_variant *variant = &plan->variants[life->task->variant];
+    char kept[PATH_MAX];
     struct worker_load request = {.model = plan_source(plan, variant),
                                   .variant = variant->variant->name,
                                   .device = plan->device,
                                   .quantize = variant->form.quantize,
+                                  .keep_at = kept,
                                   .shard = variant->form.shard,
                                   .threads = plan->own_defaults ? 0 : plan->threads,
                                   .context = context_of(life)};
+    enum status status =
+        quantised_path(kept, variant->engine, variant->variant, &variant->form, &plan->model, err);
+    if (status)
+        return status;
     phase(life, "load");
-    enum status status = worker_load(life->worker, &request, &loaded, err);
+    status = worker_load(life->worker, &request, &loaded, err);
     if (status)
         return status;
     record->load_asked_ns = loaded.asked_ns;

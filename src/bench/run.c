@@ -11,6 +11,7 @@
 #include "bench/gating.h"
 #include "bench/metrics.h"
 #include "bench/process.h"
+#include "bench/quantising.h"
 #include "bench/readings.h"
 #include "bench/schedule.h"
 #include "machine/bandwidth.h"
@@ -353,6 +354,8 @@ enum status run_execute(const struct plan *plan, const struct run_options *optio
         progress_start(&execution.progress, options->progress, count_due(&execution), plan->blocks);
     const struct gating gating = {plan, options->store, options->run, options->cancel_fd,
                                   &execution.progress};
+    if (!status)
+        status = quantising_prepare(&gating, err);
     if (!status)
         status = gating_streams(&gating, err);
     for (uint32_t block = 0; block < plan->blocks && !status; block++)

@@ -10,6 +10,7 @@
 #include "fit/copy.h"
 #include "fit/fit.h"
 #include "fit/loading.h"
+#include "fit/quantised.h"
 #include "model/model.h"
 #include "model/quantisable.h"
 
@@ -86,15 +87,21 @@ static enum status memory(struct solo *solo, const char *when, struct error *err
 static enum status load(struct solo *solo, struct error *err)
 {
     struct worker_loaded loaded;
+    char kept[PATH_MAX];
     struct worker_load asked = {.model = solo->source,
                                 .quantize = solo->fit.form.quantize,
+                                .keep_at = kept,
                                 .shard = solo->fit.form.shard,
                                 .variant = solo->variant->name,
                                 .device = solo->request->device,
                                 .threads = solo->request->threads,
                                 .context = solo->fit.context};
+    enum status status =
+        quantised_path(kept, solo->engine, solo->variant, &solo->fit.form, &solo->model, err);
+    if (status)
+        return status;
     loading_start(&solo->loading, fit_expected_bytes(&solo->fit));
-    enum status status = worker_load(solo->worker, &asked, &loaded, err);
+    status = worker_load(solo->worker, &asked, &loaded, err);
     loading_end(&solo->loading);
     if (status)
         return status;
@@ -201,7 +208,8 @@ enum status solo_run(const struct solo_request *request, FILE *stream, struct er
     if (!status)
         status = model_open(&solo.model, request->model_path, err);
     if (!status && request->form.quantize)
-        status = model_check_quantize(&solo.model, request->form.quantize, err);
+        status = model_check_quantize(&solo.model,
+                                      form_method(solo.variant, request->form.quantize), err);
     if (!status)
         status = size_up(&solo, err);
     if (!status)

@@ -190,6 +190,11 @@ static void form_warnings(const struct plan *plan)
         if (variant->unavailable && !form_is_plain(&variant->form))
             fprintf(stderr, "Warning: %s is left out: %s\n", variant->name, variant->unavailable);
     }
+    for (size_t i = 0; i < plan->variant_count; i++) {
+        const struct plan_variant *variant = &plan->variants[i];
+        if (!variant->unavailable && form_is_kept(&variant->form))
+            fprintf(stderr, "Note: %s holds its weights as " FORM_Q8_0 ".\n", variant->name);
+    }
     if (plan_quantises(plan))
         fprintf(stderr, "Warning: standard comparisons are unquantised. What a quantised variant's "
                         "speed costs is in the table's rows Mean KL and Top-1 Agreement.\n");

@@ -62,7 +62,7 @@ static const struct option check_options[] = {
 };
 
 /* Enough tokens that few are single bytes: a model that chooses by chance makes text of them. */
-enum { WORDS = 8192, FORMS = 8 };
+enum { WORDS = 8192, FORMS = 10 };
 
 static bool takes_text(const struct engine *engine)
 {
@@ -72,14 +72,12 @@ static bool takes_text(const struct engine *engine)
     return false;
 }
 
-/* A model of the tiny shape in a folder of its own, in a format that the engine reads. */
-static enum status model_make(const struct engine *engine, char *folder, char *path, size_t size,
-                              struct error *err)
+/* A model of the tiny shape in a folder, in a format that the engine reads. */
+static enum status model_make(const struct engine *engine, const char *folder, char *path,
+                              size_t size, struct error *err)
 {
     struct model_config config;
     bool gguf = supports_word(engine->variants[0].formats, "gguf");
-    if (!mkdtemp(folder))
-        return error_errno(err, "make a temporary folder");
     snprintf(path, size, "%s/tiny%s", folder, gguf ? ".gguf" : "");
     synthetic_shape("tiny", &config);
     if (takes_text(engine))
@@ -139,7 +137,7 @@ static enum status text_make(const struct model *model, const char *path,
 /* Those that the model can be held in, whatever the engine. */
 static size_t forms_find(const struct model *model, struct engine_form *forms)
 {
-    static const char *const quantised[] = {NULL, "int8", "nf4", "float16"};
+    static const char *const quantised[] = {NULL, "int8", "nf4", "float16", "q8_0"};
     struct error ignored;
     size_t count = 0;
     for (uint32_t shard = 1; shard <= 2; shard++)
@@ -160,10 +158,11 @@ static const struct engine_variant *variant_of(const struct engine *engine, cons
     return &engine->variants[0];
 }
 
-static enum status check_model(const struct engine *engine, const char *path,
+static enum status check_model(const struct engine *engine, const char *path, const char *folder,
                                struct checking *checking, struct error *err)
 {
     const struct check_options *o = checking->options;
+    char kept[PATH_MAX];
     int32_t text[CONFORMANCE_CONTEXT];
     struct engine_form forms[FORMS];
     struct model model;
@@ -173,6 +172,7 @@ static enum status check_model(const struct engine *engine, const char *path,
         return status;
     if (takes_text(engine))
         status = text_make(&model, path, text, err);
+    snprintf(kept, sizeof kept, "%s/quantised.gguf", folder);
     if (!status)
         status = copy_or_model(variant_of(engine, o->variant), &model, -1, source, err);
     struct conformance_options options = {.model = source,
@@ -182,6 +182,7 @@ static enum status check_model(const struct engine *engine, const char *path,
                                           .limit_ms = (int64_t)(o->timeout * 1000),
                                           .forms = forms,
                                           .form_count = o->forms ? forms_find(&model, forms) : 0,
+                                          .keep_at = kept,
                                           .judge = form_judge,
                                           .report = check_print,
                                           .skip = skip_print,
@@ -200,12 +201,15 @@ static enum status check_model(const struct engine *engine, const char *path,
 static enum status check(const struct engine *engine, struct checking *checking, struct error *err)
 {
     char folder[] = "/tmp/prony-check-XXXXXX", path[PATH_MAX] = "";
+    const char *model = checking->options->model ? checking->options->model : path;
+    enum status status = STATUS_OK;
     struct error ignored;
-    if (checking->options->model)
-        return check_model(engine, checking->options->model, checking, err);
-    enum status status = model_make(engine, folder, path, sizeof path, err);
+    if (!mkdtemp(folder))
+        return error_errno(err, "make a temporary folder");
+    if (model == path)
+        status = model_make(engine, folder, path, sizeof path, err);
     if (!status)
-        status = check_model(engine, path, checking, err);
+        status = check_model(engine, model, folder, checking, err);
     folder_remove(folder, &ignored);
     return status;
 }

@@ -30,7 +30,7 @@ static const struct option options[] = {
     {.name = "quantize",
      .kind = OPTION_LIST,
      .metavar = "METHOD",
-     .choices = "none int8 nf4 float16",
+     .choices = "none int8 nf4 float16 q8_0",
      .help = "Ways to quantise; by default none, and int8 and nf4 where a variant can.",
      .offset = FIELD(quantize)},
     {.name = "shard",
@@ -96,7 +96,8 @@ static void variant_rows(const struct fit_table *table, const struct plan_option
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        const char *method = form_asked(methods[i], 1).quantize;
+        const char *asked = form_asked(methods[i], 1).quantize;
+        const char *method = asked ? form_method(variant, asked) : NULL;
         if (!method || supports_word(variant->quantize, method))
             fit_table_rows(table, variant, method, stdout);
         else if (o->quantize.count)

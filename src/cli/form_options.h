@@ -7,8 +7,10 @@
 
 #define OPTION_QUANTIZE(takes, field, several)                                                     \
     {                                                                                              \
-        .name = "quantize", .kind = (takes), .choices = "none int8 nf4 float16",                   \
-        .help = "Quantise on load: int8, nf4, or a cast to float16" several ".", .offset = (field) \
+        .name = "quantize", .kind = (takes), .choices = "none int8 nf4 float16 q8_0",              \
+        .help = "Quantise on load: int8, nf4, a cast to float16, or q8_0, which is what engines "  \
+                "without int8 have in its place" several ".",                                      \
+        .offset = (field)                                                                          \
     }
 
 #define OPTION_SHARD(takes, field, several)                                                        \

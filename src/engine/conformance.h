@@ -22,6 +22,7 @@ struct conformance_options {
     /* Forms that the model can be held in; each variant is checked in those that it declares. */
     const struct engine_form *forms;
     size_t form_count;
+    const char *keep_at; /* a file for an engine that keeps what it has quantised */
     /* Whether the logits after each of the ids, [CONFORMANCE_CONTEXT, vocabulary], of a variant
      * that holds the model in a form and calls it that precision are what they should be. */
     enum status (*judge)(void *context, const struct engine_form *form, const char *precision,

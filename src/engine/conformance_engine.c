@@ -23,6 +23,8 @@ enum status conformance_load(struct conformance *test, struct error *err)
                                   .variant = test->variant->name,
                                   .device = test->options->device,
                                   .quantize = test->form.quantize,
+                                  .keep_at =
+                                      form_is_kept(&test->form) ? test->options->keep_at : NULL,
                                   .shard = test->form.shard,
                                   .context = CONFORMANCE_CONTEXT};
     enum status status = worker_load(test->worker, &request, &test->loaded, err);

@@ -336,9 +336,18 @@ static enum status computes_alike(struct conformance *test, struct error *err)
     return status;
 }
 
+static enum status keeps_its_file(struct conformance *test, struct error *err)
+{
+    if (!form_is_kept(&test->form) || access(test->options->keep_at, F_OK) == 0)
+        return STATUS_OK;
+    return wrong(test, err, "there is no file at keep_at, where it was to keep what it quantised");
+}
+
 static enum status keeps_its_form(struct conformance *test, struct error *err)
 {
     enum status status = holds_less(test, err);
+    if (!status)
+        status = keeps_its_file(test, err);
     return status || !test->variant->logits ? status : computes_alike(test, err);
 }
 

@@ -5,7 +5,7 @@
 
 #include "engine/supports.h"
 
-static const char *const quantised[] = {"int8", "nf4", "float16"};
+static const char *const quantised[] = {"int8", "nf4", "float16", "q8_0"};
 static const char shard_word[] = "shard";
 
 enum { QUANTISED = sizeof quantised / sizeof quantised[0] };
@@ -21,6 +21,11 @@ bool form_is_plain(const struct engine_form *form)
     return !form->quantize && form->shard <= 1;
 }
 
+bool form_is_kept(const struct engine_form *form)
+{
+    return form->quantize && strcmp(form->quantize, "q8_0") == 0;
+}
+
 static bool same_word(const char *a, const char *b)
 {
     return a == b || (a && b && strcmp(a, b) == 0);
@@ -31,9 +36,17 @@ bool form_same(const struct engine_form *a, const struct engine_form *b)
     return same_word(a->quantize, b->quantize) && a->shard == b->shard;
 }
 
+const char *form_method(const struct engine_variant *variant, const char *quantize)
+{
+    bool other = strcmp(quantize, "int8") == 0 && !supports_word(variant->quantize, quantize) &&
+                 supports_word(variant->quantize, "q8_0");
+    return other ? "q8_0" : quantize;
+}
+
 struct engine_form form_of(const struct engine_variant *variant, const struct engine_form *form)
 {
-    struct engine_form own = {form->quantize, form->shard ? form->shard : 1};
+    struct engine_form own = {form->quantize ? form_method(variant, form->quantize) : NULL,
+                              form->shard ? form->shard : 1};
     if (own.quantize && strcmp(own.quantize, variant->precision) == 0)
         own.quantize = NULL;
     return own;
@@ -44,7 +57,7 @@ static bool can_quantize(const struct engine_variant *variant, const char *quant
 {
     if (strcmp(variant->precision, quantize) == 0)
         return supports_device(variant->devices, device);
-    return supports_word(variant->quantize, quantize) &&
+    return supports_word(variant->quantize, form_method(variant, quantize)) &&
            supports_device(variant->quantize_devices, device);
 }
 

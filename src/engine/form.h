@@ -11,18 +11,29 @@
 
 enum { FORM_SHARDS = 1024 }; /* more are no shards */
 
+/* For people: what stands in int8's place where an engine has no int8. */
+#define FORM_Q8_0                                                                                  \
+    "Q8_0, blocks of 32 with a scale each, which is not int8 with a scale for each row"
+
 struct engine_form {
-    const char *quantize; /* "int8", "nf4", "float16"; NULL: as the variant holds it by itself */
-    uint32_t shard;       /* devices that the model is split over; 1: it is not */
+    /* "int8", "nf4", "float16", "q8_0"; NULL: as the variant holds it by itself */
+    const char *quantize;
+    uint32_t shard; /* devices that the model is split over; 1: it is not */
 };
 
 /* The form that two options make, "none" among the ways to quantise; NULL and 0: not given. */
 struct engine_form form_asked(const char *quantize, int64_t shard);
 
 bool form_is_plain(const struct engine_form *form);
+/* Whether engines keep what they make of a model in that form, as a file: Q8_0. */
+bool form_is_kept(const struct engine_form *form);
 bool form_same(const struct engine_form *a, const struct engine_form *b);
 
-/* What the form asks of a variant: quantising to the precision that it has anyway is nothing. */
+/* What a variant has of a way to quantise: one without int8 that has Q8_0, another thing of 8 bits,
+ * is asked for that, under its own name. */
+const char *form_method(const struct engine_variant *variant, const char *quantize);
+/* What the form asks of a variant: besides, quantising to the precision that it has anyway is
+ * nothing. */
 struct engine_form form_of(const struct engine_variant *variant, const struct engine_form *form);
 
 /* Whether a variant can hold a model so on a device. */

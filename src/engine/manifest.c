@@ -13,7 +13,7 @@ enum { MAX_VARIANTS = 64 };
 static const char *const precisions[] = {"float32", "float16", "bfloat16", "mixed", NULL};
 static const char *const format_names[] = {"gguf", "gguf-parts", "safetensors", "synthetic", NULL};
 static const char *const device_names[] = {"cpu", "cuda", NULL};
-static const char *const quantize_names[] = {"int8", "nf4", "float16", NULL};
+static const char *const quantize_names[] = {"int8", "nf4", "float16", "q8_0", NULL};
 
 static enum status supports_parse(struct engine_variant *variant, const json_t *object,
                                   struct arena *arena, struct error *err)

@@ -24,7 +24,7 @@ struct engine_variant {
     const char *about;           /* what it turns on, one sentence */
     const char *const *formats;  /* "gguf", "gguf-parts", "safetensors", "synthetic" */
     const char *const *devices;  /* "cpu", "cuda" */
-    const char *const *quantize; /* "int8", "nf4", "float16" */
+    const char *const *quantize; /* "int8", "nf4", "float16", "q8_0" */
     const char *const *quantize_devices; /* on which of the devices; all of them unless it says */
     const char *const *shard;            /* on which of the devices it can split a model */
     const char *options;                 /* JSON object of the engine's own, handed to load; "{}" */

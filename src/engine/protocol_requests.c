@@ -8,10 +8,11 @@ static const char *text_or(const char *text, const char *otherwise)
 json_t *protocol_load_request(const struct worker_load *load, const char *path,
                               const struct engine_variant *variant)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "op", "load", "model",
-                     path, "variant", variant ? variant->own_name : load->variant, "device",
-                     text_or(load->device, "cpu"), "precision", text_or(load->precision, ""),
-                     "quantize", text_or(load->quantize, ""), "shard",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "op", "load",
+                     "model", path, "variant", variant ? variant->own_name : load->variant,
+                     "device", text_or(load->device, "cpu"), "precision",
+                     text_or(load->precision, ""), "quantize", text_or(load->quantize, ""),
+                     "keep_at", text_or(load->keep_at, ""), "shard",
                      (json_int_t)(load->shard ? load->shard : 1), "threads",
                      (json_int_t)load->threads, "context", (json_int_t)load->context, "options",
                      json_loads(variant ? variant->options : "{}", 0, NULL));

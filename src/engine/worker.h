@@ -44,6 +44,7 @@ struct worker_hello {
  * device "cpu". */
 struct worker_load {
     const char *model, *variant, *device, *precision, *quantize;
+    const char *keep_at;              /* as fit/quantised.h has it; NULL is "" */
     uint32_t shard, threads, context; /* shard 0 is 1; threads 0: the engine's own choice */
 };
 

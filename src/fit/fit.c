@@ -113,7 +113,7 @@ static bool quantize_try(struct search *search, bool smaller_context)
     static const char *const methods[] = {"float16", "int8", "nf4"};
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
         struct change change = as_asked(search->request);
-        change.form.quantize = methods[i];
+        change.form.quantize = form_method(change.variant, methods[i]);
         if (!form_can(change.variant, &change.form, search->request->device))
             continue;
         if (smaller_context)

@@ -3,7 +3,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* DESIGN's nf4: blocks of 64 values, 4 bits each, and an absmax; int8: a scale for a row. */
+/* DESIGN's nf4: blocks of 64 values, 4 bits each, and an absmax; int8: a scale for a row. Q8_0:
+ * blocks of 32 bytes, and a float16. */
+enum { Q8_0_BLOCK = 32, Q8_0_BYTES = 34 };
 enum { NF4_BLOCK = 64, ABSMAX_BYTES = 4, SCALE_BYTES = 4, FLOAT_BYTES = 4 };
 
 static uint64_t held_bytes(enum engine_held held)
@@ -11,7 +13,7 @@ static uint64_t held_bytes(enum engine_held held)
     return held == ENGINE_HELD_F32 ? 4 : 2;
 }
 
-enum packing { PACKED_PLAIN, PACKED_INT8, PACKED_NF4 };
+enum packing { PACKED_PLAIN, PACKED_INT8, PACKED_NF4, PACKED_Q8_0 };
 
 struct form {
     enum packing linear, embedding;
@@ -26,6 +28,8 @@ static struct form form_of(const struct need_request *request)
         form.element = 2;
     else if (strcmp(quantize, "int8") == 0)
         form.linear = form.embedding = PACKED_INT8;
+    else if (strcmp(quantize, "q8_0") == 0)
+        form.linear = form.embedding = PACKED_Q8_0;
     else if (strcmp(quantize, "nf4") == 0)
         form.linear = PACKED_NF4;
     return form;
@@ -39,6 +43,8 @@ static uint64_t matrix_bytes(enum packing packing, uint64_t element, uint64_t ro
         return rows * (columns + SCALE_BYTES);
     case PACKED_NF4:
         return rows * (columns / 2 + (columns + NF4_BLOCK - 1) / NF4_BLOCK * ABSMAX_BYTES);
+    case PACKED_Q8_0:
+        return rows * ((columns + Q8_0_BLOCK - 1) / Q8_0_BLOCK * Q8_0_BYTES);
     case PACKED_PLAIN:
         break;
     }

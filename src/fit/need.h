@@ -12,7 +12,7 @@ struct need_request {
     const struct model_config *config;
     const struct engine_memory *memory; /* known */
     uint64_t stored_bytes;              /* of the model's weights, for ENGINE_HELD_STORED */
-    const char *quantize; /* "int8", "nf4", "float16"; NULL: as the variant has them */
+    const char *quantize; /* "int8", "nf4", "float16", "q8_0"; NULL: as the variant has them */
     uint32_t shard;       /* devices, at least 1 */
     uint32_t context, threads;
 };

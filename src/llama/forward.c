@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "llama/attention.h"
+#include "llama/quantize.h"
 
 enum {
     ROWS_UNIT = 8,    /* threads share rows in multiples of what a kernel takes at once */
@@ -113,11 +114,23 @@ static void exchange(const struct forward *f, uint32_t thread, float *data, size
     meet(f, thread, OPERATION_EXCHANGE, layer);
 }
 
+/* Blocks are of a token's row, of which a thread has made whatever was its own: shared anew. */
+static void input_round(const struct forward *f, uint32_t thread, float *input, size_t count,
+                        size_t columns)
+{
+    struct share share = pool_share(f->pool, thread, count, 1);
+    for (size_t t = share.begin; t < share.end; t++)
+        quantize_q8_0(input + t * columns, columns);
+    pool_barrier(f->pool);
+}
+
 /* x += matrix * input: each thread adds the rows that it has computed. */
 static void product_add(const struct forward *f, uint32_t thread, const struct matrix *matrix,
-                        const float *input, size_t count, enum operation operation, int32_t layer)
+                        float *input, size_t count, enum operation operation, int32_t layer)
 {
     const struct scratch *s = &f->scratch;
+    if (f->q8_0)
+        input_round(f, thread, input, count, matrix->columns);
     struct share share = product(f, thread, matrix, input, count, s->delta);
     exchange(f, thread, s->delta, count * matrix->rows, operation, layer);
     for (size_t t = 0; t < count; t++) {
@@ -138,6 +151,8 @@ static void norm(const struct forward *f, uint32_t thread, const float *weight, 
         f->kernels->rmsnorm(s->normed + t * hidden, s->x + t * hidden, weight, hidden,
                             f->config.norm_eps);
         forward_round(f, s->normed + t * hidden, hidden);
+        if (f->q8_0)
+            quantize_q8_0(s->normed + t * hidden, hidden);
     }
 }
 

@@ -37,6 +37,7 @@ struct forward {
     struct model_config config; /* of what this process holds of the model */
     bool rope_interleaved;
     bool rounded;     /* the output of every operation, to the precision of the weights */
+    bool q8_0;        /* what products take, to what Q8_0 makes of it */
     float *frequency; /* [head_size / 2] */
     const struct kernels *kernels;
     struct pool *pool;
@@ -47,7 +48,7 @@ struct forward {
     struct profile *profile; /* NULL: none */
 };
 
-/* config, kernels, pool, weights, cache, ranks and rounded are set by the caller. */
+/* config, kernels, pool, weights, cache, ranks, rounded and q8_0 are set by the caller. */
 enum status forward_init(struct forward *forward, const struct model *model, struct error *err);
 void forward_free(struct forward *forward);
 

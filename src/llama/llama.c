@@ -71,6 +71,7 @@ static enum status cpu_load(struct llama *llama, const struct model *model,
                                       .pool = llama->pool,
                                       .weights = &llama->weights,
                                       .rounded = options->rounded,
+                                      .q8_0 = options->q8_0,
                                       .cache = &llama->cache,
                                       .ranks = options->ranks};
     status = forward_init(&llama->forward, model, err);

@@ -29,6 +29,9 @@ struct llama_options {
     /* Round the output of every operation to the precision, as engines that compute in 16 bits do:
      * what rounding alone does to a model's logits. */
     bool rounded;
+    /* Round the weights, and what products take, to what Q8_0's blocks of them stand for, as
+     * engines that hold Q8_0 do: what that alone does to a model's logits. On the CPU. */
+    bool q8_0;
     struct ranks *ranks; /* the processes that hold the model together; NULL: this one alone */
 };
 

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/half.h"
+
 /* Dettmers et al. 2023, "QLoRA: Efficient Finetuning of Quantized LLMs", appendix E. */
 const float nf4_code[NF4_CODES] = {-1.0f,
                                    -0.6961928009986877f,
@@ -72,5 +74,15 @@ void quantize_nf4(uint8_t *codes, float *scales, const float *weights, size_t co
             unsigned code = scale > 0 ? nearest(midpoint, x[i] / scale) : NF4_ZERO;
             to[i % 16 * 2 + i / 32] |= (uint8_t)(code << i / 16 % 2 * 4);
         }
+    }
+}
+
+void quantize_q8_0(float *row, size_t columns)
+{
+    for (size_t block = 0; block < columns; block += Q8_0_BLOCK) {
+        float *x = row + block, step = largest(x, Q8_0_BLOCK) / INT8_MOST;
+        float per_step = step > 0 ? 1 / step : 0, held = half_to_float(half_from_float(step));
+        for (size_t i = 0; i < Q8_0_BLOCK; i++)
+            x[i] = roundf(x[i] * per_step) * held;
     }
 }

@@ -21,6 +21,9 @@ extern const float nf4_code[NF4_CODES];
 void quantize_int8(int8_t *codes, float *scale, const float *weights, size_t count);
 /* One row, of whole blocks: codes [count / 2], scales [count / NF4_BLOCK]. */
 void quantize_nf4(uint8_t *codes, float *scales, const float *weights, size_t count);
+/* What ggml's Q8_0 makes of a row of whole blocks of Q8_0_BLOCK, in place of its weights: a code of
+ * 8 bits each, and a float16 for a block, multiplied. */
+void quantize_q8_0(float *row, size_t columns);
 
 /* The code of the weight i of a row. */
 static inline unsigned nf4_at(const uint8_t *codes, size_t i)

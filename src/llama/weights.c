@@ -14,7 +14,7 @@ struct job {
     struct part rows, columns; /* what of it this process holds */
     enum llama_precision precision;
     const void **to;
-    const float **scales_to; /* NULL when there are none */
+    const float **scales_to; /* NULL: it is no matrix */
     unsigned char *copy;     /* where the converted rows go; NULL when it is borrowed */
     float *scales;
 };
@@ -23,6 +23,7 @@ struct loading {
     const struct kernels *kernels;
     struct pool *pool;
     const struct ranks *ranks;
+    bool q8_0; /* matrices are rounded first */
     struct job *job;
     size_t jobs;
     size_t columns; /* of the widest tensor */
@@ -107,6 +108,8 @@ static void load_share(void *context, uint32_t thread)
         }
         for (size_t r = share.begin; r < share.end; r++) {
             row_f32(loading->kernels, job->tensor, job->rows.begin + r, row);
+            if (loading->q8_0 && job->scales_to)
+                quantize_q8_0(row, tensor_columns(job->tensor));
             row_convert(loading, job, r, row + job->columns.begin, columns);
         }
         tensor_rows_drop(job->tensor, job->rows.begin + share.begin, share.end - share.begin);
@@ -184,9 +187,9 @@ static size_t aligned(size_t bytes)
 }
 
 /* Whether the file has it as it is to be held. */
-static bool borrowed(const struct job *job)
+static bool borrowed(const struct loading *loading, const struct job *job)
 {
-    return stored_as(job->tensor, job->precision) &&
+    return !loading->q8_0 && stored_as(job->tensor, job->precision) &&
            columns_held(job) == tensor_columns(job->tensor);
 }
 
@@ -195,7 +198,7 @@ static enum status copies_place(struct loading *loading, struct weights *weights
 {
     size_t bytes = 0, offset = 0;
     for (size_t i = 0; i < loading->jobs; i++) {
-        if (!borrowed(&loading->job[i]))
+        if (!borrowed(loading, &loading->job[i]))
             bytes +=
                 aligned(element_bytes(&loading->job[i])) + aligned(scale_bytes(&loading->job[i]));
     }
@@ -205,7 +208,7 @@ static enum status copies_place(struct loading *loading, struct weights *weights
         return err->status;
     for (size_t i = 0; i < loading->jobs; i++) {
         struct job *job = &loading->job[i];
-        if (borrowed(job)) {
+        if (borrowed(loading, job)) {
             *job->to = borrowed_data(job);
             continue;
         }
@@ -241,7 +244,8 @@ enum status weights_load(struct weights *weights, const struct model *model,
     enum llama_precision layer = options->quantize ? options->quantize : options->precision;
     size_t layers = model->config.layers;
     bool tied = model->config.tied || model->output.data == model->embedding.data;
-    struct loading loading = {.kernels = kernels, .pool = pool, .ranks = options->ranks};
+    struct loading loading = {
+        .kernels = kernels, .pool = pool, .ranks = options->ranks, .q8_0 = options->q8_0};
     enum status status = STATUS_OK;
 
     *weights = (struct weights){.precision = options->precision};

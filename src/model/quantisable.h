@@ -4,10 +4,11 @@
 
 #include "model/model.h"
 
-enum { NF4_BLOCK = 64 }; /* weights of a row that share a scale */
+enum { NF4_BLOCK = 64, Q8_0_BLOCK = 32 }; /* weights of a row that share a scale */
 
-/* quantize: "int8", "nf4", "float16". STATUS_UNSUPPORTED names the first tensor that is in a block
- * format already (its own numbers are gone), or whose rows are no whole number of blocks. */
+/* quantize: "int8", "nf4", "float16", "q8_0". STATUS_UNSUPPORTED names the first tensor that is in
+ * a block format already (its own numbers are gone), or whose rows are no whole number of blocks.
+ */
 enum status model_check_quantize(const struct model *model, const char *quantize,
                                  struct error *err);
 

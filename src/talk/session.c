@@ -5,6 +5,7 @@
 
 #include "engine/protocol.h"
 #include "fit/copy.h"
+#include "fit/quantised.h"
 #include "model/chat/stream_text.h"
 #include "talk/session_parts.h"
 #include "talk/variant.h"
@@ -107,16 +108,22 @@ static enum status model_read(struct session *session, struct error *err)
 
 static enum status worker_fill(struct session *session, uint32_t context, struct error *err)
 {
+    char kept[PATH_MAX];
     struct worker_load load = {.model = session->source,
                                .quantize = session->fit.form.quantize,
+                               .keep_at = kept,
                                .shard = session->fit.form.shard,
                                .variant = session->variant->name,
                                .device = session->request.device,
                                .threads = session->request.threads,
                                .context = context};
+    enum status status = quantised_path(kept, session->engine, session->variant, &session->fit.form,
+                                        &session->model, err);
+    if (status)
+        return status;
     session->fit.context = context;
     loading_start(&session->loading, fit_expected_bytes(&session->fit));
-    enum status status = worker_load(session->worker, &load, &session->loaded, err);
+    status = worker_load(session->worker, &load, &session->loaded, err);
     loading_end(&session->loading);
     if (!status && copy_need(session->variant, &session->model) == COPY_NEEDED)
         copy_detail(session->loaded.detail, sizeof session->loaded.detail);

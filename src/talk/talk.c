@@ -217,6 +217,13 @@ static enum status finish(struct talk *talk, enum status status, struct error *e
     return status;
 }
 
+/* Another thing than what may have been asked for has a name of its own. */
+static void form_note(const struct session_stats *stats)
+{
+    if (strcmp(stats->loaded->precision, "q8_0") == 0)
+        fprintf(stderr, "Note: %s holds its weights as " FORM_Q8_0 ".\n", stats->variant);
+}
+
 enum status talk_run(struct talk_request *request, struct error *err)
 {
     struct talk talk = {.request = request, .terminal = isatty(STDOUT_FILENO)};
@@ -235,6 +242,7 @@ enum status talk_run(struct talk_request *request, struct error *err)
     enum status status = session_open(&talk.session, &request->session, err);
     if (!status) {
         struct session_stats stats = session_stats(talk.session);
+        form_note(&stats);
         if (request->debug)
             figures_session(&stats, &request->session.sampling);
         status = finish(&talk, converse_or_answer(&talk, err), err);

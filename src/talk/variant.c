@@ -39,9 +39,9 @@ static enum status form_check(const struct engine_catalogue *catalogue,
     if (obstacle)
         status = error_set(err, STATUS_UNSUPPORTED, "%s: %s", variant->name, obstacle);
     arena_free(&arena);
-    return status || !task->form.quantize
-               ? status
-               : model_check_quantize(task->model, task->form.quantize, err);
+    if (status || !task->form.quantize)
+        return status;
+    return model_check_quantize(task->model, form_method(variant, task->form.quantize), err);
 }
 
 static enum status check(const struct engine_catalogue *catalogue,

@@ -23,6 +23,26 @@ class Liar(Engine):
 serve(Liar())
 """
 
+KEEPER = """
+from prony_worker import Engine, serve
+
+class Keeper(Engine):
+    name = version = "eights"
+
+    def load(self, request):
+        if request.quantize:
+            assert request.quantize == "q8_0", request.quantize
+            with open(request.keep_at, "a") as file:
+                print(request.variant, file=file)
+        return {"vocabulary": 512, "weight_bytes": 34 if request.quantize else 64,
+                "kv_token_bytes": 0, "precision": request.quantize or "float32"}
+
+    def generate(self, prompt, sampling):
+        yield from range(sampling.tokens)
+
+serve(Keeper())
+"""
+
 
 class BenchForms(BenchCase):
     @classmethod
@@ -40,6 +60,12 @@ class BenchForms(BenchCase):
         manifest["variants"][0]["supports"].update(FORMS)
         (home / "engine.json").write_text(json.dumps(manifest))
         (home / "worker.py").write_text(LIAR)
+        home = engine_write(cls.root / "engines", "eights", [sys.executable, "worker.py"])
+        manifest = json.loads((home / "engine.json").read_text())
+        manifest["variants"][0]["supports"]["quantize"] = ["q8_0"]
+        manifest["hidden"] = False
+        (home / "engine.json").write_text(json.dumps(manifest))
+        (home / "worker.py").write_text(KEEPER)
 
     def run_forms(self, *words, status=0):
         out = self.store.with_suffix(".json")
@@ -99,6 +125,28 @@ class BenchForms(BenchCase):
         result = self.bench(*words, status=1)
         self.assertIn("none of the chosen variants can run here", result.stderr)
         self.assertIn("it cannot be split over 2 devices on cpu; these can: able", result.stderr)
+
+    def test_q8_0_in_the_place_of_int8(self):
+        """Under its own name, from a file that is made before anything is timed, and kept."""
+        self.environment["PRONY_CACHE"] = str(self.root / "kept")
+        words = ("--framework", "able", "eights", "--quantize", "int8")
+        for again in (False, True):
+            result, rows = self.run_forms(*words, "--no-fair-comparison")
+            self.assertEqual(list(rows), ["able+int8", "eights+q8_0"])
+            row = rows["eights+q8_0"]
+            self.assertEqual((row["quantize"], row["precision"]), ("q8_0", "q8_0"))
+            self.assertIn("Note: eights+q8_0 holds its weights as Q8_0, blocks", result.stderr)
+            self.assertEqual("quantised  eights+q8_0" in result.stderr, not again)
+        (kept,) = (self.root / "kept").glob("compiled/eights/q8_0-*.gguf")
+        self.assertEqual(kept.read_text(), "eights\n" * 3)  # to make it, and to time it twice
+
+    def test_q8_0_by_name(self):
+        _, rows = self.run_forms("--framework", "eights+int8", "eights+q8_0", "able+q8_0")
+        self.assertEqual(list(rows), ["eights+q8_0", "able+q8_0"])
+        reason = "it cannot quantise to q8_0 on cpu; these can: eights"
+        self.assertTrue(rows["able+q8_0"]["unavailable"].startswith(reason), rows["able+q8_0"])
+        _, rows = self.run_forms("--framework", "able", "eights", "--quantize", "int8", "q8_0")
+        self.assertEqual(list(rows), ["able+int8", "able+q8_0", "eights+q8_0"])
 
     def test_by_name(self):
         _, rows = self.run_forms("--framework", "able+int8", "able")

@@ -75,7 +75,7 @@ class Toy(unittest.TestCase):
 
     def test_keeps_to_the_protocol(self):
         self.install()
-        result = self.prony("engines", "check", "llamacpp")
+        result = self.prony("engines", "check", "llamacpp", "--no-forms")
         self.assertIn("ok    llamacpp-fa: ends a stream that is cancelled", result.stdout)
         report = self.prony("engines", "doctor", "llamacpp@user").stdout
         self.assertIn("works: llamacpp toy-1", report)
@@ -83,7 +83,7 @@ class Toy(unittest.TestCase):
 
     def test_older_library(self):
         self.install(old=True)
-        self.prony("engines", "check", "llamacpp")
+        self.prony("engines", "check", "llamacpp", "--no-forms")
         self.assertIn("llamacpp unknown", self.prony("engines", "doctor", "llamacpp@user").stdout)
 
     def test_what_a_model_is(self):
@@ -105,6 +105,42 @@ class Toy(unittest.TestCase):
             for path in (first.parent, first, second):
                 told = self.prony("engines", "run", "llamacpp", "--model", path, **fake).stdout
                 self.assertRegex(told, rf"{precision}.*KV cache float16")
+
+    def kept(self):
+        return [path.name for path in (self.root / "cache/compiled/llamacpp@user").iterdir()]
+
+    def test_q8_0_is_made_once_and_kept(self):
+        self.install()
+        told = self.run_engine("--quantize", "int8").stdout
+        self.assertRegex(told, r"  quantise +\d")
+        self.assertRegex(told, r"load .* q8_0, ")
+        (name,) = self.kept()
+        self.assertRegex(name, r"^q8_0-[0-9a-f]{64}\.gguf$")
+        told = self.run_engine("--quantize", "q8_0").stdout
+        self.assertNotRegex(told, r"  quantise +\d")
+        self.assertEqual(self.kept(), [name])
+        self.prony("engines", "uninstall", "llamacpp@user")
+        self.assertFalse((self.root / "cache/compiled/llamacpp@user").exists())
+
+    def test_two_processes_make_one_q8_0(self):
+        self.install()
+        self.run_engine()  # makes the model
+        words = [PRONY, "engines", "run", "llamacpp", "--size", "tiny", "--quantize", "q8_0"]
+        runs = [
+            subprocess.Popen(words, env=self.environment, stdout=subprocess.PIPE, text=True)
+            for _ in range(4)
+        ]
+        told = [run.communicate(timeout=300)[0] for run in runs]
+        self.assertEqual([run.returncode for run in runs], [0] * 4, told)
+        self.assertEqual(len(self.kept()), 1)
+
+    def test_q8_0_that_fails_leaves_nothing(self):
+        self.install()
+        told = self.run_engine("--quantize", "int8", status=1, FAKE_LLAMA="quantize").stderr
+        self.assertIn("failed to quantize: basic_ios::clear: No space left on device", told)
+        self.assertEqual(self.kept(), [])
+        told = self.run_engine("--quantize", "nf4", status=1).stderr
+        self.assertIn("it cannot quantise to nf4 on cpu; these can: native-f16", told)
 
     def test_faults(self):
         self.install()

@@ -11,9 +11,11 @@ import unittest
 from pathlib import Path
 
 from gguf_parts import cut
+from worker_host import Host
 
 PRONY = os.environ["PRONY"]
 SOURCE = Path(os.environ["PRONY_SOURCE"])
+NATIVE = Path(os.environ["PRONY_BUILD"], "engines/native")
 
 
 def prony(*words, **more):
@@ -65,6 +67,54 @@ class Built(unittest.TestCase):
         self.assertEqual(*ids)
         self.assertIn("mixed", told[first.parent])
 
+    def own_cache(self):
+        """An environment in which what is kept goes with this test; what is installed is there."""
+        cache = self.root / "cache"
+        usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "prony")
+        cache.mkdir()
+        (cache / "engines").symlink_to(Path(os.environ.get("PRONY_CACHE") or usual, "engines"))
+        return {
+            **os.environ,
+            "PRONY_CACHE": str(cache),
+            "PRONY_STORE": str(self.root / "store.db"),
+        }
+
+    def test_q8_0(self):
+        model, output = self.model("float32"), self.root / "quantised.json"
+        result = prony(
+            *("bench", "--quick", "--iterations", "5", "--framework", "llamacpp"),
+            *("--quantize", "int8", "--model-path", model, "--output", output),
+            env=self.own_cache(),
+        )
+        told = result.stdout + result.stderr
+        rows = json.loads(output.read_text())["results"]
+        self.assertEqual([row["framework"] for row in rows], ["llamacpp+q8_0", "llamacpp-fa+q8_0"])
+        for row in rows:
+            self.assertEqual((row["precision"], row["quantize"]), ("q8_0", "q8_0"))
+            self.assertEqual(row["equivalence"]["verdict"], "equivalent", told)
+            self.assertGreater(row["equivalence"]["kl_mean"], 0)
+        kept = re.search(r"kept in (\S+\.gguf)", result.stderr)[1]
+        self.assertIn("Q8_0", prony("model", "inspect", kept).stdout)
+        self.same_as_the_scale(model, kept)
+
+    def same_as_the_scale(self, model, kept):
+        """What the gate's scale is taken of are the same weights, to the bit: rounding them again
+        changes nothing."""
+        found = []
+        for path in (model, kept):
+            worker = Host([str(NATIVE / "worker")], NATIVE, {})
+            worker.ask("hello", protocol=1)
+            worker.ask(
+                "load", model=str(path), variant="native-f16", device="cpu", precision="",
+                quantize="q8_0", shard=1, threads=1, context=64, options={},
+            )  # fmt: skip
+            logits = self.root / "logits"
+            worker.ask("logits", ids=list(range(40, 80)), path=str(logits))
+            found.append(logits.read_bytes())
+            worker.close()
+        self.assertEqual(len(found[0]), len(found[1]))
+        self.assertEqual(found[0], found[1])
+
     def test_cut_file(self):
         model = self.model("float16")
         run = ("engines", "run", "llamacpp", "--model")
@@ -87,6 +137,13 @@ class Built(unittest.TestCase):
         }
         self.assertEqual(len(answers), 1, answers)
         self.assertIn("Shakespeare", answers.pop())
+        told = prony(
+            *("--framework", "llamacpp", "--model", model, "--prompt", "Who wrote Hamlet?"),
+            *("--temperature", "0", "--max-tokens", "20", "--quantize", "int8"),
+            env=self.own_cache(),
+        )
+        self.assertIn("Shakespeare", told.stdout, told.stderr)
+        self.assertIn("Note: llamacpp holds its weights as Q8_0", told.stderr)
 
         # More than any machine has, where the host has not looked.
         huge = ("--model", model, "--context", "90000000", "--no-memory-check")

@@ -13,7 +13,7 @@ import torch
 from rounded_llama import Llama, Rounding, quantised
 
 POSITIONS = 96
-UNIT = {"float16": 2**-3, "bfloat16": 1.0, "float32": 2**-16, "int8": 1.0, "nf4": 1.0}
+UNIT = {"float16": 2**-3, "bfloat16": 1.0, "float32": 2**-16, "int8": 1.0, "nf4": 1.0, "q8_0": 1.0}
 
 HONEST = {
     "all outputs rounded": dict(),
@@ -27,6 +27,11 @@ QUANTISED = {  # what is not quantised: activations, attention, norms
     "activations in float32": None,
     "activations in float16": Rounding("float16", weights=False),
     "activations in bfloat16": Rounding("bfloat16", weights=False),
+}
+BLOCKS = {  # ggml's products of Q8_0 quantise what they take; the first is as the gate's scale
+    "products of Q8_0": Rounding(blocks=True),
+    "products of Q8_0, the rest in float16": Rounding("float16", weights=False, blocks=True),
+    "products of Q8_0, the rest in bfloat16": Rounding("bfloat16", weights=False, blocks=True),
 }
 
 SHAPES = {  # hidden, layers, heads, kv_heads, ffn, vocabulary
@@ -51,23 +56,28 @@ def scale_of(model, ids, reference):
     return divergence(reference, model.logits(ids, rounding))
 
 
-def ratios(model, ids):
+def ratios(model, ids, precisions):
     """For each precision and way: the two measures over the scale times the precision's unit."""
     reference = model.logits(ids, dtype=torch.float64).float()
     scale = scale_of(model, ids, reference)
     for precision, unit in UNIT.items():
-        if precision in ("int8", "nf4"):
+        if precision in ("int8", "nf4", "q8_0") or precision not in precisions:
             continue
         ways = HONEST if precision != "float32" else {"sums in float32": None}
         for way, options in ways.items():
             rounding = Rounding(precision, **options) if options is not None else None
             kl, error = divergence(reference, model.logits(ids, rounding))
             yield precision, way, kl / scale[0] / unit**2, error / scale[1] / unit
-    for precision in ("int8", "nf4"):
+    for precision in {"int8", "nf4", "q8_0"} & set(precisions):
         other = quantised(model, precision)
-        for way, rounding in QUANTISED.items():
+        ways = {**BLOCKS, **QUANTISED} if precision == "q8_0" else QUANTISED
+        for way, rounding in ways.items():
             kl, error = divergence(reference, other.logits(ids, rounding))
             yield precision, way, kl / scale[0], error / scale[1]
+            if way == next(iter(ways)):
+                own = kl, error
+            else:  # as the gate has it: over what the native engine does
+                yield f"{precision} over its own", way, kl / own[0], error / own[1]
 
 
 def models(real, seeds):
@@ -90,11 +100,12 @@ def models(real, seeds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--precision", nargs="+", choices=UNIT, default=list(UNIT))
     parser.add_argument("--real", nargs=2, metavar=("FOLDER", "IDS"))
     options = parser.parse_args()
     found = defaultdict(list)
     for name, model, ids in models(options.real, options.seeds):
-        for precision, way, kl, error in ratios(model, ids):
+        for precision, way, kl, error in ratios(model, ids, options.precision):
             found[precision, way].append((name, kl, error, way))
             print(f"{name}: {precision}, {way}: {kl:.2f} {error:.2f}", file=sys.stderr, flush=True)
     print("| precision | way | n | KL: median | most | error: median | most |")
@@ -106,7 +117,7 @@ def main():
             f"| {precision} | {way} | {len(rows)} | {kls[middle]:.2f} | {kls[-1]:.2f} "
             f"| {errors[middle]:.2f} | {errors[-1]:.2f} |"
         )
-    for precision in UNIT:
+    for precision in sorted({precision for precision, _ in found}):
         rows = [row for key, some in found.items() if key[0] == precision for row in some]
         for index, word in ((1, "KL"), (2, "error")):
             logs = [math.log(row[index]) for row in rows if "weights" not in row[3]]

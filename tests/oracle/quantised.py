@@ -1,4 +1,5 @@
-"""int8 and nf4 as docs/quantisation.md defines them, in NumPy: what engines are held against."""
+"""int8 and nf4 as docs/quantisation.md defines them, and ggml's Q8_0, in NumPy: what engines are held
+against."""
 
 import numpy as np
 
@@ -45,12 +46,23 @@ def nf4_values(weights):
     return NF4[codes] * np.repeat(scales, BLOCK, 1)
 
 
+def q8_0_values(weights):
+    """Blocks of 32: a code is the nearest whole number, ties away from zero; a scale is a float16."""
+    blocks = weights.reshape(*weights.shape[:-1], -1, 32)
+    scales = np.abs(blocks).max(-1, keepdims=True) / np.float32(127)
+    steps = np.divide(1, scales, out=np.zeros_like(scales), where=scales > 0)
+    codes = np.trunc(blocks * steps + np.copysign(np.float32(0.5), blocks))
+    return (codes * scales.astype(np.float16).astype(np.float32)).reshape(weights.shape)
+
+
 def values(name, weights, precision):
     """What a matrix of that canonical name is worth when the model is quantised."""
     if weights.ndim != 2:
         return weights
     if precision == "int8":
         return int8_values(weights)
+    if precision == "q8_0":
+        return q8_0_values(weights)
     return (
         nf4_values(weights) if ".layers." in name else weights.astype(np.float16).astype(np.float32)
     )

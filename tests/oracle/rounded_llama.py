@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from quantised import q8_0_values
 from quantised import values as quantised_values
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
@@ -23,6 +24,7 @@ class Rounding:
     fused_attention: bool = False  # scores and shares stay float32
     parts: int = 1  # sums of products are rounded in so many parts, as split-K kernels do
     split_norm: bool = False  # RMSNorm is rounded before its weight is multiplied
+    blocks: bool = False  # what products take is Q8_0, as ggml's products of Q8_0 have it
 
     def __post_init__(self):
         self.dtype = DTYPES.get(self.precision)
@@ -164,6 +166,8 @@ class Pass:
     def product(self, name, x):
         weight = self.weight(name)
         parts = self.r.parts
+        if self.r.blocks:
+            x = torch.from_numpy(q8_0_values(x.float().numpy())).to(x.dtype)
         if parts == 1:
             return self.r.of(x @ weight.T)
         total = 0

@@ -188,28 +188,40 @@ def code_off_by_one(name, weight):
 
 
 class QuantisedFaults(GateCase):
-    """What the gate says of int8 and nf4: honest ones, and some that are not."""
+    """What the gate says of int8, nf4 and q8_0: honest ones, and some that are not."""
+
+    def scale(self, precision):
+        """What the same quantising does, the rest in float32; products of Q8_0 quantise what they take."""
+        rounding = Rounding(blocks=precision == "q8_0")
+        return quantised(self.model, precision).logits(self.ids, rounding)
 
     def quantised(self, verdict, name, precision, change=None, rounding=None):
-        """Over the scale of its own: what the same quantising does, the rest in float32."""
-        self.rounded = quantised(self.model, precision).logits(self.ids)
+        self.rounded = self.scale(precision)
+        rounding = rounding or Rounding(blocks=precision == "q8_0")
         logits = quantised(self.model, precision, change).logits(self.ids, rounding)
         self.assertEqual(self.measure(name, precision, logits), verdict, name)
 
     def test_honest(self):
-        for precision in ("int8", "nf4"):
+        for precision in ("int8", "nf4", "q8_0"):
             self.quantised("equivalent", "float32 beside", precision)
             for beside in ("float16", "bfloat16"):
                 rounding = Rounding(beside, weights=False)
                 self.quantised("equivalent", f"{beside} beside", precision, None, rounding)
 
+    def test_honest_blocks(self):
+        """As ggml's products have it, which quantise what they take."""
+        for beside in ("float16", "bfloat16"):
+            rounding = Rounding(beside, weights=False, blocks=True)
+            self.quantised("equivalent", f"products of Q8_0, {beside}", "q8_0", None, rounding)
+        self.quantised("equivalent", "weights alone", "q8_0", None, Rounding())
+
     def test_wrong_scales(self):
-        for precision in ("int8", "nf4"):
+        for precision in ("int8", "nf4", "q8_0"):
             self.quantised("different", "scales of the next row", precision, rows_shifted)
             self.quantised("different", "half a scale in down_proj", precision, scale_halved)
 
     def test_wrong_rows(self):
-        for precision in ("int8", "nf4"):
+        for precision in ("int8", "nf4", "q8_0"):
             self.quantised("different", "rows of q permuted", precision, rows_swapped)
 
     def test_wrong_code(self):
@@ -219,6 +231,8 @@ class QuantisedFaults(GateCase):
         self.rounded = quantised(self.model, "int8").logits(self.ids)
         logits = quantised(self.model, "nf4").logits(self.ids)
         self.assertEqual(self.measure("nf4 passed off as int8", "int8", logits), "different")
+        self.rounded = self.scale("q8_0")
+        self.assertEqual(self.measure("nf4 passed off as q8_0", "q8_0", logits), "different")
         self.rounded = self.model.logits(self.ids, Rounding("bfloat16"))
         logits = quantised(self.model, "int8").logits(self.ids)
         self.assertEqual(self.measure("int8 passed off as float16", "float16", logits), "different")

@@ -34,6 +34,28 @@ class Quantize(unittest.TestCase):
                 precision,
             )
 
+    def check_q8_0(self, weights):
+        tool = Path(os.environ["PRONY_BUILD"]) / "tests/tools/quantize"
+        command = [tool, "q8_0", str(weights.shape[1])]
+        given = np.ascontiguousarray(weights, np.float32)
+        done = subprocess.run(command, input=given.tobytes(), capture_output=True, check=True)
+        kind = gguf.GGMLQuantizationType.Q8_0
+        expected = gguf.quants.dequantize(gguf.quants.quantize(given, kind), kind)
+        found = np.frombuffer(done.stdout, np.float32).reshape(weights.shape)
+        np.testing.assert_array_equal(found, expected)
+
+    def test_q8_0(self):
+        generator = np.random.default_rng(2)
+        for columns in (32, 576):
+            weights = generator.normal(0, 0.02, (200, columns)).astype(np.float32)
+            weights[0] = 0
+            weights[1, 5] = 3
+            weights[2] *= np.float32(1e-6)  # float16 has no such scale
+            weights[3] = np.arange(columns) % 255 - np.float32(127)  # ties
+            weights[3] /= 2
+            self.check_q8_0(weights)
+            self.check_q8_0(weights.astype(np.float16).astype(np.float32))
+
     def test_random(self):
         generator = np.random.default_rng(1)
         for columns in (64, 128, 576):
@@ -55,6 +77,7 @@ class Quantize(unittest.TestCase):
             if tensor.name.startswith(("blk.7.", "token_embd")) and len(tensor.shape) == 2:
                 weights = gguf.dequantize(tensor.data, tensor.tensor_type)
                 self.check(weights.astype(np.float32)[:1000])
+                self.check_q8_0(weights.astype(np.float32)[:1000])
 
 
 if __name__ == "__main__":

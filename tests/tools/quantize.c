@@ -1,14 +1,20 @@
-/* quantize int8|nf4 COLUMNS: float32 rows from stdin as the native engine quantises them; to
- * stdout, of each row its codes in the order of the weights, a byte each, then its scales, float32.
- */
+/* quantize int8|nf4|q8_0 COLUMNS: float32 rows from stdin as the native engine quantises them; to
+ * stdout, of each row its codes in the order of the weights, a byte each, then its scales, float32;
+ * of q8_0 the values that they stand for, float32. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "llama/quantize.h"
 
-static void row_write(bool nf4, const float *row, size_t columns, uint8_t *codes, float *scales)
+static void row_write(const char *way, float *row, size_t columns, uint8_t *codes, float *scales)
 {
+    bool nf4 = strcmp(way, "nf4") == 0;
+    if (strcmp(way, "q8_0") == 0) {
+        quantize_q8_0(row, columns);
+        fwrite(row, sizeof *row, columns, stdout);
+        return;
+    }
     size_t count = nf4 ? columns / NF4_BLOCK : 1;
     if (nf4)
         quantize_nf4(codes, scales, row, columns);
@@ -22,14 +28,14 @@ static void row_write(bool nf4, const float *row, size_t columns, uint8_t *codes
 int main(int argc, char **argv)
 {
     if (argc != 3) {
-        fputs("usage: quantize int8|nf4 COLUMNS\n", stderr);
+        fputs("usage: quantize int8|nf4|q8_0 COLUMNS\n", stderr);
         return 1;
     }
     size_t columns = strtoul(argv[2], NULL, 10);
     float *row = calloc(columns, sizeof *row), *scales = calloc(columns, sizeof *scales);
     uint8_t *codes = calloc(columns, 1);
     while (row && scales && codes && fread(row, sizeof *row, columns, stdin) == columns)
-        row_write(strcmp(argv[1], "nf4") == 0, row, columns, codes, scales);
+        row_write(argv[1], row, columns, codes, scales);
     free(row);
     free(scales);
     free(codes);

@@ -58,6 +58,7 @@ static void packed_weights_are_counted(void **state)
     assert_int_equal(need("8b", "int8", 1, 1).weights, matrices + 4 * rows + norms);
     assert_int_equal(need("8b", "nf4", 1, 1).weights,
                      (matrices - ends) * 9 / 16 + 2 * ends + norms);
+    assert_int_equal(need("8b", "q8_0", 1, 1).weights, matrices / 32 * 34 + norms);
     assert_int_equal(need("8b", "float16", 1, 1).weights, need("8b", NULL, 1, 1).weights);
     assert_int_equal(need("8b", "int8", 2, 1).weights, (matrices + 4 * rows) / 2 + norms);
 }

@@ -10,7 +10,8 @@
 #include "engine/form.h"
 
 static const char *const cpu[] = {"cpu", NULL}, *const both[] = {"cpu", "cuda", NULL},
-                         *const none[] = {NULL}, *const codes[] = {"int8", "nf4", NULL};
+                         *const none[] = {NULL}, *const codes[] = {"int8", "nf4", NULL},
+                         *const blocks[] = {"q8_0", NULL};
 
 static struct engine_variant variants[] = {
     {.name = "demo",
@@ -112,6 +113,31 @@ static void says_who_can(void **state)
                     "it cannot be split over 4 devices on cuda; these can: demo-half");
 }
 
+/* Another thing of 8 bits is asked for by the name of its own. */
+static void q8_0_stands_in_for_int8(void **state)
+{
+    static const struct engine_variant other = {.name = "other",
+                                                .precision = "float16",
+                                                .devices = both,
+                                                .quantize = blocks,
+                                                .quantize_devices = cpu,
+                                                .shard = none};
+    const struct engine_form int8 = {"int8", 1}, q8_0 = {"q8_0", 1}, nf4 = {"nf4", 1};
+    struct arena arena = {0};
+    (void)state;
+    assert_true(form_can(&other, &int8, "cpu") && form_can(&other, &q8_0, "cpu"));
+    assert_false(form_can(&other, &nf4, "cpu") || form_can(&other, &int8, "cuda"));
+    struct engine_form form = form_of(&other, &int8);
+    assert_string_equal(form_name(&arena, "other", &form), "other+q8_0");
+    form = form_of(&variants[1], &int8);
+    assert_string_equal(form.quantize, "int8");
+    assert_false(form_is_kept(&int8));
+    assert_true(form_is_kept(&q8_0));
+    expect_obstacle(1, "q8_0", 1, "cpu", "it cannot quantise to q8_0 on cpu; no engine here can");
+    expect_name("other+q8_0+shard2", 5, "q8_0", 2);
+    arena_free(&arena);
+}
+
 static void own_precision_is_no_form(void **state)
 {
     const struct engine_form half = {"float16", 0};
@@ -139,6 +165,7 @@ int main(void)
         cmocka_unit_test(names_go_there_and_back),
         cmocka_unit_test(what_is_no_form_stays_in_the_name),
         cmocka_unit_test(says_who_can),
+        cmocka_unit_test(q8_0_stands_in_for_int8),
         cmocka_unit_test(own_precision_is_no_form),
         cmocka_unit_test(titles_are_for_people),
     };

@@ -11,6 +11,8 @@
 
 #include "llama/cpu/kernels.h"
 #include "llama/quantize.h"
+#include "model/half.h"
+#include "model/quant.h"
 
 /* xorshift: the same numbers on every machine, some of them large. */
 static float *random_array(size_t count, uint64_t seed)
@@ -198,6 +200,23 @@ static void test_nf4_takes_the_nearest(void **state)
     }
 }
 
+/* What blocks of a file stand for is what comes of it again. */
+static void test_q8_0_is_as_files_have_it(void **state)
+{
+    unsigned char blocks[2][34] = {{0}};
+    float row[2 * Q8_0_BLOCK], again[2 * Q8_0_BLOCK];
+    uint16_t scale = half_from_float(0.0123f);
+    (void)state;
+    memcpy(blocks[0], &scale, sizeof scale);
+    for (int i = 0; i < Q8_0_BLOCK; i++)
+        blocks[0][2 + i] = (unsigned char)(int8_t)(127 - 8 * i);
+    quant_to_f32(TENSOR_Q8_0, blocks, 2 * Q8_0_BLOCK, row);
+    memcpy(again, row, sizeof row);
+    quantize_q8_0(again, 2 * Q8_0_BLOCK);
+    assert_memory_equal(again, row, sizeof row);
+    assert_true(again[1] == 119 * half_to_float(scale) && again[Q8_0_BLOCK] == 0);
+}
+
 static void test_widen_int8(void **state)
 {
     const struct kernels *kernels;
@@ -223,6 +242,7 @@ int main(void)
         cmocka_unit_test(test_int8_is_as_defined),
         cmocka_unit_test(test_nf4_is_as_defined),
         cmocka_unit_test(test_nf4_takes_the_nearest),
+        cmocka_unit_test(test_q8_0_is_as_files_have_it),
         cmocka_unit_test(test_widen_int8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

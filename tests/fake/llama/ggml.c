@@ -1,5 +1,5 @@
-/* libggml and libggml-base: a GGUF file with two tensors, of the type that FAKE_LLAMA_TYPE names.
- * The first of FAKE_LLAMA_PARTS has none. */
+/* libggml and libggml-base: a GGUF file with two tensors, the first Q8_0 where the file says so,
+ * else of the type that FAKE_LLAMA_TYPE names. The first of FAKE_LLAMA_PARTS has none. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,18 +30,21 @@ ggml_backend_dev_t ggml_backend_dev_by_name(const char *name)
 
 struct gguf_context *gguf_init_from_file(const char *path, struct gguf_init_params params)
 {
-    char magic[5] = "";
+    char magic[5] = "", kind[5] = "";
     const char *type = getenv("FAKE_LLAMA_TYPE"), *parts = getenv("FAKE_LLAMA_PARTS");
     FILE *stream = fopen(path, "rb");
     (void)params;
     size_t count = stream ? fread(magic, 1, 4, stream) : 0;
+    bool quantised = count == 4 && fread(kind, 1, 4, stream) == 4 && strcmp(kind, "q8_0") == 0;
     if (stream)
         fclose(stream);
     struct gguf_context *file =
         count == 4 && strcmp(magic, "GGUF") == 0 ? calloc(1, sizeof *file) : NULL;
     if (file)
         *file = (struct gguf_context){
-            .type = type ? (enum ggml_type)atoi(type) : GGML_TYPE_F16,
+            .type = quantised ? GGML_TYPE_Q8_0
+                    : type    ? (enum ggml_type)atoi(type)
+                              : GGML_TYPE_F16,
             .parts = parts ? (uint16_t)atoi(parts) : 0,
             .first = strstr(path, "-00001-of-") != NULL,
         };

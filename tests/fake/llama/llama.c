@@ -1,17 +1,18 @@
 /* libllama with a toy model: each logit is a hash of all ids before it, so whatever is left of an
  * earlier prompt, or at a wrong position, shows. FAKE_LLAMA names what is to fail: "model",
- * "context", "decode", "device" (where it is to sample). It ends the process where the real one
- * does: a chain that is put into a graph twice. */
+ * "context", "decode", "device" (where it is to sample), "quantize". It ends the process where the
+ * real one does: a chain that is put into a graph twice. */
 #include "llama.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { VOCABULARY = 512, BATCH = 32, OUTPUTS = 64 };
 
 struct llama_model {
-    char path[1];
+    uint64_t bytes;
 };
 
 struct llama_memory {
@@ -97,11 +98,35 @@ int32_t llama_split_prefix(char *prefix, size_t size, const char *path, int32_t 
 
 struct llama_model *llama_model_load_from_file(const char *path, struct llama_model_params params)
 {
-    (void)path;
-    if (!fails("model") && params.n_gpu_layers == 0 && params.devices && !params.devices[0])
-        return calloc(1, sizeof(struct llama_model));
+    if (!fails("model") && params.n_gpu_layers == 0 && params.devices && !params.devices[0]) {
+        struct llama_model *model = calloc(1, sizeof *model);
+        model->bytes = strstr(path, "q8_0") ? 2176 : 4096;
+        return model;
+    }
     complain("toy: tensor 'x' is not within the file bounds\n");
     return NULL;
+}
+
+struct llama_model_quantize_params llama_model_quantize_default_params(void)
+{
+    return (struct llama_model_quantize_params){.nthread = 0, .ftype = LLAMA_FTYPE_MOSTLY_F16};
+}
+
+/* A file that libggml here takes for one of Q8_0; half of one when it fails. */
+uint32_t llama_model_quantize(const char *from, const char *to,
+                              const struct llama_model_quantize_params *params)
+{
+    FILE *stream = fopen(to, "wb");
+    if (!stream || params->ftype != LLAMA_FTYPE_MOSTLY_Q8_0 || params->nthread < 1 ||
+        access(from, R_OK) != 0)
+        abort();
+    fputs("GGUF", stream);
+    if (!fails("quantize"))
+        fputs("q8_0", stream);
+    fclose(stream);
+    if (fails("quantize"))
+        complain("toy: failed to quantize: basic_ios::clear: No space left on device\n");
+    return fails("quantize");
 }
 
 void llama_model_free(struct llama_model *model)
@@ -146,8 +171,7 @@ int32_t llama_model_n_embd(const struct llama_model *model)
 
 uint64_t llama_model_size(const struct llama_model *model)
 {
-    (void)model;
-    return 4096;
+    return model->bytes;
 }
 
 int32_t llama_model_desc(const struct llama_model *model, char *text, size_t size)

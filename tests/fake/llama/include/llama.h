@@ -21,6 +21,14 @@ struct llama_model_params {
     ggml_backend_dev_t *devices;
     int32_t n_gpu_layers;
     enum llama_split_mode split_mode;
+    bool use_extra_bufts;
+};
+
+enum llama_ftype { LLAMA_FTYPE_MOSTLY_F16 = 1, LLAMA_FTYPE_MOSTLY_Q8_0 = 7 };
+
+struct llama_model_quantize_params {
+    int32_t nthread;
+    enum llama_ftype ftype;
 };
 
 /* newer { */
@@ -66,6 +74,9 @@ int32_t llama_split_prefix(char *prefix, size_t size, const char *path, int32_t 
 int32_t llama_split_path(char *path, size_t size, const char *prefix, int32_t part, int32_t parts);
 struct llama_model *llama_model_load_from_file(const char *path, struct llama_model_params params);
 void llama_model_free(struct llama_model *model);
+struct llama_model_quantize_params llama_model_quantize_default_params(void);
+uint32_t llama_model_quantize(const char *from, const char *to,
+                              const struct llama_model_quantize_params *params);
 const struct llama_vocab *llama_model_get_vocab(const struct llama_model *model);
 int32_t llama_vocab_n_tokens(const struct llama_vocab *vocab);
 int32_t llama_model_n_layer(const struct llama_model *model);
