@@ -12,6 +12,8 @@
 
 #include "llamacpp.h"
 
+enum { MOST_CARDS = 16 }; /* ggml's own limit */
+
 char llamacpp_said[SAID];
 
 void llamacpp_on_log(enum ggml_log_level level, const char *text, void *context)
@@ -58,14 +60,35 @@ ggml_backend_dev_t llamacpp_device(const char *name)
     return ggml_backend_dev_by_name(theirs);
 }
 
+/* The library makes one device of several cards, on which each has its part of every matrix. */
+static int split_check(const struct prony_load *request, struct prony_error *error)
+{
+#ifdef HAVE_SPLIT_TENSOR
+    if (strcmp(request->device, "cpu") == 0)
+        return prony_fail(error, "unsupported", "--device cuda can.",
+                          "llama.cpp splits a model over GPUs alone");
+    if (request->shard > MOST_CARDS)
+        return prony_fail(error, "unsupported", "", "llama.cpp splits a model over %d GPUs at most",
+                          MOST_CARDS);
+    if (strcmp(request->variant, "llamacpp") != 0)
+        return prony_fail(error, "unsupported", "Use llamacpp.",
+                          "the graph of a split model does not choose tokens");
+    return 0;
+#else
+    (void)request;
+    return prony_fail(error, "unsupported",
+                      "Use a newer one, or: prony engines install "
+                      "llamacpp@0.3.36",
+                      "this llama.cpp cannot split a model by its tensors");
+#endif
+}
+
 static int request_check(const struct prony_load *request, struct prony_error *error)
 {
     if (*request->quantize && strcmp(request->quantize, "q8_0") != 0)
         return prony_fail(error, "unsupported", "Use --quantize q8_0.",
                           "llama.cpp has nothing that is %s", request->quantize);
-    if (request->shard > 1)
-        return prony_fail(error, "unsupported", "", "llama.cpp splits no model here");
-    return header_check(error);
+    return request->shard > 1 && split_check(request, error) ? -1 : header_check(error);
 }
 
 int llamacpp_is_matrix(const char *name)
@@ -154,23 +177,39 @@ static int has_amx(void)
 #endif
 }
 
+/* The card that is named, or as many as the model is split over, from the first. */
+static int cards_find(const struct prony_load *request, ggml_backend_dev_t *cards,
+                      struct prony_error *error)
+{
+    char name[16];
+    for (uint32_t i = 0; i < request->shard; i++) {
+        snprintf(name, sizeof name, "cuda:%u", i);
+        const char *card = request->shard > 1 ? name : request->device;
+        cards[i] = llamacpp_device(card);
+        if (!cards[i])
+            return prony_fail(error, "unsupported",
+                              "Install nvcc and run again: prony engines install llamacpp",
+                              "this build of llama.cpp has no device %s", card);
+    }
+    return 0;
+}
+
 static int model_load(struct state *state, const struct prony_load *request,
                       struct prony_error *error)
 {
     const char *path = *request->quantize ? request->keep_at : request->model;
-    ggml_backend_dev_t devices[2] = {NULL, NULL}; /* none but the CPU */
+    ggml_backend_dev_t devices[MOST_CARDS + 1] = {NULL};
     struct llama_model_params params = llama_model_default_params();
-    if (strcmp(request->device, "cpu") != 0) {
-        devices[0] = llamacpp_device(request->device);
-        if (!devices[0])
-            return prony_fail(error, "unsupported",
-                              "Install nvcc and run again: prony engines install llamacpp",
-                              "this build of llama.cpp has no device %s", request->device);
-    }
+    if (strcmp(request->device, "cpu") != 0 && cards_find(request, devices, error))
+        return -1;
     params.devices = devices;
     params.n_gpu_layers = devices[0] ? 9999 : 0;
     params.split_mode = LLAMA_SPLIT_MODE_NONE;
-    state->no_amx = *request->quantize && has_amx();
+#ifdef HAVE_SPLIT_TENSOR
+    if (request->shard > 1)
+        params.split_mode = LLAMA_SPLIT_MODE_TENSOR;
+#endif
+    state->no_amx = *request->quantize && !devices[0] && has_amx();
     if (state->no_amx)
         params.use_extra_bufts = false;
     state->model = llama_model_load_from_file(path, params);
@@ -256,7 +295,7 @@ static int context_make(struct state *state, const struct prony_load *request, i
     params.n_threads = params.n_threads_batch = threads;
     params.abort_callback = on_abort;
     params.abort_callback_data = state;
-    if (fast)
+    if (fast || request->shard > 1) /* the library splits no other attention */
         params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
 #ifdef HAVE_BACKEND_SAMPLERS
     struct llama_sampler_seq_config sampler = {.seq_id = 0, .sampler = state->greedy};
@@ -332,11 +371,13 @@ int llamacpp_load(void **pointer, const struct prony_load *request, struct prony
         llamacpp_unload(state);
         return -1;
     }
-    char model[96] = "";
+    char model[96] = "", split[48] = "";
     llama_model_desc(state->model, model, sizeof model);
-    snprintf(state->detail, sizeof state->detail, "%s, KV cache float16, %s, %u threads%s", model,
+    if (request->shard > 1)
+        snprintf(split, sizeof split, ", split by tensor over %u cards", request->shard);
+    snprintf(state->detail, sizeof state->detail, "%s, KV cache float16, %s, %u threads%s%s", model,
              state->on_device ? "sampling in the graph" : "sampling on the CPU", result->threads,
-             state->no_amx ? ", without AMX" : "");
+             state->no_amx ? ", without AMX" : "", split);
     result->weight_bytes = llama_model_size(state->model);
     result->kv_token_bytes = kv_token_bytes(state->model);
     result->vocabulary = (uint32_t)state->vocabulary;

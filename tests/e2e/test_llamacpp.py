@@ -10,6 +10,7 @@ import unittest
 from pathlib import Path
 
 from gguf_parts import cut
+from worker_host import Host
 
 PRONY = os.environ["PRONY"]
 TOY = Path(os.environ["PRONY_SOURCE"]) / "tests/fake/llama"
@@ -141,6 +142,44 @@ class Toy(unittest.TestCase):
         self.assertEqual(self.kept(), [])
         told = self.run_engine("--quantize", "nf4", status=1).stderr
         self.assertIn("it cannot quantise to nf4 on cpu; these can: native-f16", told)
+
+    def load(self, **asked):
+        """What the worker answers to a load, by itself, on a machine of two cards."""
+        (built,) = (self.root / "cache/engines/llamacpp/user").glob("built-*/engine.so")
+        worker = Host(
+            [str(LOADER), str(built)], self.root, {**self.environment, "FAKE_LLAMA_CARDS": "2"}
+        )
+        self.addCleanup(worker.close)
+        worker.ask("hello", protocol=1)
+        request = {
+            "model": str(self.model), "variant": "llamacpp", "device": "cuda", "precision": "",
+            "quantize": "", "shard": 2, "threads": 1, "context": 64, "options": {},
+        }  # fmt: skip
+        return worker.ask("load", **{**request, **asked})
+
+    def test_splits_over_cards(self):
+        self.install()
+        self.model = self.root / "tiny.gguf"
+        self.prony("model", "make", "--size", "tiny", "--output", self.model)
+        self.assertIn("split by tensor over 2 cards", self.load()["detail"])
+        kept = str(self.root / "q8_0.gguf")
+        self.assertEqual(self.load(quantize="q8_0", keep_at=kept)["precision"], "q8_0")
+        for asked, told in (
+            ({"shard": 3}, "this build of llama.cpp has no device cuda:2"),
+            ({"shard": 17}, "over 16 GPUs at most"),
+            ({"device": "cpu"}, "llama.cpp splits a model over GPUs alone"),
+            ({"variant": "llamacpp-fa"}, "does not choose tokens"),
+        ):
+            self.assertIn(told, self.load(**asked)["error"]["message"])
+        told = self.run_engine("--shard", "2", status=1).stderr
+        self.assertIn("llamacpp: it cannot be split over 2 devices on cpu; these can:", told)
+
+    def test_an_older_library_splits_nothing(self):
+        self.install(old=True)
+        self.model = self.root / "tiny.gguf"
+        self.prony("model", "make", "--size", "tiny", "--output", self.model)
+        error = self.load()["error"]
+        self.assertIn("this llama.cpp cannot split a model by its tensors", error["message"])
 
     def test_faults(self):
         self.install()

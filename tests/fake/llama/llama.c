@@ -13,6 +13,7 @@ enum { VOCABULARY = 512, BATCH = 32, OUTPUTS = 64 };
 
 struct llama_model {
     uint64_t bytes;
+    bool split;
 };
 
 struct llama_memory {
@@ -98,8 +99,14 @@ int32_t llama_split_prefix(char *prefix, size_t size, const char *path, int32_t 
 
 struct llama_model *llama_model_load_from_file(const char *path, struct llama_model_params params)
 {
-    if (!fails("model") && params.n_gpu_layers == 0 && params.devices && !params.devices[0]) {
+    size_t cards = 0;
+    while (params.devices[cards])
+        cards++;
+    /* A card has all layers; several have each its part of every tensor. */
+    bool split = params.split_mode != LLAMA_SPLIT_MODE_NONE;
+    if (!fails("model") && (params.n_gpu_layers > 0) == (cards > 0) && split == (cards > 1)) {
         struct llama_model *model = calloc(1, sizeof *model);
+        model->split = split;
         model->bytes = strstr(path, "q8_0") ? 2176 : 4096;
         return model;
     }
@@ -204,8 +211,8 @@ static void into_graph(struct llama_context *context, struct llama_sampler *samp
 struct llama_context *llama_init_from_model(struct llama_model *model,
                                             struct llama_context_params params)
 {
-    (void)model;
-    if (fails("context")) {
+    if (fails("context") ||
+        (model->split && params.flash_attn_type != LLAMA_FLASH_ATTN_TYPE_ENABLED)) {
         complain("toy: failed to allocate buffer for kv cache\n");
         return NULL;
     }

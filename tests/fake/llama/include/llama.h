@@ -14,7 +14,12 @@ struct llama_context;
 struct llama_vocab;
 struct llama_sampler;
 
-enum llama_split_mode { LLAMA_SPLIT_MODE_NONE };
+enum llama_split_mode {
+    LLAMA_SPLIT_MODE_NONE = 0,
+    /* newer { */
+    LLAMA_SPLIT_MODE_TENSOR = 3,
+    /* newer } */
+};
 enum llama_flash_attn_type { LLAMA_FLASH_ATTN_TYPE_AUTO = -1, LLAMA_FLASH_ATTN_TYPE_ENABLED = 1 };
 
 struct llama_model_params {
