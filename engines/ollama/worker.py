@@ -2,23 +2,19 @@
 of it here, by the model's vocabulary (docs/engines/ollama.md)."""
 
 import contextlib
-import fcntl
-import glob
 import hashlib
-import json
 import math
 import os
-import shutil
 import sys
 
 from prony_worker import Engine, Failure, serve
 from server import Server, check
 from vocabulary import Vocabulary
 
-MODEL, QUANTISED = "prony", "prony-q8_0"
-ELEMENT_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "Q8_0": 34 / 32}
+MODEL = "prony"
+ELEMENT_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 # What a model of such weights computes in: the KV cache and products of F32 weights are F16 and F32.
-PRECISIONS = {"F32": "mixed", "F16": "float16", "BF16": "bfloat16", "Q8_0": "q8_0"}
+PRECISIONS = {"F32": "mixed", "F16": "float16", "BF16": "bfloat16"}
 ALL_LAYERS = 999
 
 
@@ -58,14 +54,11 @@ class Ollama(Engine):
         if self.server.devices != devices or not self.server.is_running():
             with request.phase("server"):
                 self.server.start(devices)
-        if request.quantize and not os.path.exists(request.keep_at):
-            with request.phase("quantise"):
-                self._keep(request.model, request.keep_at)
         with request.phase("import"):
-            self._import(request.keep_at if request.quantize else request.model)
+            self._import(request.model)
             shown = self._show()
         info = shown["model_info"]
-        level = self._level(shown, request.quantize)
+        level = self._level(shown)
         self.vocabulary = Vocabulary(info)
         self._context_check(info, request.context)
         self.runner = {"num_ctx": request.context}
@@ -78,7 +71,7 @@ class Ollama(Engine):
         return {
             "vocabulary": len(self.vocabulary.pieces),
             "weight_bytes": sum(
-                int(math.prod(tensor["shape"]) * ELEMENT_BYTES[tensor["type"]])
+                math.prod(tensor["shape"]) * ELEMENT_BYTES[tensor["type"]]
                 for tensor in shown["tensors"]
             ),
             "kv_token_bytes": kv_token_bytes(info),
@@ -88,12 +81,8 @@ class Ollama(Engine):
         }
 
     def _check(self, request):
-        if request.quantize not in ("", "q8_0") or request.shard > 1 or request.precision:
-            raise Failure(
-                "unsupported", "Ollama runs a model as its file has it, or as Q8_0, on one device"
-            )
-        if request.quantize and not request.keep_at:
-            raise Failure("bad_request", '"keep_at" names no file for the Q8_0 model')
+        if request.quantize or request.shard > 1 or request.precision:
+            raise Failure("unsupported", "Ollama runs a model as its file has it, on one device")
         try:
             with open(request.model, "rb") as file:
                 magic = file.read(4)
@@ -108,7 +97,7 @@ class Ollama(Engine):
         body = {"model": MODEL, "stream": False, "options": self.runner, **body}
         return self.server.ask(doing, "POST", "/api/generate", body)
 
-    def _import(self, model, name=MODEL, **quantise):
+    def _import(self, model):
         """As `ollama create` would, but for the copy: the blob in the store is a link."""
         digest = digest_of(model)
         blob = os.path.join(self.folder, "models", "blobs", f"sha256-{digest}")
@@ -119,63 +108,23 @@ class Ollama(Engine):
         except OSError as problem:
             hint = "Set TMPDIR to a folder on another disk."
             raise Failure("failed", f"cannot write the model store: {problem}", hint) from None
-        body = {"model": name, "files": {"model.gguf": f"sha256:{digest}"}, **quantise}
+        body = {"model": MODEL, "files": {"model.gguf": f"sha256:{digest}"}, "stream": False}
         self.server.ask("import the model", "POST", "/api/create", body)
-
-    def _keep(self, model, path):
-        """What `ollama create --quantize q8_0` makes of it, out of the store that goes with this process.
-        One process makes it; the others wait for it."""
-        folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            if not os.path.exists(path):
-                self._import(model, QUANTISED, quantize="q8_0")
-                move_whole(self._blob(QUANTISED), path)
-        except OSError as problem:
-            hint = "Free some disk space, or set PRONY_CACHE to a folder on another disk."
-            raise Failure("failed", f"cannot keep the Q8_0 model: {problem}", hint) from None
-        finally:
-            os.close(folder)
-
-    def _blob(self, name):
-        """The file of the store that has a model's weights, which Ollama has made itself."""
-        store = os.path.join(self.folder, "models")
-        (manifest,) = glob.glob(f"{store}/manifests/*/*/{name}/latest")
-        with open(manifest, encoding="utf-8") as file:
-            layers = json.load(file)["layers"]
-        (digest,) = (each["digest"] for each in layers if each["mediaType"].endswith(".model"))
-        blob = os.path.join(store, "blobs", digest.replace(":", "-"))
-        if os.path.islink(blob):
-            hint = "Newer versions do not quantise GGUF: prony engines install ollama@0.11.4"
-            raise Failure(
-                "unsupported", "Ollama has not quantised the model, as it was asked", hint
-            )
-        return blob
 
     def _show(self):
         body = {"model": MODEL, "verbose": True}
         return self.server.ask("show the model", "POST", "/api/show", body)
 
     @staticmethod
-    def _level(shown, quantise):
-        """F32, F16 or BF16, by the file's own word and by every tensor; nothing else is comparable, but
-        what was asked for: Q8_0 in every matrix. Old versions of Ollama call F32 unknown."""
+    def _level(shown):
+        """F32, F16 or BF16, by the file's own word and by every tensor; nothing else is comparable.
+        Old versions of Ollama call F32 unknown."""
         level = shown["details"]["quantization_level"]
         types = {tensor["type"] for tensor in shown["tensors"]}
-        matrices = {tensor["type"] for tensor in shown["tensors"] if len(tensor["shape"]) > 1}
-        held = f"{level}, with tensors in {', '.join(sorted(types))}"
-        if quantise:
-            if level != "Q8_0" or matrices != {"Q8_0"}:
-                what = f"Ollama says that it holds the model as {held}, and Q8_0 was asked for"
-                raise Failure("failed", what)
-            return level
         if level == "unknown" and types == {"F32"}:
             return "F32"
-        if (
-            "Q8_0" in {level, *types}
-            or level not in PRECISIONS
-            or not types <= ELEMENT_BYTES.keys()
-        ):
+        if level not in PRECISIONS or not types <= ELEMENT_BYTES.keys():
+            held = f"{level}, with tensors in {', '.join(sorted(types))}"
             raise Failure(
                 "unsupported",
                 f"Ollama says that it holds the model as {held}, and only F32, F16 and BF16 can be "
@@ -299,20 +248,6 @@ class Ollama(Engine):
     def unload(self):
         if self.server.is_running():
             self._ask({"prompt": "", "keep_alive": 0}, "unload the model")
-
-
-def move_whole(file, path):
-    """Over to another disk as well; what is at path is whole."""
-    part = path + ".part"
-    try:
-        shutil.move(file, part)
-        with open(part, "rb") as moved:
-            os.fsync(moved.fileno())
-        os.rename(part, path)
-    except OSError:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(part)
-        raise
 
 
 def kv_token_bytes(info):

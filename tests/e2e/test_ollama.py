@@ -121,7 +121,7 @@ class Ollama(unittest.TestCase):
     def test_keeps_to_the_protocol(self):
         done = self.prony("engines", "check", "ollama")
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertIn("ollama: 32 of 32 checks passed", done.stdout)
+        self.assertIn("ollama: 27 of 27 checks passed", done.stdout)
 
     def test_each_fault_is_a_failed_row_with_its_reason(self):
         for fault, reason in FAULTS.items():
@@ -212,41 +212,6 @@ class Ollama(unittest.TestCase):
         self.assertEqual(result["equivalence"]["verdict"], "not equivalent")
         self.assertIn("the reference puts", result["equivalence"]["reason"])
         self.assertNotIn("though its logits are right", text)
-
-    def kept(self):
-        return list((self.root / "cache").glob("compiled/ollama*/*"))
-
-    def quantised(self, fault=""):
-        """The output on one line, and the result of Ollama as Q8_0, which was asked for as int8."""
-        output = self.root / "quantised.json"
-        done = self.prony(
-            "bench", "--framework", "ollama", "--quantize", "int8", "--model-path", self.model,
-            "--blocks", "1", "--iterations", "5", "--output", output, fault=fault,
-        )  # fmt: skip
-        (result,) = json.loads(output.read_text())["results"]
-        return " ".join(done.stdout.split()), result
-
-    def test_q8_0_is_made_once_and_kept(self):
-        for again in (False, True):
-            text, result = self.quantised("honest")
-            self.assertEqual("quantised ollama+q8_0 to q8_0 in" in text, not again, text)
-            (kept,) = self.kept()
-            self.assertRegex(kept.name, "^q8_0-[0-9a-f]{64}.gguf$")
-            asked = [each["body"] for each in self.requests() if each["path"] == "/api/create"]
-            self.assertEqual([body["quantize"] for body in asked if "quantize" in body], ["q8_0"])
-            self.assertEqual((result["framework"], result["quantize"]), ("ollama+q8_0", "q8_0"))
-            self.assertEqual(result["precision"], "q8_0")
-            self.assertEqual(result["equivalence"]["verdict"], "equivalent", text)
-        kept.unlink()
-
-    def test_q8_0_that_is_none(self):
-        for fault, reason in (
-            ("full", "no space left on device. Free some"),
-            ("not-quantised", "Ollama has not quantised the model, as it was asked"),
-        ):
-            text, _ = self.quantised(fault)
-            self.assertIn(reason, text)
-            self.assertEqual(self.kept(), [])
 
     def worker(self, fault):
         """A host of the worker alone."""

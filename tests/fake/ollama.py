@@ -35,7 +35,6 @@ WORDS = re.compile(
 )
 KINDS = ["<B", "<b", "<H", "<h", "<I", "<i", "<f", "<?", "string", "array", "<Q", "<q", "<d"]
 TYPES = {0: "F32", 1: "F16", 8: "Q8_0", 30: "BF16"}
-Q8_0 = b"all matrices are Q8_0"  # at the end of a file that this has quantised, and left as it was
 
 
 class Gguf:
@@ -46,11 +45,6 @@ class Gguf:
             _, _, tensors, pairs = struct.unpack("<IIQQ", self.file.read(24))
             self.info = {self.string(): self.value(self.number("<I")) for _ in range(pairs)}
             self.tensors = [self.tensor() for _ in range(tensors)]
-            self.file.seek(-len(Q8_0), os.SEEK_END)
-            if self.file.read() == Q8_0:
-                self.info["general.file_type"] = 7
-                for tensor in self.tensors:
-                    tensor["type"] = "Q8_0" if len(tensor["shape"]) > 1 else tensor["type"]
 
     def number(self, form):
         return struct.unpack(form, self.file.read(struct.calcsize(form)))[0]
@@ -158,21 +152,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.reply({"error": "write /x/blobs/sha256-1: no space left on device"}, 500)
         (digest,) = body["files"].values()
         Handler.blob = os.path.join(os.environ["OLLAMA_MODELS"], "blobs", digest.replace(":", "-"))
-        if body.get("quantize"):
-            self.quantise(body["model"], digest)
         return self.reply({"status": "success"})
-
-    def quantise(self, name, digest):
-        """Into a blob of its own, with a manifest that names it."""
-        store = pathlib.Path(os.environ["OLLAMA_MODELS"])
-        if FAULT != "not-quantised":
-            digest = "sha256:" + "8" * 64
-            blob = store / "blobs" / digest.replace(":", "-")
-            blob.write_bytes(pathlib.Path(self.blob).read_bytes() + Q8_0)
-        manifest = store / "manifests/registry/library" / name / "latest"
-        manifest.parent.mkdir(parents=True, exist_ok=True)
-        layer = {"mediaType": "application/vnd.ollama.image.model", "digest": digest}
-        manifest.write_text(json.dumps({"layers": [layer]}))
 
     def show(self, _):
         file = Gguf(self.blob)
