@@ -46,7 +46,7 @@ static const char *path_in(const char *folder, const char *name)
 static const char *part_in(const char *folder, uint32_t number)
 {
     char name[32];
-    snprintf(name, sizeof name, "m-%05u-of-%05u.gguf", number, PARTS);
+    snprintf(name, sizeof name, "m-%05u-of-%05d.gguf", number, PARTS);
     return path_in(folder, name);
 }
 
