@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "machine/memory.h"
+#include "base/descendants.h"
 #include "machine/nvml.h"
 
-enum { INTERVAL_MS = 20, TREE = 512 };
+enum { INTERVAL_MS = 20 };
 
 static const char BY_PROCESS[] =
     "device: NVML, memory of the process, CUDA context included; peak: "
@@ -54,13 +54,13 @@ static bool contains(const pid_t *list, size_t count, pid_t pid)
 /* Sums what the worker's processes hold. */
 static int64_t own_bytes(struct device_memory *memory)
 {
-    pid_t tree[TREE];
+    pid_t tree[DESCENDANTS_MAX];
     struct nvml_processes processes;
     int64_t sum = 0;
     nvml_processes_read(memory->nvml, memory->device, &processes);
     if (processes.why)
         return -1;
-    size_t count = memory_tree_pids(memory->worker, tree, TREE);
+    size_t count = descendants_list(memory->worker, tree, DESCENDANTS_MAX);
     for (size_t i = 0; i < processes.count; i++) {
         if (!contains(tree, count, processes.list[i].pid))
             continue;

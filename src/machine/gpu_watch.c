@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "machine/memory.h"
+#include "base/descendants.h"
 #include "machine/nvml.h"
 
 enum {
@@ -57,8 +57,8 @@ static void add(struct pids *pids, pid_t pid)
 
 static void own_note(struct gpu_watch *watch, pid_t worker)
 {
-    pid_t tree[PIDS];
-    size_t count = memory_tree_pids(worker, tree, PIDS);
+    pid_t tree[DESCENDANTS_MAX];
+    size_t count = descendants_list(worker, tree, DESCENDANTS_MAX);
     for (size_t i = 0; i < count; i++)
         add(&watch->own, tree[i]);
 }

@@ -2,7 +2,6 @@
 #ifndef PRONY_MACHINE_MEMORY_H
 #define PRONY_MACHINE_MEMORY_H
 
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -12,8 +11,6 @@ struct memory_tree {
     int64_t peak_bytes; /* highest resident set of each process so far (VmHWM), added up */
 };
 
-/* A process and its descendants; returns how many, at most room. */
-size_t memory_tree_pids(pid_t pid, pid_t *list, size_t room);
 /* Reads /proc for a process and its descendants. */
 void memory_tree_read(pid_t pid, struct memory_tree *tree);
 /* What the figures are, for people. */

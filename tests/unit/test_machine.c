@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../support/temporary.h"
+#include "base/descendants.h"
 #include "machine/cpu.h"
 #include "machine/machine.h"
 #include "machine/memory.h"
@@ -130,7 +131,7 @@ static void tree_counts_children_of_threads(void **state)
     struct starter starter = {.from_main = down[0], .to_main = up[1]};
     assert_int_equal(pthread_create(&thread, NULL, start_child, &starter), 0);
     assert_int_equal(read(up[0], &byte, 1), 1);
-    size_t count = memory_tree_pids(getpid(), list, 16);
+    size_t count = descendants_list(getpid(), list, 16);
     for (size_t i = 0; i < count; i++)
         found = found || list[i] == starter.child;
     kill(starter.child, SIGKILL);
