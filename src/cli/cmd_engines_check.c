@@ -62,7 +62,7 @@ static const struct option check_options[] = {
 };
 
 /* Enough tokens that few are single bytes: a model that chooses by chance makes text of them. */
-enum { WORDS = 8192, FORMS = 10 };
+enum { WORDS = 8192, FORMS = 10, WIDE = 1024, HEAD = 64 };
 
 static bool takes_text(const struct engine *engine)
 {
@@ -72,29 +72,55 @@ static bool takes_text(const struct engine *engine)
     return false;
 }
 
-/* A model of the tiny shape in a folder, in a format that the engine reads. */
-static enum status model_make(const struct engine *engine, const char *folder, char *path,
-                              size_t size, struct error *err)
-{
-    struct model_config config;
-    bool gguf = supports_word(engine->variants[0].formats, "gguf");
-    snprintf(path, size, "%s/tiny%s", folder, gguf ? ".gguf" : "");
-    synthetic_shape("tiny", &config);
-    if (takes_text(engine))
-        config.vocabulary = WORDS;
-    struct model_output output = {.path = path,
-                                  .format = gguf ? MODEL_GGUF : MODEL_SAFETENSORS,
-                                  .precision = TENSOR_F32,
-                                  .threads = 1};
-    return synthetic_write(&config, "Tiny", 1, &output, NULL, err);
-}
-
 /* One engine under test. */
 struct checking {
     const struct check_options *options;
+    const struct engine *engine;
     struct form_reference reference;
+    char tiny[64], large[64]; /* models that are made here */
+    bool large_is_made;
     size_t count, failures;
 };
+
+/* A model in a format that the engine reads. */
+static enum status model_make(const struct checking *checking, const char *path,
+                              struct model_config *config, enum tensor_type precision,
+                              struct error *err)
+{
+    bool gguf = supports_word(checking->engine->variants[0].formats, "gguf");
+    if (takes_text(checking->engine))
+        config->vocabulary = WORDS;
+    struct model_output output = {.path = path,
+                                  .format = gguf ? MODEL_GGUF : MODEL_SAFETENSORS,
+                                  .precision = precision,
+                                  .threads = 1};
+    return synthetic_write(config, "Made for a check", 1, &output, NULL, err);
+}
+
+static enum status tiny_make(struct checking *checking, struct error *err)
+{
+    struct model_config config;
+    synthetic_shape("tiny", &config);
+    return model_make(checking, checking->tiny, &config, TENSOR_F32, err);
+}
+
+/* Two layers as wide as real ones are: 69 MB. */
+static const char *large_make(void *context, struct error *err)
+{
+    struct checking *checking = context;
+    struct model_config config;
+    if (checking->large_is_made)
+        return checking->large;
+    synthetic_shape("tiny", &config);
+    config.hidden_size = WIDE;
+    config.head_size = HEAD;
+    config.heads = config.kv_heads = WIDE / HEAD;
+    config.ffn_size = 4 * WIDE;
+    if (model_make(checking, checking->large, &config, TENSOR_F16, err))
+        return NULL;
+    checking->large_is_made = true;
+    return checking->large;
+}
 
 static void check_print(void *context, const char *subject, const char *check,
                         const struct error *problem)
@@ -158,9 +184,10 @@ static const struct engine_variant *variant_of(const struct engine *engine, cons
     return &engine->variants[0];
 }
 
-static enum status check_model(const struct engine *engine, const char *path, const char *folder,
-                               struct checking *checking, struct error *err)
+static enum status check_model(const char *path, const char *folder, struct checking *checking,
+                               struct error *err)
 {
+    const struct engine *engine = checking->engine;
     const struct check_options *o = checking->options;
     char kept[PATH_MAX];
     int32_t text[CONFORMANCE_CONTEXT];
@@ -186,6 +213,7 @@ static enum status check_model(const struct engine *engine, const char *path, co
                                           .judge = form_judge,
                                           .report = check_print,
                                           .skip = skip_print,
+                                          .large_model = o->model ? NULL : large_make,
                                           .context = checking};
     model_close(&model);
     checking->reference.model = path;
@@ -198,18 +226,22 @@ static enum status check_model(const struct engine *engine, const char *path, co
     return status;
 }
 
-static enum status check(const struct engine *engine, struct checking *checking, struct error *err)
+static enum status check(struct checking *checking, struct error *err)
 {
-    char folder[] = "/tmp/prony-check-XXXXXX", path[PATH_MAX] = "";
-    const char *model = checking->options->model ? checking->options->model : path;
+    char folder[] = "/tmp/prony-check-XXXXXX";
+    const char *model = checking->options->model ? checking->options->model : checking->tiny;
     enum status status = STATUS_OK;
     struct error ignored;
     if (!mkdtemp(folder))
         return error_errno(err, "make a temporary folder");
-    if (model == path)
-        status = model_make(engine, folder, path, sizeof path, err);
+    const char *suffix =
+        supports_word(checking->engine->variants[0].formats, "gguf") ? ".gguf" : "";
+    snprintf(checking->tiny, sizeof checking->tiny, "%s/tiny%s", folder, suffix);
+    snprintf(checking->large, sizeof checking->large, "%s/large%s", folder, suffix);
+    if (model == checking->tiny)
+        status = tiny_make(checking, err);
     if (!status)
-        status = check_model(engine, model, folder, checking, err);
+        status = check_model(model, folder, checking, err);
     folder_remove(folder, &ignored);
     return status;
 }
@@ -224,9 +256,9 @@ static int check_run(const void *given, const struct option_list *args)
     if (!status)
         status = engine_catalogue_open(&catalogue, &err);
     if (!status) {
-        const struct engine *engine = engine_named(&catalogue, args->items[0], &err);
+        checking.engine = engine_named(&catalogue, args->items[0], &err);
         checking.reference.catalogue = &catalogue;
-        status = engine ? check(engine, &checking, &err) : err.status;
+        status = checking.engine ? check(&checking, &err) : err.status;
         engine_catalogue_close(&catalogue);
     }
     if (status)
@@ -246,8 +278,9 @@ const struct command command_engines_check = {
     .details = "Starts the engine's worker again and again and asks for everything that the "
                "protocol has, in good order and in bad; and each way to quantise and to split a "
                "model that its engine.json declares, against the native engine's logits within "
-               "the equivalence gate's bounds. Prints a line for each check; exit status "
-               "0 means that all have passed.\n\n"
+               "the equivalence gate's bounds; and with --device cpu counts the threads that "
+               "compute. Prints a line for each check; exit status 0 means that all have "
+               "passed.\n\n"
                "Examples:\n\n"
                "  prony engines check native\n"
                "  PRONY_ENGINE_PATH=~/engines prony engines check mine --timeout 10",

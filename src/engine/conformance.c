@@ -94,6 +94,19 @@ static enum status forms_run(struct conformance *test, size_t *failures, struct 
     return status;
 }
 
+static void threads_run(struct conformance *test, size_t *failures)
+{
+    struct error problem;
+    if (conformance_counts_threads(test, &problem)) {
+        test->options->skip(test->options->context, test->subject, &problem);
+        return;
+    }
+    enum status status = conformance_heeds_threads(test, &problem);
+    report(test, "computes with as many threads as it is told", status ? &problem : NULL);
+    *failures += status != STATUS_OK;
+    stop(test);
+}
+
 static enum status variant_run(struct conformance *test, size_t *failures, struct error *err)
 {
     test->subject = test->variant->name;
@@ -101,6 +114,8 @@ static enum status variant_run(struct conformance *test, size_t *failures, struc
     bool loads = run_list(test, conformance_variant_checks, failures);
     test->plain_bytes = test->loaded.weight_bytes;
     stop(test);
+    if (loads)
+        threads_run(test, failures);
     return loads ? forms_run(test, failures, err) : STATUS_OK;
 }
 
@@ -113,7 +128,8 @@ static bool is_chosen(const struct engine_variant *variant,
 enum status conformance_run(const struct engine *engine, const struct conformance_options *options,
                             size_t *failures, struct error *err)
 {
-    struct conformance test = {.engine = engine, .options = options, .subject = engine->name};
+    struct conformance test = {
+        .engine = engine, .options = options, .subject = engine->name, .model = options->model};
     bool found = false, runs = false;
     *failures = 0;
     for (size_t i = 0; i < engine->variant_count; i++) {

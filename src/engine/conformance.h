@@ -34,6 +34,9 @@ struct conformance_options {
                    const struct error *problem);
     /* What this machine cannot do, for want of something that the reason names. */
     void (*skip)(void *context, const char *subject, const struct error *reason);
+    /* Path of a model whose products are worth a second thread, or NULL with *err set; NULL: the
+     * model above is taken as it is. */
+    const char *(*large_model)(void *context, struct error *err);
     void *context;
 };
 

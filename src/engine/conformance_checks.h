@@ -15,6 +15,8 @@ struct conformance {
     const struct conformance_options *options;
     const struct engine_variant *variant; /* NULL while no model is needed */
     struct engine_form form;              /* that the model is held in */
+    const char *model;                    /* that is loaded, */
+    uint32_t threads;                     /* for so many threads; 0: the engine's own choice */
     struct worker_loaded loaded;          /* what the last load came to */
     uint64_t plain_bytes;                 /* weights of this variant in its plain form */
     const char *subject;                  /* name of what is checked */
@@ -38,6 +40,12 @@ extern const struct conformance_check conformance_form_checks[];
 
 enum status conformance_start(struct conformance *test, struct error *err);
 enum status conformance_load(struct conformance *test, struct error *err);
+
+/* Whether a variant computes with as many threads as it is told; by workers of its own, the last of
+ * which it leaves behind. */
+enum status conformance_heeds_threads(struct conformance *test, struct error *err);
+/* STATUS_UNSUPPORTED where that cannot be seen. */
+enum status conformance_counts_threads(const struct conformance *test, struct error *reason);
 
 /* A request as it is; the reference is taken. *reply is the caller's. */
 enum status conformance_ask(struct conformance *test, const char *doing, json_t *request,

@@ -19,13 +19,14 @@ enum status conformance_start(struct conformance *test, struct error *err)
 
 enum status conformance_load(struct conformance *test, struct error *err)
 {
-    struct worker_load request = {.model = test->options->model,
+    struct worker_load request = {.model = test->model,
                                   .variant = test->variant->name,
                                   .device = test->options->device,
                                   .quantize = test->form.quantize,
                                   .keep_at =
                                       form_is_kept(&test->form) ? test->options->keep_at : NULL,
                                   .shard = test->form.shard,
+                                  .threads = test->threads,
                                   .context = CONFORMANCE_CONTEXT};
     enum status status = worker_load(test->worker, &request, &test->loaded, err);
     if (status)

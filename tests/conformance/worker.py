@@ -4,14 +4,17 @@ test_conformance.py runs `prony engines check` on each fault and expects it to b
 """
 
 import array
+import hashlib
 import json
 import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 FAULT = sys.argv[1]
 VOCABULARY = 512
+POOL = ThreadPoolExecutor(1)
 FD_IN, FD_OUT = int(os.environ["PRONY_FD_IN"]), int(os.environ["PRONY_FD_OUT"])
 
 
@@ -290,6 +293,34 @@ def any_seed(self, ids, request):
     return Honest.next_id(self, ids, request)
 
 
+def compute():
+    """Long enough that two that do it share a busy processor, instead of taking turns."""
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 100000)  # lets other threads run beside it
+
+
+def load_with_threads(self, request):
+    """As many as it is told, for a model that is large enough for them; 0 where nothing is said."""
+    self.threads = request["threads"]
+    told = {"threads": self.threads, "weight_bytes": 10**9}
+    return {**Honest.op_load(self, request), **told}
+
+
+def compute_twice(self, ids, request):
+    """By two threads, whatever it is told."""
+    if self.threads:
+        other = POOL.submit(compute)
+        compute()
+        other.result()
+    return Honest.next_id(self, ids, request)
+
+
+def compute_once(self, ids, request):
+    """By one, whatever it is told."""
+    if self.threads:
+        compute()
+    return Honest.next_id(self, ids, request)
+
+
 def forget_model(self, request):
     reply = Honest.op_load(self, request)
     self.loads = getattr(self, "loads", 0) + 1
@@ -376,6 +407,9 @@ FAULTS = {
     "ignores-cancel": with_method(cancelled=swallow),
     "any-seed": with_method(next_id=any_seed),
     "other-after-load": with_method(op_load=forget_model),
+    "more-threads": with_method(next_id=compute_twice, op_load=load_with_threads),
+    "says-more-threads": fault("load", put(threads=3)),
+    "fewer-threads": with_method(next_id=compute_once, op_load=load_with_threads),
     "holds-as-much": with_method(weight_bytes=lambda self, quantize: 4),
     "other-precision": with_method(precision=lambda self, quantize: "float16"),
 }

@@ -13,6 +13,7 @@ import unittest
 PRONY = os.environ["PRONY"]
 SOURCE = pathlib.Path(os.environ["PRONY_SOURCE"])
 WORKER = SOURCE / "tests/conformance/worker.py"
+THREADS = "computes with as many threads as it is told"
 
 # fault: (what the failed check is called, what its error says)
 EXPECTED = {
@@ -77,6 +78,9 @@ EXPECTED = {
     "ignores-cancel": ("a stream that is cancelled", "does not heed a cancellation"),
     "any-seed": ("by the seed", "the same seed gave other tokens"),
     "other-after-load": ("unloads and loads again", "after it was loaded again"),
+    "more-threads": (THREADS, r"[12]\.\d threads computed at a time, and it was told 1"),
+    "says-more-threads": (THREADS, "it says that it has 3 threads, and was told 1"),
+    "fewer-threads": (THREADS, "one thread computed, and it says that it has 2"),
 }
 # Of workers that say they can quantise and split.
 EXPECTED_OF_FORMS = {
@@ -133,6 +137,14 @@ def processes_of(root):
 
 
 class Conformance(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        """Made once: what is wrong with a worker here does not depend on the model."""
+        folder = cls.enterClassContext(tempfile.TemporaryDirectory())
+        cls.model = pathlib.Path(folder, "tiny.gguf")
+        command = [PRONY, "model", "make", "--size", "tiny", "--output", cls.model]
+        subprocess.run(command, check=True, capture_output=True)
+
     def setUp(self):
         self.temporary = tempfile.TemporaryDirectory()
         self.addCleanup(self.temporary.cleanup)
@@ -167,7 +179,7 @@ class Conformance(unittest.TestCase):
     def install_of_forms(self, fault):
         supports = {**SUPPORTS, "quantize": ["int8"], "shard": ["cpu"]}
         self.install(fault, [sys.executable, str(WORKER), fault], supports=supports)
-        return check(self.root, fault)
+        return check(self.root, fault, "--model", self.model)
 
     def test_forms_are_held_against_the_native_engine(self):
         """The honest worker computes sums, which are no model's."""
@@ -177,7 +189,7 @@ class Conformance(unittest.TestCase):
             failed = rf"FAIL  honest\+{form}: holds and computes what the form says.*\n.*something else: "
             self.assertRegex(result.stdout, failed)
         self.assertEqual(result.stdout.count("FAIL"), 2)
-        result = check(self.root, "honest", "--no-forms")
+        result = check(self.root, "honest", "--no-forms", "--model", self.model)
         self.assertEqual((result.returncode, "honest+" in result.stdout), (0, False))
 
     def test_faults_of_forms_are_found(self):
@@ -192,8 +204,14 @@ class Conformance(unittest.TestCase):
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             jobs = {
                 fault: pool.submit(
-                    check, self.root, fault, "--timeout", "5" if fault in HANGS else "120"
-                )
+                    check,
+                    self.root,
+                    fault,
+                    "--model",
+                    self.model,
+                    "--timeout",
+                    "5" if fault in HANGS else "120",
+                )  # fmt: skip
                 for fault in EXPECTED
             }
         for fault, job in jobs.items():

@@ -119,9 +119,9 @@ class Ollama(unittest.TestCase):
         return [json.loads(line) for line in self.record.read_text().splitlines()]
 
     def test_keeps_to_the_protocol(self):
-        done = self.prony("engines", "check", "ollama")
+        done = self.prony("engines", "check", "ollama", "--model", self.model)
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertIn("ollama: 27 of 27 checks passed", done.stdout)
+        self.assertIn("ollama: 28 of 28 checks passed", done.stdout)
 
     def test_each_fault_is_a_failed_row_with_its_reason(self):
         for fault, reason in FAULTS.items():
