@@ -17,6 +17,13 @@ from prony_worker import Engine, Failure, process_memory, serve
 WARM_UP_CALLS = 3  # a jit runs as it is, then records, then replays
 
 
+def threads_used(request, version):
+    """For the CPU, 0.14 has one thread for each device, which computes the parts of a kernel one after the
+    other, whatever NUM_CPU_THREADS says."""
+    serial = version.startswith("0.14.") and request.device == "cpu"
+    return request.shard if serial else request.threads // request.shard * request.shard
+
+
 def device_names(request):
     """tinygrad's names: the device that is asked for, or the first ones of its kind."""
     if request.shard == 1:
@@ -77,7 +84,7 @@ class TinyGrad(Engine):
             "vocabulary": file.config.vocabulary,
             "weight_bytes": self.model.weight_bytes,
             "kv_token_bytes": cache.nbytes() // cache.shape[3] * file.config.layers,
-            "threads": request.threads // request.shard * request.shard,
+            "threads": threads_used(request, self.version),
             "embedding_bytes": self.model.embedding_bytes,
             "precision": request.quantize or ("float32" if precision == "float32" else "mixed"),
             "detail": f"{packed}weights and KV cache {precision}, activations float32"

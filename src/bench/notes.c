@@ -240,14 +240,36 @@ static void note_nodes(struct notes *notes, struct arena *arena)
 }
 
 /* The plan's word: what the user gave up cannot be seen in the figures. */
-static void note_fairness(struct notes *notes)
+static void note_unfairness(struct notes *notes)
+{
+    add(notes, "This is no fair comparison, as was asked for: each engine had its own number of "
+               "threads and its own context, so a difference need not be the engine's.");
+}
+
+/* All get the same number; an engine may be unable to use it. */
+static void note_threads(struct notes *notes, const json_t *plan, struct arena *arena)
+{
+    const struct summary *summary = notes->summary;
+    json_int_t given = json_integer_value(json_object_get(plan, "threads"));
+    for (size_t i = 0; i < summary->variant_count && !summary->on_gpu; i++) {
+        const struct summary_variant *variant = &summary->variants[i];
+        if (variant->threads > 0 && variant->threads < given)
+            add(notes, arena_printf(arena,
+                                    "%s computed with %u of the %lld threads that all were "
+                                    "given.",
+                                    variant->variant->name, variant->threads, (long long)given));
+    }
+}
+
+static void note_plan(struct notes *notes, struct arena *arena)
 {
     const struct record_run *run = notes->summary->run;
     struct error ignored;
     json_t *plan = run->plan ? json_parse(run->plan, strlen(run->plan), "", &ignored) : NULL;
     if (json_is_false(json_object_get(plan, "fair_comparison")))
-        add(notes, "This is no fair comparison, as was asked for: each engine had its own number "
-                   "of threads and its own context, so a difference need not be the engine's.");
+        note_unfairness(notes);
+    else
+        note_threads(notes, plan, arena);
     json_decref(plan);
 }
 
@@ -314,7 +336,7 @@ enum status notes_make(struct summary *summary, const struct cells *cells, struc
     };
     if (!notes.lines)
         return error_no_memory(err, MAX_NOTES * sizeof(const char *));
-    note_fairness(&notes);
+    note_plan(&notes, &summary->arena);
     note_blocks(&notes, &summary->arena);
     note_control(&notes, &summary->arena);
     note_copies(&notes, &summary->arena);

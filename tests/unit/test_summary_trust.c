@@ -44,6 +44,32 @@ static void memory_nodes_are_noted(void **state)
     free(fixture);
 }
 
+/* Nothing is said of an engine that does not tell its threads, or where each has its own. */
+static void fewer_threads_are_noted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *plan;
+        uint32_t threads;
+        bool noted;
+    } cases[] = {{"{\"threads\": 2}", 1, true},
+                 {"{\"threads\": 2}", 2, false},
+                 {"{\"threads\": 2}", 0, false},
+                 {"{\"threads\": 2, \"fair_comparison\": false}", 1, false}};
+    struct fixture *fixture = fixture_new(2);
+    struct summary summary;
+    struct error err;
+    add(fixture, 0, 0, 20 * MS);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fixture->run.plan = cases[i].plan;
+        fixture->processes[0].threads = cases[i].threads;
+        assert_int_equal(summary_make(&summary, &fixture->run, &err), 0);
+        assert_true(has_note(&summary, "e-f32 computed with 1 of the 2 threads") == cases[i].noted);
+        summary_free(&summary);
+    }
+    free(fixture);
+}
+
 static void other_things_are_not_compared(void **state)
 {
     (void)state;
@@ -245,13 +271,10 @@ static void nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_nodes_are_noted),
-        cmocka_unit_test(other_things_are_not_compared),
-        cmocka_unit_test(failures_and_gaps),
-        cmocka_unit_test(falling_is_not_steady),
-        cmocka_unit_test(attempts_are_chosen),
-        cmocka_unit_test(disturbed_blocks_are_told),
-        cmocka_unit_test(nonsense),
+        cmocka_unit_test(memory_nodes_are_noted),        cmocka_unit_test(fewer_threads_are_noted),
+        cmocka_unit_test(other_things_are_not_compared), cmocka_unit_test(failures_and_gaps),
+        cmocka_unit_test(falling_is_not_steady),         cmocka_unit_test(attempts_are_chosen),
+        cmocka_unit_test(disturbed_blocks_are_told),     cmocka_unit_test(nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
