@@ -53,9 +53,6 @@ static int precision_choose(const struct prony_load *request, struct prony_error
     if (*request->quantize && !quantised(request) && !is_q8_0(request))
         return prony_fail(error, "unsupported", "There are int8 and nf4.",
                           "the native engine cannot quantise to \"%s\"", request->quantize);
-    if (*request->quantize && request->shard > 1)
-        return prony_fail(error, "unsupported", "Leave --quantize or --shard out.",
-                          "the native engine splits no quantised model yet");
     for (size_t i = 0; i < count; i++)
         if (strcmp(*request->precision ? request->precision : request->variant,
                    *request->precision ? precisions[i].name : precisions[i].variant) == 0)
@@ -76,7 +73,7 @@ static enum status model_load(struct native *native, const struct prony_load *re
     if (!native->team)
         return status;
     start_ns = prony_now_ns();
-    status = team_agree(native->team, status, &native->model, request->threads, err);
+    status = team_agree(native->team, status, &native->model, request, err);
     prony_phase_add(result, "agree", start_ns, prony_now_ns());
     return status;
 }
@@ -111,11 +108,13 @@ static void held_fill(struct native *native, const struct prony_load *request,
                       struct prony_loaded *result)
 {
     struct team_held held = {.weight_bytes = llama_weight_bytes(native->llama),
+                             .embedding_bytes = llama_embedding_bytes(native->llama),
                              .cache_bytes = llama_cache_bytes(native->llama),
                              .threads = llama_threads(native->llama)};
     if (native->team)
         team_ready(native->team, &held);
     result->weight_bytes = held.weight_bytes;
+    result->embedding_bytes = held.embedding_bytes;
     result->kv_token_bytes = held.cache_bytes / request->context;
     result->threads = held.threads;
     const char *card = llama_device(native->llama);
@@ -182,7 +181,6 @@ int native_load(void **state, const struct prony_load *request, struct prony_loa
     }
     result->vocabulary = native->model.config.vocabulary;
     result->precision = *request->quantize ? request->quantize : precisions[choice].name;
-    result->embedding_bytes = llama_embedding_bytes(native->llama);
     result->detail = native->detail;
     *state = native;
     return 0;

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/cores.h"
-#include "model/shards.h"
+#include "model/quantisable.h"
 
 /* What a rank found when it opened the model. */
 struct verdict {
@@ -62,18 +62,20 @@ void team_wait(struct team *team, struct team_task *task)
 }
 
 static void verdict_find(struct verdict *verdict, const struct team *team, enum status status,
-                         const struct model *model, uint32_t threads, const struct error *err)
+                         const struct model *model, const struct prony_load *request,
+                         const struct error *err)
 {
     struct cores cores;
     *verdict = (struct verdict){.version = PRONY_VERSION};
     gethostname(verdict->host, sizeof verdict->host - 1);
     cores_read(&cores);
-    uint32_t devices = threads                    ? threads
+    uint32_t devices = request->threads           ? request->threads
                        : cores.count < team->here ? cores.count
                                                   : team->ranks->count;
     if (status)
         verdict->error = *err;
-    else if (!shards_check(&model->config, team->ranks->count, devices, &verdict->error) &&
+    else if (!model_check_form(model, request->quantize, team->ranks->count, devices,
+                               &verdict->error) &&
              !model_hash(model, verdict->hash, &verdict->error))
         verdict->error.status = STATUS_OK;
 }
@@ -107,12 +109,12 @@ static enum status judge(const struct verdict *own, const struct verdict *other,
 }
 
 enum status team_agree(struct team *team, enum status status, const struct model *model,
-                       uint32_t threads, struct error *err)
+                       const struct prony_load *request, struct error *err)
 {
     struct verdict own, other;
     struct error decision = {0};
     uint32_t count = team->ranks->count;
-    verdict_find(&own, team, status, model, threads, err);
+    verdict_find(&own, team, status, model, request, err);
     if (team->ranks->rank > 0) {
         ranks_send(team->ranks, 0, &own, sizeof own);
         ranks_receive(team->ranks, 0, &decision, sizeof decision);
@@ -153,6 +155,7 @@ void team_ready(struct team *team, struct team_held *held)
         struct team_held other;
         ranks_receive(team->ranks, rank, &other, sizeof other);
         held->weight_bytes += other.weight_bytes;
+        held->embedding_bytes += other.embedding_bytes;
         held->cache_bytes += other.cache_bytes;
         held->threads += other.threads;
     }

@@ -27,7 +27,7 @@ struct team_task {
 
 /* What a rank holds once it is ready. */
 struct team_held {
-    uint64_t weight_bytes, cache_bytes;
+    uint64_t weight_bytes, embedding_bytes, cache_bytes;
     uint32_t threads;
 };
 
@@ -40,9 +40,10 @@ void team_begin(struct team *team, const struct prony_load *request);
 void team_wait(struct team *team, struct team_task *task);
 
 /* All: with the status of having opened the model. Fails on all ranks when one of them could not,
- * or has another model, another Prony, or the model does not divide; names the rank. */
+ * or has another model, another Prony, or the model does not divide or cannot be quantised as it is
+ * asked to; names the rank. */
 enum status team_agree(struct team *team, enum status status, const struct model *model,
-                       uint32_t threads, struct error *err);
+                       const struct prony_load *request, struct error *err);
 
 /* This rank's share of the threads, whose processors it keeps to from now on. */
 uint32_t team_threads(const struct team *team, uint32_t threads);

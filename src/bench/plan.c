@@ -244,11 +244,8 @@ static enum status shards_fit(const struct plan *plan, struct error *err)
         if (plan->variants[i].unavailable)
             continue;
         status = shards_check(&plan->model.config, form->shard, devices, err);
-        if (!status && !shards_keep_blocks(&plan->model.config, form->quantize, form->shard)) {
-            error_set(err, STATUS_USAGE,
-                      "%u parts of the model would cut nf4's blocks of 64 weights", form->shard);
-            status = error_remedy(err, "Use --quantize int8, or fewer shards.");
-        }
+        if (!status)
+            status = shards_check_blocks(&plan->model.config, form->quantize, form->shard, err);
     }
     return status;
 }

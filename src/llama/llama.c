@@ -7,7 +7,6 @@
 #include "llama/forward.h"
 #include "llama/shard.h"
 #include "model/quantisable.h"
-#include "model/shards.h"
 
 struct llama {
     struct cuda_llama *cuda; /* NULL on the CPU, which the next six are for */
@@ -39,10 +38,9 @@ static enum status options_check(const struct model *model, const struct llama_o
                   config->heads, config->head_size, config->kv_heads);
         return error_where(err, "%s", model->path ? model->path : "model");
     }
-    if (options->quantize)
-        return model_check_quantize(model, options->quantize == LLAMA_NF4 ? "nf4" : "int8", err);
-    return options->ranks ? shards_check(config, options->ranks->count, UINT32_MAX, err)
-                          : STATUS_OK;
+    const char *const quantize[] = {[LLAMA_INT8] = "int8", [LLAMA_NF4] = "nf4"};
+    return model_check_form(model, quantize[options->quantize],
+                            options->ranks ? options->ranks->count : 1, UINT32_MAX, err);
 }
 
 static enum status cpu_load(struct llama *llama, const struct model *model,

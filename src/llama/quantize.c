@@ -40,15 +40,25 @@ static float nearest_whole(float x)
     return (x + 0x1.8p23f) - 0x1.8p23f;
 }
 
-void quantize_int8(int8_t *codes, float *scale, const float *weights, size_t count)
+float quantize_int8_scale(const float *row, size_t columns)
 {
-    const float step = *scale = largest(weights, count) / INT8_MOST;
+    return largest(row, columns) / INT8_MOST;
+}
+
+void quantize_int8_codes(int8_t *codes, float scale, const float *weights, size_t count)
+{
     memset(codes, 0, count);
-    for (size_t i = 0; step > 0 && i < count; i++) {
-        float code = weights[i] / step;
+    for (size_t i = 0; scale > 0 && i < count; i++) {
+        float code = weights[i] / scale;
         code = code < INT8_MOST ? code : INT8_MOST;
         codes[i] = (int8_t)nearest_whole(code > -INT8_MOST ? code : -INT8_MOST);
     }
+}
+
+void quantize_int8(int8_t *codes, float *scale, const float *row, size_t columns)
+{
+    *scale = quantize_int8_scale(row, columns);
+    quantize_int8_codes(codes, *scale, row, columns);
 }
 
 /* How many of the midpoints between neighbours lie below x: a search of four steps. */

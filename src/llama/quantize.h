@@ -17,9 +17,13 @@ enum { NF4_BYTES = NF4_BLOCK / 2, NF4_CODES = 16 };
 /* The values of the NormalFloat code, ascending. */
 extern const float nf4_code[NF4_CODES];
 
-/* One row of count weights: codes [count], and its scale. */
-void quantize_int8(int8_t *codes, float *scale, const float *weights, size_t count);
-/* One row, of whole blocks: codes [count / 2], scales [count / NF4_BLOCK]. */
+/* One row: codes [columns], and its scale. */
+void quantize_int8(int8_t *codes, float *scale, const float *row, size_t columns);
+/* The same in two steps, for who holds some of a row's weights: their codes, and the scale of all.
+ */
+float quantize_int8_scale(const float *row, size_t columns);
+void quantize_int8_codes(int8_t *codes, float scale, const float *weights, size_t count);
+/* A row or some of it, of whole blocks: codes [count / 2], scales [count / NF4_BLOCK]. */
 void quantize_nf4(uint8_t *codes, float *scales, const float *weights, size_t count);
 /* What ggml's Q8_0 makes of a row of whole blocks of Q8_0_BLOCK, in place of its weights: a code of
  * 8 bits each, and a float16 for a block, multiplied. */

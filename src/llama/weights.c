@@ -77,17 +77,22 @@ static bool stored_as(const struct tensor *tensor, enum llama_precision precisio
            (uintptr_t)tensor->data % llama_precision_bytes(precision) == 0;
 }
 
+/* What is held of a row; of int8 that is cut by columns it has the scale of the whole row. */
 static void row_convert(const struct loading *loading, const struct job *job, size_t row,
-                        const float *from, size_t columns)
+                        const float *whole)
 {
+    size_t columns = columns_held(job);
+    const float *held = whole + job->columns.begin;
     unsigned char *to = job->copy + row * matrix_row_bytes(job->precision, columns);
-    size_t scale = row * matrix_row_scales(job->precision, columns);
-    if (job->precision == LLAMA_INT8)
-        quantize_int8((int8_t *)to, job->scales + scale, from, columns);
-    else if (job->precision == LLAMA_NF4)
-        quantize_nf4(to, job->scales + scale, from, columns);
-    else
-        loading->kernels->narrow[job->precision](to, from, columns);
+    float *scales = job->scales + row * matrix_row_scales(job->precision, columns);
+    if (job->precision == LLAMA_INT8) {
+        *scales = quantize_int8_scale(whole, tensor_columns(job->tensor));
+        quantize_int8_codes((int8_t *)to, *scales, held, columns);
+    } else if (job->precision == LLAMA_NF4) {
+        quantize_nf4(to, scales, held, columns);
+    } else {
+        loading->kernels->narrow[job->precision](to, held, columns);
+    }
 }
 
 /* Each thread converts, or makes present, its share of each tensor's rows: the rows that it will
@@ -98,8 +103,7 @@ static void load_share(void *context, uint32_t thread)
     float *row = loading->row + thread * loading->columns;
     for (size_t i = 0; i < loading->jobs; i++) {
         const struct job *job = &loading->job[i];
-        size_t columns = columns_held(job);
-        size_t row_bytes = matrix_row_bytes(job->precision, columns);
+        size_t row_bytes = matrix_row_bytes(job->precision, columns_held(job));
         struct share share = pool_share(loading->pool, thread, rows_held(job), 1);
         if (!job->copy) {
             pages_populate(borrowed_data(job) + share.begin * row_bytes,
@@ -110,7 +114,7 @@ static void load_share(void *context, uint32_t thread)
             row_f32(loading->kernels, job->tensor, job->rows.begin + r, row);
             if (loading->q8_0 && job->scales_to)
                 quantize_q8_0(row, tensor_columns(job->tensor));
-            row_convert(loading, job, r, row + job->columns.begin, columns);
+            row_convert(loading, job, r, row);
         }
         tensor_rows_drop(job->tensor, job->rows.begin + share.begin, share.end - share.begin);
     }

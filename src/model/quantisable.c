@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "model/shards.h"
 #include "model/tensor_walk.h"
 
 static enum status refuse(const struct model *model, const struct tensor *tensor, struct error *err)
@@ -46,4 +47,14 @@ enum status model_check_quantize(const struct model *model, const char *quantize
     error_where(err, "%s", model->path);
     return error_remedy(err, block == Q8_0_BLOCK ? "Use --quantize int8 with an engine that has it."
                                                  : "Use --quantize int8.");
+}
+
+enum status model_check_form(const struct model *model, const char *quantize, uint32_t shards,
+                             uint32_t devices, struct error *err)
+{
+    enum status status = shards_check(&model->config, shards, devices, err);
+    if (status || !quantize || !*quantize)
+        return status;
+    status = model_check_quantize(model, quantize, err);
+    return status ? status : shards_check_blocks(&model->config, quantize, shards, err);
 }

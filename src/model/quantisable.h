@@ -12,4 +12,9 @@ enum { NF4_BLOCK = 64, Q8_0_BLOCK = 32 }; /* weights of a row that share a scale
 enum status model_check_quantize(const struct model *model, const char *quantize,
                                  struct error *err);
 
+/* Whether a model can be split over so many of the devices (model/shards.h), and quantised as well;
+ * quantize NULL, "": it is not. */
+enum status model_check_form(const struct model *model, const char *quantize, uint32_t shards,
+                             uint32_t devices, struct error *err);
+
 #endif

@@ -47,9 +47,14 @@ enum status shards_check(const struct model_config *config, uint32_t shards, uin
     return STATUS_OK;
 }
 
-bool shards_keep_blocks(const struct model_config *config, const char *quantize, uint32_t shards)
+enum status shards_check_blocks(const struct model_config *config, const char *quantize,
+                                uint32_t shards, struct error *err)
 {
-    bool blocks = quantize && strcmp(quantize, "nf4") == 0;
-    return !blocks || (config->heads * config->head_size % (NF4_BLOCK * shards) == 0 &&
-                       config->ffn_size % (NF4_BLOCK * shards) == 0);
+    uint64_t unit = (uint64_t)NF4_BLOCK * shards;
+    if (!quantize || strcmp(quantize, "nf4") != 0 ||
+        ((uint64_t)config->heads * config->head_size % unit == 0 && config->ffn_size % unit == 0))
+        return STATUS_OK;
+    error_set(err, STATUS_USAGE, "%u parts of the model would cut nf4's blocks of %d weights",
+              shards, NF4_BLOCK);
+    return error_remedy(err, "Use --quantize int8, or fewer shards.");
 }

@@ -16,8 +16,9 @@ bool shards_divide(const struct model_config *config, uint32_t shards);
 enum status shards_check(const struct model_config *config, uint32_t shards, uint32_t devices,
                          struct error *err);
 
-/* Whether each part of a model that is quantised so has whole blocks of weights where it has some
- * of a matrix' input columns. quantize NULL: not quantised. */
-bool shards_keep_blocks(const struct model_config *config, const char *quantize, uint32_t shards);
+/* STATUS_USAGE when a part of a model that is quantised so would not have whole blocks of weights
+ * where it has some of a matrix' input columns. quantize NULL, "": not quantised. */
+enum status shards_check_blocks(const struct model_config *config, const char *quantize,
+                                uint32_t shards, struct error *err);
 
 #endif

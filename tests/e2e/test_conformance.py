@@ -174,7 +174,8 @@ class Conformance(unittest.TestCase):
                 self.assertEqual(result.returncode, 0, result.stdout)
         for form in ("native-f16+int8", "native-f16+nf4"):
             self.assertIn(f"ok    {form}: holds and computes what the form says", result.stdout)
-        self.assertRegex(result.stdout, "(ok|--)    native-f32[+]shard2: ")
+        for form in ("native-f32", "native-f16[+]int8", "native-f16[+]nf4"):
+            self.assertRegex(result.stdout, f"(ok|--)    {form}[+]shard2: ")
 
     def install_of_forms(self, fault):
         supports = {**SUPPORTS, "quantize": ["int8"], "shard": ["cpu"]}

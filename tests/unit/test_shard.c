@@ -73,6 +73,8 @@ static int setup(void **state)
     uint64_t bytes;
     assert_non_null(f);
     assert_true(synthetic_shape("tiny", &config));
+    config.heads = 8; /* so that each part has whole blocks of nf4 */
+    config.ffn_size = 256;
     snprintf(f->path, sizeof f->path, "/tmp/test_shard.%d.gguf", (int)getpid());
     struct model_output output = {
         .path = f->path, .format = MODEL_GGUF, .precision = TENSOR_F16, .threads = 1};
@@ -105,19 +107,27 @@ static int teardown(void **state)
     return 0;
 }
 
+/* What is held: a precision, and what it is quantised to. */
+struct held {
+    enum llama_precision precision, quantize;
+};
+
 struct member {
     struct fixture *fixture;
-    enum llama_precision precision;
+    struct held held;
     struct ranks ranks;
     uint64_t weight_bytes, cache_bytes;
 };
 
-static struct llama *load(struct fixture *f, enum llama_precision precision, struct ranks *ranks)
+static struct llama *load(struct fixture *f, struct held held, struct ranks *ranks)
 {
     struct llama *llama;
     struct error err;
-    struct llama_options options = {
-        .precision = precision, .context = CONTEXT, .threads = 2, .ranks = ranks};
+    struct llama_options options = {.precision = held.precision,
+                                    .quantize = held.quantize,
+                                    .context = CONTEXT,
+                                    .threads = 2,
+                                    .ranks = ranks};
     if (llama_load(&llama, &f->model, &options, &err) != STATUS_OK)
         fail_msg("%s", err.what);
     return llama;
@@ -132,7 +142,7 @@ static struct ranks ranks_of(uint32_t rank)
 static void *follow(void *context)
 {
     struct member *member = context;
-    struct llama *llama = load(member->fixture, member->precision, &member->ranks);
+    struct llama *llama = load(member->fixture, member->held, &member->ranks);
     member->weight_bytes = llama_weight_bytes(llama);
     member->cache_bytes = llama_cache_bytes(llama);
     llama_follow(llama);
@@ -170,17 +180,22 @@ static float *say(struct fixture *f, struct llama *llama, struct heard *heard)
 
 static void test_parts_say_what_the_whole_says(void **state)
 {
+    static const struct held forms[] = {{LLAMA_F32, 0},
+                                        {LLAMA_F16, 0},
+                                        {LLAMA_BF16, 0},
+                                        {LLAMA_F16, LLAMA_INT8},
+                                        {LLAMA_F16, LLAMA_NF4}};
     struct fixture *f = *state;
     size_t count = (size_t)IDS * f->model.config.vocabulary;
-    for (int precision = LLAMA_F32; precision <= LLAMA_BF16; precision++) {
+    for (size_t form = 0; form < sizeof forms / sizeof forms[0]; form++) {
         struct heard heard, alone;
-        struct llama *whole = load(f, precision, NULL);
+        struct llama *whole = load(f, forms[form], NULL);
         float *expected = say(f, whole, &alone);
-        struct member other = {f, precision, ranks_of(1), 0, 0};
+        struct member other = {f, forms[form], ranks_of(1), 0, 0};
         struct ranks mine = ranks_of(0);
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, follow, &other), 0);
-        struct llama *part = load(f, precision, &mine);
+        struct llama *part = load(f, forms[form], &mine);
         float *logits = say(f, part, &heard);
         for (size_t i = 0; i < count; i++)
             assert_true(fabsf(logits[i] - expected[i]) < 1e-3F);
@@ -219,17 +234,19 @@ static void test_numbers_that_would_do_are_listed(void **state)
 static void test_blocks_stay_whole(void **state)
 {
     struct model_config config = {.heads = 9, .head_size = 64, .ffn_size = 1536};
+    struct error err;
     (void)state;
-    assert_true(shards_keep_blocks(&config, "nf4", 3));
+    assert_int_equal(shards_check_blocks(&config, "nf4", 3, &err), STATUS_OK);
     config.heads = 4;
     config.head_size = 16;
-    assert_true(shards_keep_blocks(&config, "nf4", 1));
-    assert_false(shards_keep_blocks(&config, "nf4", 2));
-    assert_true(shards_keep_blocks(&config, "int8", 2));
-    assert_true(shards_keep_blocks(&config, NULL, 2));
+    assert_int_equal(shards_check_blocks(&config, "nf4", 1, &err), STATUS_OK);
+    assert_int_equal(shards_check_blocks(&config, "nf4", 2, &err), STATUS_USAGE);
+    assert_string_equal(err.what, "2 parts of the model would cut nf4's blocks of 64 weights");
+    assert_int_equal(shards_check_blocks(&config, "int8", 2, &err), STATUS_OK);
+    assert_int_equal(shards_check_blocks(&config, NULL, 2, &err), STATUS_OK);
     config.head_size = 64;
     config.ffn_size = 192;
-    assert_false(shards_keep_blocks(&config, "nf4", 2));
+    assert_int_equal(shards_check_blocks(&config, "nf4", 2, &err), STATUS_USAGE);
 }
 
 int main(void)
