@@ -176,6 +176,7 @@ static int run(const void *given, const struct option_list *args)
         lengths_read(&table.contexts, &o->context, &usual_contexts, "context", &err);
     if (!status)
         status = lengths_read(&table.shards, &o->shard, &usual_shards, "shard", &err);
+    table.shards_asked = o->shard.count > 0;
     if (!status)
         status = engine_catalogue_open(&catalogue, &err);
     const char *const *names = args->count ? args->items : usual_models;

@@ -51,28 +51,31 @@ static uint64_t matrix_bytes(enum packing packing, uint64_t element, uint64_t ro
     return rows * columns * element;
 }
 
-static uint64_t split(uint64_t bytes, uint32_t shard)
+static uint64_t split(uint64_t count, uint32_t shard)
 {
-    return (bytes + shard - 1) / shard;
+    return (count + shard - 1) / shard;
 }
 
-/* Matrices are split over the devices; norms, float32, are on each. */
+/* Of each matrix a device has some of the rows; of attention's output and down some of the columns,
+ * and then all of int8's scales. Norms, float32, are on each. */
 static uint64_t weights_bytes(const struct need_request *request)
 {
     const struct model_config *c = request->config;
     struct form form = form_of(request);
-    uint64_t hidden = c->hidden_size, query = (uint64_t)c->heads * c->head_size;
-    uint64_t key = (uint64_t)c->kv_heads * c->head_size, ffn = c->ffn_size;
+    uint32_t shard = request->shard;
+    uint64_t hidden = c->hidden_size, query = split((uint64_t)c->heads * c->head_size, shard);
+    uint64_t key = split((uint64_t)c->kv_heads * c->head_size, shard);
+    uint64_t ffn = split(c->ffn_size, shard);
     const uint64_t shapes[][2] = {{query, hidden}, {key, hidden}, {key, hidden}, {hidden, query},
                                   {ffn, hidden},   {ffn, hidden}, {hidden, ffn}};
     if (request->memory->weights == ENGINE_HELD_STORED && !request->quantize)
-        return split(request->stored_bytes, request->shard);
+        return split(request->stored_bytes, shard);
     uint64_t layer = 0;
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         layer += matrix_bytes(form.linear, form.element, shapes[i][0], shapes[i][1]);
-    uint64_t ends = matrix_bytes(form.embedding, form.element, c->vocabulary, hidden);
+    uint64_t ends = matrix_bytes(form.embedding, form.element, split(c->vocabulary, shard), hidden);
     uint64_t norms = (2 * (uint64_t)c->layers + 1) * hidden * FLOAT_BYTES;
-    return split(c->layers * layer + ends * (c->tied ? 1 : 2), request->shard) + norms;
+    return c->layers * layer + ends * (c->tied ? 1 : 2) + norms;
 }
 
 /* Keys and values of a position, in every layer. */
@@ -83,8 +86,8 @@ static uint64_t cache_bytes(const struct need_request *request)
     return split(2 * c->layers * row * request->context, request->shard);
 }
 
-/* Activations of the positions that are computed together, attention's scores of each thread, and
- * logits. */
+/* Activations of the positions that are computed together, and what the other devices send of
+ * them; attention's scores of each thread, of which a device has its share; and logits. */
 static uint64_t work_bytes(const struct need_request *request)
 {
     const struct model_config *c = request->config;
@@ -92,10 +95,12 @@ static uint64_t work_bytes(const struct need_request *request)
     uint64_t logits = (uint64_t)memory->logits * c->vocabulary;
     if (memory->positions == 0)
         return logits * FLOAT_BYTES;
-    uint64_t row = 3 * (uint64_t)c->hidden_size + 2 * (uint64_t)c->heads * c->head_size +
-                   2 * (uint64_t)c->kv_heads * c->head_size + 2 * (uint64_t)c->ffn_size +
-                   c->head_size;
-    uint64_t scores = (uint64_t)request->threads * (c->heads / c->kv_heads) * request->context;
+    uint32_t shard = request->shard;
+    uint64_t whole = (2 + (uint64_t)shard) * c->hidden_size + c->head_size;
+    uint64_t divided =
+        2 * ((uint64_t)c->heads + c->kv_heads) * c->head_size + 2 * (uint64_t)c->ffn_size;
+    uint64_t row = whole + split(divided, shard);
+    uint64_t scores = split(request->threads, shard) * (c->heads / c->kv_heads) * request->context;
     return (memory->positions * row + scores + logits) * FLOAT_BYTES;
 }
 

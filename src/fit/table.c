@@ -1,7 +1,9 @@
 #include "fit/table.h"
 
+#include "engine/form.h"
 #include "fit/need.h"
 #include "machine/free_memory.h"
+#include "model/shards.h"
 
 void fit_table_head(const struct fit_table *table, FILE *stream)
 {
@@ -14,30 +16,37 @@ void fit_table_head(const struct fit_table *table, FILE *stream)
 }
 
 static struct need need_at(const struct fit_table *table, const struct engine_variant *variant,
-                           const char *quantize, uint32_t shard, uint32_t context)
+                           const struct engine_form *form, uint32_t context)
 {
     const struct need_request request = {.config = table->config,
                                          .memory = table->card ? &variant->memory.card
                                                                : &variant->memory.cpu,
                                          .stored_bytes = table->stored_bytes,
-                                         .quantize = quantize,
-                                         .shard = shard,
+                                         .quantize = form->quantize,
+                                         .shard = form->shard,
                                          .context = context,
                                          .threads = table->threads};
     return need_of(&request);
 }
 
-static void row(const struct fit_table *table, const struct engine_variant *variant,
-                const char *quantize, uint32_t shard, FILE *stream)
+static void row_begin(const struct engine_variant *variant, const struct engine_form *form,
+                      FILE *stream)
 {
     char name[64];
-    snprintf(name, sizeof name, "%s%s%s", variant->name, quantize ? " " : "",
-             quantize ? quantize : "");
-    struct need need = need_at(table, variant, quantize, shard, 1);
-    fprintf(stream, "%-22s %6u %9.2f", name, shard, (double)need.weights / 1e9);
+    snprintf(name, sizeof name, "%s%s%s", variant->name, form->quantize ? " " : "",
+             form->quantize ? form->quantize : "");
+    fprintf(stream, "%-22s %6u", name, form->shard);
+}
+
+static void row(const struct fit_table *table, const struct engine_variant *variant,
+                const struct engine_form *form, FILE *stream)
+{
+    struct need need = need_at(table, variant, form, 1);
+    row_begin(variant, form, stream);
+    fprintf(stream, " %9.2f", (double)need.weights / 1e9);
     for (size_t i = 0; i < table->contexts.count; i++) {
         uint32_t context = table->contexts.value[i];
-        need = need_at(table, variant, quantize, shard, context);
+        need = need_at(table, variant, form, context);
         if (table->config->context && context > table->config->context)
             fprintf(stream, " %9s", "-");
         else
@@ -49,10 +58,20 @@ static void row(const struct fit_table *table, const struct engine_variant *vari
 void fit_table_rows(const struct fit_table *table, const struct engine_variant *variant,
                     const char *quantize, FILE *stream)
 {
+    const char *device = table->card ? "cuda" : "cpu";
+    struct engine_form form = {.quantize = quantize};
+    struct error ignored;
     for (size_t i = 0; i < table->shards.count; i++) {
-        uint32_t shard = table->shards.value[i];
-        if (table->config->heads % shard == 0 && table->config->kv_heads % shard == 0)
-            row(table, variant, quantize, shard, stream);
+        form.shard = table->shards.value[i];
+        bool can = form_can(variant, &form, device);
+        if (can && shards_divide(table->config, form.shard) &&
+            !shards_check_blocks(table->config, quantize, form.shard, &ignored)) {
+            row(table, variant, &form, stream);
+        } else if (table->shards_asked) {
+            row_begin(variant, &form, stream);
+            fprintf(stream, " %s%s\n", can ? "does not divide the model" : "cannot be had on ",
+                    can ? "" : device);
+        }
     }
 }
 

@@ -22,6 +22,7 @@ struct fit_table {
     const struct model_config *config;
     uint64_t parameters, stored_bytes;
     struct fit_lengths contexts, shards;
+    bool shards_asked; /* so that what cannot be had is told, and not left out */
     uint32_t threads;
     bool card; /* of cards' memory, not the machine's */
 };

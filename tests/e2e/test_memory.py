@@ -156,9 +156,16 @@ class Memory(unittest.TestCase):
         self.assertRegex(table, r"llama3-405b, 405\.85 G parameters")
         self.assertRegex(table, r"(?m)^native-f16 +1 +16\.06 +17\.1\d$")
         self.assertRegex(table, r"(?m)^native-f16 +2 +70\.5\d +71\.9\d$")
+        self.assertRegex(table, r"(?m)^native-f16 int8 +2 +35\.30 +36\.6\d$")
         self.assertIn("Free here: ", table)
         table = self.prony("model", "plan", "llama3-8b", "--context", 8192, 16384).stdout
         self.assertRegex(table, r"(?m)^native-f32 +1 +32\.12 +34\.\d\d +-$")
+        shards = ("--shard", 2, 16, "--context", 8192)
+        table = self.prony("model", "plan", "llama3-70b", *shards).stdout
+        self.assertRegex(table, r"(?m)^native-f16 nf4 +2 +21\.36 +22\.7\d$")
+        self.assertRegex(table, r"(?m)^native-f16 nf4 +16 does not divide the model$")
+        table = self.prony("model", "plan", "llama3-70b", *shards, "--device", "cuda").stdout
+        self.assertRegex(table, r"(?m)^native-f16 nf4 +2 cannot be had on cuda$")
         wrong = self.prony("model", "plan", "llama3-9b", status=1).stderr
         self.assertIn("llama3-405b", wrong)
 

@@ -60,7 +60,10 @@ static void packed_weights_are_counted(void **state)
                      (matrices - ends) * 9 / 16 + 2 * ends + norms);
     assert_int_equal(need("8b", "q8_0", 1, 1).weights, matrices / 32 * 34 + norms);
     assert_int_equal(need("8b", "float16", 1, 1).weights, need("8b", NULL, 1, 1).weights);
-    assert_int_equal(need("8b", "int8", 2, 1).weights, (matrices + 4 * rows) / 2 + norms);
+    /* Rows that are cut keep their scale on each device: attention's output, down. */
+    uint64_t cut = 32 * (4096 + 4096);
+    assert_int_equal(need("8b", "int8", 2, 1).weights, (matrices + 4 * (rows + cut)) / 2 + norms);
+    assert_int_equal(need("8b", "nf4", 2, 1).weights, (matrices - ends) * 9 / 32 + ends + norms);
 }
 
 static const char *const formats[] = {"gguf", "safetensors", NULL};
