@@ -11,6 +11,7 @@
 #include "fit/fit.h"
 #include "fit/loading.h"
 #include "fit/quantised.h"
+#include "machine/memory.h"
 #include "model/model.h"
 #include "model/quantisable.h"
 
@@ -69,6 +70,16 @@ static enum status start(struct solo *solo, struct error *err)
     return status;
 }
 
+/* Of a model that is split over processes an engine may tell of its own part alone. */
+static void parts_memory(const struct solo *solo)
+{
+    struct memory_tree tree;
+    memory_tree_read(worker_pid(solo->worker), &tree);
+    if (tree.pss_bytes >= 0)
+        fprintf(solo->stream, "%-16s host %.3f GB, peak %.3f  (%s)\n", "  all processes",
+                (double)tree.pss_bytes / 1e9, (double)tree.peak_bytes / 1e9, memory_tree_method);
+}
+
 static enum status memory(struct solo *solo, const char *when, struct error *err)
 {
     struct worker_memory told;
@@ -81,6 +92,8 @@ static enum status memory(struct solo *solo, const char *when, struct error *err
         fprintf(solo->stream, "; device %.3f GB, peak %.3f", (double)told.device_bytes / 1e9,
                 (double)told.device_peak_bytes / 1e9);
     fprintf(solo->stream, "  (as the engine tells: %s)\n", told.method);
+    if (solo->fit.form.shard > 1)
+        parts_memory(solo);
     return STATUS_OK;
 }
 

@@ -22,7 +22,7 @@ enum {
 struct worker {
     struct link link;
     int64_t load_ms, request_ms;
-    void (*on_loading)(void *context, uint64_t resident_bytes); /* struct worker_options */
+    void (*on_loading)(void *context, pid_t worker); /* struct worker_options */
     void *on_loading_context;
     uint32_t vocabulary; /* of the loaded model; 0: none */
 };
@@ -97,18 +97,10 @@ static const struct engine_variant *variant_find(const struct engine *engine, co
     return NULL;
 }
 
-/* statm costs microseconds, as the exact figures do not. */
 static void loading_tick(void *context)
 {
     const struct worker *worker = context;
-    char path[64];
-    unsigned long long pages;
-    snprintf(path, sizeof path, "/proc/%d/statm", (int)worker_pid(worker));
-    FILE *stream = fopen(path, "re");
-    if (stream && fscanf(stream, "%*u %llu", &pages) == 1)
-        worker->on_loading(worker->on_loading_context, pages * (uint64_t)sysconf(_SC_PAGESIZE));
-    if (stream)
-        fclose(stream);
+    worker->on_loading(worker->on_loading_context, worker_pid(worker));
 }
 
 enum status worker_load(struct worker *worker, const struct worker_load *request,

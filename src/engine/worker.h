@@ -27,8 +27,8 @@ struct worker_options {
      * heed the first kills the worker; NULL: cancel_fd stays readable, and counts once. */
     void (*on_cancel)(void *context);
     void *on_cancel_context;
-    /* Told ten times a second during load what the process holds by now; NULL: nobody is. */
-    void (*on_loading)(void *context, uint64_t resident_bytes);
+    /* Called ten times a second during load, with the process that loads; NULL: nobody is. */
+    void (*on_loading)(void *context, pid_t worker);
     void *on_loading_context;
     int64_t hello_ms, load_ms, request_ms; /* time limits; 0: the defaults */
 };

@@ -232,8 +232,7 @@ uint64_t fit_expected_bytes(const struct fit_request *request)
     struct fit_request counted = counted_threads(request);
     struct search search = {.request = &counted, .threads = counted.threads};
     struct change asked = as_asked(&counted);
-    struct need need = need_with(&search, &asked);
-    return request->variant->memory.cpu.known && on_cpu(request) ? need_total(&need) : 0;
+    return request->variant->memory.cpu.known && on_cpu(request) ? total_with(&search, &asked) : 0;
 }
 
 enum status fit_check(const struct fit_request *request, struct error *err)

@@ -26,7 +26,7 @@ struct fit_request {
  * does not say what it holds, a card that NVML does not show. */
 enum status fit_check(const struct fit_request *request, struct error *err);
 
-/* What the process will hold of the machine's memory; 0: not known, or a card holds it. */
+/* What all processes will hold of the machine's memory; 0: not known, or a card holds it. */
 uint64_t fit_expected_bytes(const struct fit_request *request);
 
 /* fit_check with what is free given, and for that many cards with as much each (for tests). */

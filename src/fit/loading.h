@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct loading {
     uint64_t expected_bytes; /* at the end; 0: not known */
@@ -14,7 +15,7 @@ struct loading {
 /* Where standard error is no terminal nothing is shown. */
 void loading_start(struct loading *loading, uint64_t expected_bytes);
 /* context: the loading (struct worker_options' on_loading). */
-void loading_report(void *context, uint64_t resident_bytes);
+void loading_report(void *context, pid_t worker);
 /* Takes the line away. */
 void loading_end(struct loading *loading);
 
