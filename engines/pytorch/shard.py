@@ -169,27 +169,26 @@ def join(rank, count, meeting, device):
 class Team:
     """Rank 0's hold on the others."""
 
-    def __init__(self, count):
+    def __init__(self, count, on_gpu):
         program = [sys.executable, os.path.abspath(sys.argv[0]), "rank"]
         self.others = [
             subprocess.Popen([*program, str(rank)], stdin=subprocess.PIPE)
             for rank in range(1, count)
         ]
-        self.closed, self.waiting_since, self.failing = False, None, threading.Lock()
-
-    def watch(self):
-        """On GPUs an exchange waits for ever for a rank that died or hangs, and nothing tells: from
-        now on a thread looks after them."""
+        self.on_gpu, self.loading, self.closed = on_gpu, True, False
+        self.waiting_since, self.failing = None, threading.Lock()
         threading.Thread(target=self._look, daemon=True).start()
 
     def _look(self):
-        while not self.closed:
+        """While a model is loaded all wait for one that has not joined, and on GPUs an exchange waits
+        for ever for a rank that died or hangs, and nothing tells: a thread looks after them."""
+        while not self.closed and (self.loading or self.on_gpu):
             time.sleep(0.2)
             since = self.waiting_since
             late = since is not None and time.monotonic() - since > PATIENCE_S
             gone = any(other.poll() is not None for other in self.others)
             if (late or gone) and not self.closed:
-                self.fail("an exchange does not end")
+                self.fail("a rank has ended" if gone else "an exchange does not end")
 
     @contextlib.contextmanager
     def waiting(self):
@@ -210,29 +209,27 @@ class Team:
     def culprits(self):
         """The ranks that are to blame for an exchange that failed. One that waits in vain ends, or
         when there is nobody to give it orders, so after a while only those that hang are left; one
-        that was killed shows its signal."""
+        that was killed shows its signal. While a model is loaded, all wait for one that has ended."""
         self.hush()
         end = time.monotonic() + 5
-        killed = []
-        while not killed and time.monotonic() < end:
+        found = {}
+        while not found and time.monotonic() < end:
             time.sleep(0.05)
-            codes = [other.poll() for other in self.others]
-            killed = [
-                f"rank {rank} of {len(codes) + 1} was killed by signal {-code}"
-                for rank, code in enumerate(codes, 1)
-                if code is not None and code < 0
-            ]
-        hanging = [
-            f"rank {rank} of {len(codes) + 1} did not come to an exchange for {PATIENCE_S} s"
-            for rank, code in enumerate(codes, 1)
-            if code is None
-        ]
-        return killed or hanging
+            codes = {rank: other.poll() for rank, other in enumerate(self.others, 1)}
+            found = {r: f"was killed by signal {-c}" for r, c in codes.items() if c and c < 0}
+        if not found and self.loading:
+            found = {r: f"ended with status {c}" for r, c in codes.items() if c is not None}
+        elif not found:
+            late = f"did not come to an exchange for {PATIENCE_S} s"
+            found = {r: late for r, c in codes.items() if c is None}
+        return [f"rank {rank} of {len(codes) + 1} {what}" for rank, what in found.items()]
 
     def fail(self, problem):
         """Ends all of it: the group cannot go on without one of them."""
         self.failing.acquire()  # once, whichever thread sees it first
         culprits = self.culprits()
+        if self.closed:  # rank 0 has found the same, and answers
+            return
         self.kill()
         print(problem, file=sys.stderr)
         print("Error:", "; ".join(culprits) or f"an exchange failed: {problem}", file=sys.stderr)
@@ -246,7 +243,7 @@ class Team:
     def part(self):
         """Tells them to go."""
         self.closed = True
-        with contextlib.suppress(RuntimeError):  # one has failed to load, and gone
+        with contextlib.suppress(RuntimeError, ValueError):  # one has failed to load, and gone
             self.order("part")
         self.hush()
 

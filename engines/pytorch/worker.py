@@ -100,17 +100,16 @@ class PyTorch(Engine):
         with LlamaFile(request.model) as file:
             check_shards(file.config, request.shard, devices)
         with request.phase("ranks"):
-            self.team = shard.Team(request.shard)
+            self.team = shard.Team(request.shard, on_gpu)
             meeting = shard.meeting()
-            self.team.order("load", {**dataclasses.asdict(request), "phases": []}, meeting)
         try:
             with self._together():
+                self.team.order("load", {**dataclasses.asdict(request), "phases": []}, meeting)
                 loaded = self._load(request, 0, meeting)
         except Failure:
             self._part()
             raise
-        if on_gpu:
-            self.team.watch()
+        self.team.loading = False
         return loaded
 
     def _part(self):

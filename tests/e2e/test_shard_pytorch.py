@@ -28,12 +28,16 @@ def ranks_of(worker):
 class ShardPyTorch(ShardCase):
     ENGINE, VERSION, PROMPT = "pytorch", "2.15.0", PROMPT
 
-    def start(self, shard=2, variant=EAGER, quantize="", model=None, **environment):
+    def start(self, shard=2, variant=EAGER, quantize="", model=None, rank_1="", **environment):
+        """rank_1: what other ranks than the first run before anything else."""
         scratch = self.enterContext(tempfile.TemporaryDirectory())
         self.log = self.enterContext(tempfile.TemporaryFile("w+"))
-        environment |= {"PYTHONPATH": str(ENGINES / "sdk"), "PRONY_ENGINE_SCRATCH": scratch}
+        first = f"import os, sys\nif 'rank' in sys.orig_argv:\n    {rank_1 or 'pass'}\n"
+        (Path(scratch) / "sitecustomize.py").write_text(first)
+        environment |= {"PYTHONPATH": f"{scratch}:{ENGINES}/sdk", "PRONY_ENGINE_SCRATCH": scratch}
         environment |= {"PRONY_ENGINE_CACHE": str(self.folder / "compiled")}
-        host = Host([self.python, "worker.py"], ENGINES / "pytorch", environment, self.log)
+        command = [self.python, ENGINES / "pytorch/worker.py"]
+        host = Host(command, self.folder, environment, self.log)
         self.addCleanup(host.process.kill)
         options = {"precision": "float32", "compile": variant[1]}
         load = {**LOAD, "variant": variant[0], "options": options, "quantize": quantize}
@@ -100,6 +104,10 @@ class ShardPyTorch(ShardCase):
         host.close()
         self.assertEqual(host.process.returncode, 1)
         self.assert_nothing_left(ranks)
+        return self.said()
+
+    def said(self):
+        """The last line of the log."""
         self.log.seek(0)
         return self.log.read().splitlines()[-1]
 
@@ -110,6 +118,30 @@ class ShardPyTorch(ShardCase):
     def test_a_rank_that_hangs_is_named(self):
         said = self.broken(signal.SIGSTOP, PRONY_SHARD_TIMEOUT="5")
         self.assertRegex(said, "^Error: rank 1 of 2 did not come to an exchange for 5 s")
+
+    def test_a_rank_that_ends_while_it_loads_is_named(self):
+        for end, words in (
+            ("os.kill(os.getpid(), 9)", "was killed by signal 9"),
+            ("os._exit(3)", "ended with status 3"),
+        ):
+            with self.subTest(words):
+                with self.assertRaises(AssertionError):
+                    self.start(rank_1=end)
+                self.assertEqual(self.said(), f"Error: rank 1 of 2 {words}")
+
+    def test_a_rank_that_has_another_model_is_named(self):
+        """Of the same shape, in the folder that rank 1 is in."""
+        other = self.folder / "other"
+        other.mkdir()
+        prony("model", "make", "--output", other / "tiny.gguf", "--seed", 2)
+        host, loaded = self.start(
+            model="/proc/self/cwd/tiny.gguf", rank_1=f"os.chdir({str(other)!r})"
+        )
+        self.assertEqual(loaded["error"]["message"], "rank 1 of 2 has another model than rank 0")
+        self.assertEqual(ranks_of(host.process.pid), [])
+        host.ask("bye")
+        host.close()
+        self.assertEqual(host.process.returncode, 0)
 
     def test_nothing_is_left_when_rank_0_is_killed(self):
         host, _ = self.start()
