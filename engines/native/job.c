@@ -139,18 +139,22 @@ static _Noreturn void become(const struct job *job, int output, pid_t parent)
     _exit(127);
 }
 
-/* Puts what mpirun and the ranks say into the log, and keeps what names a culprit: our own word, or
- * mpirun's, which has the rank of a process that was killed. */
+/* Puts what mpirun and the ranks say into the log, without mpirun's frames of dashes, and keeps for
+ * its end what names a culprit: our own word, or mpirun's, which has the rank of a process that was
+ * killed. */
 static void listen_to(FILE *said, char *reason, size_t size)
 {
     char *line = NULL;
     size_t room = 0;
     bool ours = false;
     while (getline(&line, &room, said) > 0) {
-        fputs(line, stderr);
         bool error = strncmp(line, "Error: ", strlen("Error: ")) == 0;
-        if (ours || (!error && !strstr(line, "process rank ")))
+        if (ours || (!error && !strstr(line, "process rank "))) {
+            if (line[strspn(line, "-")] != '\n')
+                fputs(line, stderr);
             continue;
+        }
+        fputs(reason, stderr); /* what was kept before says less */
         snprintf(reason, size, "%s%s", error ? "" : "Error: ", line);
         ours = error;
     }
@@ -183,6 +187,6 @@ int job_run(const struct prony_load *request, struct prony_error *error)
     if (status == 0)
         exit(0);
     if (*reason)
-        fputs(reason, stderr); /* again, where the host looks: at the end of the log */
+        fputs(reason, stderr); /* where the host looks */
     exit(1);
 }
