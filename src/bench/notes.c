@@ -239,6 +239,24 @@ static void note_nodes(struct notes *notes, struct arena *arena)
                          nodes));
 }
 
+/* STREAM's rule: what is read is to be four times the cache, or the cache is measured with it. */
+static void note_cache(struct notes *notes, const struct cells *cells, struct arena *arena)
+{
+    double cache = manifest_cpu(notes->summary->run, "l3_bytes"), least = INFINITY;
+    for (size_t i = 0; i < cells->variants * cells->blocks; i++) {
+        const double *values = cells->cell[i].values;
+        least = fmin(least,
+                     values[METRIC_LIMIT_SHARE] * values[METRIC_TPOT] * values[METRIC_BANDWIDTH]);
+    }
+    if (least < 4 * cache && !notes->summary->on_gpu)
+        add(notes,
+            arena_printf(arena,
+                         "A token reads %.3g GB, and the processor's last cache holds %.3g GB: "
+                         "part of it can come from there, so %% of Limit, which is of memory, "
+                         "says less and can exceed 100. A larger model shows what memory does.",
+                         least * 1e-9, cache * 1e-9));
+}
+
 /* The plan's word: what the user gave up cannot be seen in the figures. */
 static void note_unfairness(struct notes *notes)
 {
@@ -348,6 +366,7 @@ enum status notes_make(struct summary *summary, const struct cells *cells, struc
     note_pages(&notes, &summary->arena);
     note_disturbed(&notes, &summary->arena);
     note_bandwidth(&notes, cells, &summary->arena);
+    note_cache(&notes, cells, &summary->arena);
     note_equivalence(&notes, &summary->arena);
     summary->notes = notes.lines;
     summary->note_count = notes.count;
