@@ -82,7 +82,7 @@ static struct effort_report watch(unsigned size)
 {
     struct error err;
     struct effort effort;
-    struct effort_report report;
+    struct effort_report report = {0};
     pid_t pid = team_start(size);
     enum status status = effort_begin(&effort, pid, &err);
     wait_for(&effort);
