@@ -186,7 +186,10 @@ int job_run(const struct prony_load *request, struct prony_error *error)
     }
     if (status == 0)
         exit(0);
-    if (*reason)
-        fputs(reason, stderr); /* where the host looks */
+    /* Where the host looks. Open MPI's own word can be lost on a rank that dies as it starts. */
+    fputs(*reason ? reason
+                  : "Error: a rank ended as it started, and mpirun does not say which. Is there "
+                    "memory for all of them?\n",
+          stderr);
     exit(1);
 }
