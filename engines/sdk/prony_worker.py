@@ -44,9 +44,7 @@ class Load:
     threads: int  # 0: the engine's own choice
     context: int  # positions the KV cache must hold
     options: dict  # the variant's "options" in engine.json
-    keep_at: (
-        str  # of q8_0: the file that holds the quantised model, made where it is not there; or ""
-    )
+    keep_at: str  # the file that q8_0 is kept in, and made where it is not there; else ""
     phases: list = dataclasses.field(default_factory=list)
 
     @contextlib.contextmanager

@@ -22,7 +22,7 @@ struct streams {
     const struct gating *gating;
     struct logits_file reference, other;
     struct equivalence_scale scale;
-    /* Of the native engine's int8 and nf4; without rows until they are needed. */
+    /* Of the native engine's own quantising; without rows until they are needed. */
     struct divergence quantised[EQUIVALENCE_QUANTISED];
     struct arena arena;
     const char *obstacle; /* why no variant can be gated; NULL: nothing */

@@ -82,16 +82,21 @@ struct checking {
     size_t count, failures;
 };
 
+static bool reads_gguf(const struct engine *engine)
+{
+    return supports_word(engine->variants[0].formats, "gguf");
+}
+
 /* A model in a format that the engine reads. */
 static enum status model_make(const struct checking *checking, const char *path,
                               struct model_config *config, enum tensor_type precision,
                               struct error *err)
 {
-    bool gguf = supports_word(checking->engine->variants[0].formats, "gguf");
     if (takes_text(checking->engine))
         config->vocabulary = WORDS;
     struct model_output output = {.path = path,
-                                  .format = gguf ? MODEL_GGUF : MODEL_SAFETENSORS,
+                                  .format =
+                                      reads_gguf(checking->engine) ? MODEL_GGUF : MODEL_SAFETENSORS,
                                   .precision = precision,
                                   .threads = 1};
     return synthetic_write(config, "Made for a check", 1, &output, NULL, err);
@@ -240,8 +245,7 @@ static enum status check(struct checking *checking, struct error *err)
     struct error ignored;
     if (!mkdtemp(folder))
         return error_errno(err, "make a temporary folder");
-    const char *suffix =
-        supports_word(checking->engine->variants[0].formats, "gguf") ? ".gguf" : "";
+    const char *suffix = reads_gguf(checking->engine) ? ".gguf" : "";
     snprintf(checking->tiny, sizeof checking->tiny, "%s/tiny%s", folder, suffix);
     snprintf(checking->large, sizeof checking->large, "%s/large%s", folder, suffix);
     if (model == checking->tiny)

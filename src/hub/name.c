@@ -45,10 +45,8 @@ bool hub_path_is_gguf(const char *path)
 
 void hub_path_of_model(const char *path, char model[HUB_PATH_BYTES])
 {
-    uint32_t number, count;
     snprintf(model, HUB_PATH_BYTES, "%s", path);
-    if (gguf_part_name(model, &number, &count))
-        gguf_part_path(model, 1);
+    gguf_part_first(model);
 }
 
 bool hub_path_is_later_part(const char *path)

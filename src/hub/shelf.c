@@ -29,15 +29,13 @@ static bool is_part(const char *path)
 static bool is_wanted(const struct sweep *sweep, const char *path)
 {
     char file[PATH_MAX];
-    uint32_t number, count;
     size_t length = sweep->only ? strlen(sweep->only) : 0;
     if (!sweep->only)
         return true;
     if (strlen(path) < length || (path[length] && strncmp(path + length, ".part.", 6) != 0))
         return false;
     snprintf(file, sizeof file, "%.*s", (int)length, path);
-    if (gguf_part_name(file, &number, &count))
-        gguf_part_path(file, 1);
+    gguf_part_first(file);
     return strcmp(file, sweep->only) == 0;
 }
 

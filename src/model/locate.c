@@ -14,8 +14,7 @@ enum { MAX_GGUFS = 256, MAX_LISTED = 4 };
 /* What a folder holds. */
 struct contents {
     struct arena arena;
-    const char
-        *gguf[MAX_GGUFS]; /* files; of a model in parts the first, whether it is there or not */
+    const char *gguf[MAX_GGUFS]; /* of a model in parts the first, whether it is there or not */
     size_t gguf_count;
     bool safetensors; /* model.safetensors or its index */
     bool parts;       /* model-00001-of-… without an index */
@@ -36,15 +35,13 @@ static int compare_names(const void *a, const void *b)
 static enum status note_gguf(struct contents *contents, const char *folder, const char *name,
                              struct error *err)
 {
-    uint32_t number, count;
     const char *path = arena_printf(&contents->arena, "%s/%s", folder, name);
     char *copy = arena_strdup(&contents->arena, name);
     if (!path || !copy)
         return error_no_memory(err, strlen(name));
     if (path_is_folder(path))
         return STATUS_OK;
-    if (gguf_part_name(copy, &number, &count))
-        gguf_part_path(copy, 1);
+    gguf_part_first(copy);
     for (size_t i = 0; i < contents->gguf_count; i++)
         if (strcmp(contents->gguf[i], copy) == 0)
             return STATUS_OK;
@@ -145,12 +142,10 @@ static enum status answer_folder(char *found, size_t size, const char *path, str
 static enum status answer_file(char *found, size_t size, const char *path, const char *name,
                                struct error *err)
 {
-    uint32_t number, count;
     if (answer(found, size, path, name, err))
         return err->status;
-    if (!gguf_part_name(found, &number, &count))
+    if (!gguf_part_first(found))
         return STATUS_OK;
-    gguf_part_path(found, 1);
     return access(found, F_OK) == 0 ? STATUS_OK : gguf_part_missing(found, err);
 }
 

@@ -40,6 +40,15 @@ void gguf_part_path(char *path, uint32_t number)
     memcpy(path + strlen(path) - GGUF_PART_TAIL + NUMBER_AT, digits, DIGITS);
 }
 
+bool gguf_part_first(char *path)
+{
+    uint32_t number, count;
+    bool part = gguf_part_name(path, &number, &count);
+    if (part)
+        gguf_part_path(path, 1);
+    return part;
+}
+
 enum status gguf_part_missing(const char *path, struct error *err)
 {
     uint32_t number = 0, count = 0;

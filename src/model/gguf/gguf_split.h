@@ -21,6 +21,9 @@ enum {
 bool gguf_part_name(const char *path, uint32_t *number, uint32_t *count);
 /* The path of another part than that of the path, whose name says that it is one. */
 void gguf_part_path(char *path, uint32_t number);
+/* The path of the first part where it is that of any; false, and nothing is changed, where its name
+ * says nothing. */
+bool gguf_part_first(char *path);
 
 /* STATUS_NOT_FOUND, for a path whose name says which part it is. */
 enum status gguf_part_missing(const char *path, struct error *err);
