@@ -15,3 +15,10 @@ def prony(*words, **environment):
         timeout=300,
         check=False,
     )
+
+
+def model_make(path):
+    """A GGUF of the tiny shape."""
+    made = prony("model", "make", "--size", "tiny", "--output", path)
+    assert made.returncode == 0, made.stderr
+    return path

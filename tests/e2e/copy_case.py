@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from command import prony
+from command import model_make, prony
 
 BUILD = Path(os.environ["PRONY_BUILD"])
 ENGINE = "native-f32"
@@ -17,9 +17,7 @@ class CopyCase(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.root = Path(cls.enterClassContext(tempfile.TemporaryDirectory())).resolve()
-        cls.model = cls.root / "tiny.gguf"
-        made = prony("model", "make", "--size", "tiny", "--output", cls.model)
-        assert made.returncode == 0, made.stderr
+        cls.model = model_make(cls.root / "tiny.gguf")
         # The native engine, which says that it reads no GGUF.
         engine = shutil.copytree(BUILD / "engines/native", cls.root / "engines/native")
         manifest = json.loads((engine / "engine.json").read_text())

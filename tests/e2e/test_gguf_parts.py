@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from command import prony
+from command import model_make, prony
 from engine_folder import WORKER, engine_write
 from gguf_parts import cut
 
@@ -19,9 +19,7 @@ class Parts(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.root = Path(cls.enterClassContext(tempfile.TemporaryDirectory())).resolve()
-        cls.whole = cls.root / "tiny.gguf"
-        made = prony("model", "make", "--size", "tiny", "--output", cls.whole)
-        assert made.returncode == 0, made.stderr
+        cls.whole = model_make(cls.root / "tiny.gguf")
         cls.parts = cut(cls.whole, cls.root / "parts", COUNT)
         cls.folder = cls.root / "parts"
         # The null engine, which says that it reads whole GGUF files alone.

@@ -11,36 +11,27 @@
 
 #include <cmocka.h>
 
+#include "../support/made_model.h"
 #include "llama/cpu/kernels.h"
 #include "llama/llama.h"
-#include "model/synthetic.h"
 
 enum { IDS = 150, CONTEXT = 160 }; /* more than two blocks of a prompt */
 
 struct fixture {
-    char path[64];
-    struct model model;
+    struct made_model made;
     uint32_t vocabulary;
     int32_t ids[IDS];
 };
 
 static int setup(void **state)
 {
-    struct error err;
     struct fixture *fixture = calloc(1, sizeof *fixture);
     struct model_config config;
-    uint64_t bytes;
     assert_non_null(fixture);
     assert_true(synthetic_shape("tiny", &config));
-    snprintf(fixture->path, sizeof fixture->path, "/tmp/test_llama.%d.gguf", (int)getpid());
-    struct model_output output = {
-        .path = fixture->path, .format = MODEL_GGUF, .precision = TENSOR_F16, .threads = 1};
-    if (synthetic_write(&config, "tiny", 3, &output, &bytes, &err) != STATUS_OK ||
-        model_open(&fixture->model, fixture->path, &err) != STATUS_OK) {
-        error_print(&err, stderr);
+    if (!made_model_open(&fixture->made, "test_llama", &config, TENSOR_F16))
         return -1;
-    }
-    fixture->vocabulary = fixture->model.config.vocabulary;
+    fixture->vocabulary = fixture->made.model.config.vocabulary;
     for (uint32_t i = 0; i < IDS; i++)
         fixture->ids[i] = (int32_t)((i * 37 + 11) % fixture->vocabulary);
     *state = fixture;
@@ -50,8 +41,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *fixture = *state;
-    model_close(&fixture->model);
-    unlink(fixture->path);
+    made_model_close(&fixture->made);
     free(fixture);
     return 0;
 }
@@ -63,7 +53,7 @@ static struct llama *load(const struct fixture *fixture, enum llama_precision pr
     struct error err;
     struct llama_options options = {
         .precision = precision, .context = CONTEXT, .threads = threads, .kernels = kernels};
-    if (llama_load(&llama, &fixture->model, &options, &err) != STATUS_OK)
+    if (llama_load(&llama, &fixture->made.model, &options, &err) != STATUS_OK)
         fail_msg("%s", err.what);
     return llama;
 }
@@ -140,7 +130,7 @@ static void test_every_output_is_rounded(void **state)
     struct llama *llama = NULL, *wide = load(fixture, LLAMA_BF16, 1, NULL);
     const struct llama_options options = {
         .precision = LLAMA_BF16, .context = CONTEXT, .threads = 1, .rounded = true};
-    assert_int_equal(llama_load(&llama, &fixture->model, &options, &err), STATUS_OK);
+    assert_int_equal(llama_load(&llama, &fixture->made.model, &options, &err), STATUS_OK);
     float *rounded = logits_of(fixture, llama, IDS), *own = logits_of(fixture, wide, IDS);
     size_t count = (size_t)IDS * fixture->vocabulary, others = 0;
     for (size_t i = 0; i < count; i++) {
@@ -207,13 +197,13 @@ static void test_refusals(void **state)
     llama_free(llama);
 
     struct llama_options options = {.precision = LLAMA_F16};
-    assert_int_equal(llama_load(&llama, &fixture->model, &options, &err), STATUS_USAGE);
+    assert_int_equal(llama_load(&llama, &fixture->made.model, &options, &err), STATUS_USAGE);
     options = (struct llama_options){.context = 8, .kernels = "none such"};
-    assert_int_equal(llama_load(&llama, &fixture->model, &options, &err), STATUS_USAGE);
+    assert_int_equal(llama_load(&llama, &fixture->made.model, &options, &err), STATUS_USAGE);
     options = (struct llama_options){.context = 8, .threads = 1u << 30};
-    assert_int_equal(llama_load(&llama, &fixture->model, &options, &err), STATUS_USAGE);
+    assert_int_equal(llama_load(&llama, &fixture->made.model, &options, &err), STATUS_USAGE);
     options = (struct llama_options){.context = UINT32_MAX};
-    struct model huge = fixture->model;
+    struct model huge = fixture->made.model;
     huge.config.kv_heads = huge.config.heads = 1 << 16;
     assert_int_equal(llama_load(&llama, &huge, &options, &err), STATUS_NO_MEMORY);
     assert_null(llama);
@@ -222,7 +212,7 @@ static void test_refusals(void **state)
 static void test_bytes_are_counted(void **state)
 {
     const struct fixture *fixture = *state;
-    const struct model_config *config = &fixture->model.config;
+    const struct model_config *config = &fixture->made.model.config;
     struct llama *wide = load(fixture, LLAMA_F32, 1, NULL);
     struct llama *half = load(fixture, LLAMA_F16, 1, NULL);
     uint64_t norms = (uint64_t)config->hidden_size * (2 * config->layers + 1);

@@ -12,10 +12,10 @@
 
 #include <cmocka.h>
 
+#include "../support/made_model.h"
 #include "llama/llama.h"
 #include "llama/ranks.h"
 #include "model/shards.h"
-#include "model/synthetic.h"
 
 enum { RANKS = 2, IDS = 150, CONTEXT = 200, TOKENS = 20 };
 
@@ -60,29 +60,20 @@ static void hall_receive(struct ranks *ranks, uint32_t from, void *data, size_t 
 }
 
 struct fixture {
-    char path[64];
-    struct model model;
+    struct made_model made;
     int32_t ids[IDS];
 };
 
 static int setup(void **state)
 {
-    struct error err;
     struct fixture *f = calloc(1, sizeof *f);
     struct model_config config;
-    uint64_t bytes;
     assert_non_null(f);
     assert_true(synthetic_shape("tiny", &config));
     config.heads = 8; /* so that each part has whole blocks of nf4 */
     config.ffn_size = 256;
-    snprintf(f->path, sizeof f->path, "/tmp/test_shard.%d.gguf", (int)getpid());
-    struct model_output output = {
-        .path = f->path, .format = MODEL_GGUF, .precision = TENSOR_F16, .threads = 1};
-    if (synthetic_write(&config, "tiny", 3, &output, &bytes, &err) != STATUS_OK ||
-        model_open(&f->model, f->path, &err) != STATUS_OK) {
-        error_print(&err, stderr);
+    if (!made_model_open(&f->made, "test_shard", &config, TENSOR_F16))
         return -1;
-    }
     for (uint32_t i = 0; i < IDS; i++)
         f->ids[i] = (int32_t)((i * 37 + 11) % config.vocabulary);
     pthread_barrier_init(&hall.barrier, NULL, RANKS);
@@ -101,8 +92,7 @@ static int teardown(void **state)
         close(hall.pipe[i / RANKS][i % RANKS][1]);
     }
     pthread_barrier_destroy(&hall.barrier);
-    model_close(&f->model);
-    unlink(f->path);
+    made_model_close(&f->made);
     free(f);
     return 0;
 }
@@ -128,7 +118,7 @@ static struct llama *load(struct fixture *f, struct held held, struct ranks *ran
                                     .context = CONTEXT,
                                     .threads = 2,
                                     .ranks = ranks};
-    if (llama_load(&llama, &f->model, &options, &err) != STATUS_OK)
+    if (llama_load(&llama, &f->made.model, &options, &err) != STATUS_OK)
         fail_msg("%s", err.what);
     return llama;
 }
@@ -166,7 +156,7 @@ static int hear(void *context, int32_t id)
 static float *say(struct fixture *f, struct llama *llama, struct heard *heard)
 {
     struct error err;
-    size_t words = f->model.config.vocabulary;
+    size_t words = f->made.model.config.vocabulary;
     float *logits = calloc(IDS * words, sizeof *logits);
     assert_non_null(logits);
     assert_int_equal(llama_forward(llama, f->ids, IDS, logits, 1, &err), STATUS_OK);
@@ -186,7 +176,7 @@ static void test_parts_say_what_the_whole_says(void **state)
                                         {LLAMA_F16, LLAMA_INT8},
                                         {LLAMA_F16, LLAMA_NF4}};
     struct fixture *f = *state;
-    size_t count = (size_t)IDS * f->model.config.vocabulary;
+    size_t count = (size_t)IDS * f->made.model.config.vocabulary;
     for (size_t form = 0; form < sizeof forms / sizeof forms[0]; form++) {
         struct heard heard, alone;
         struct llama *whole = load(f, forms[form], NULL);

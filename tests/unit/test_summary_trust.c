@@ -21,6 +21,17 @@ static struct record_equivalence gated(bool good)
                                        .greedy_ids = 29};
 }
 
+/* Whether the fixture's run has a note. */
+static bool is_noted(const struct fixture *fixture, const char *note)
+{
+    struct summary summary;
+    struct error err;
+    assert_int_equal(summary_make(&summary, &fixture->run, &err), 0);
+    bool noted = has_note(&summary, note);
+    summary_free(&summary);
+    return noted;
+}
+
 /* A token of the fixture's reads 1.0076 MB. */
 static void what_the_processor_bends_is_noted(void **state)
 {
@@ -37,14 +48,10 @@ static void what_the_processor_bends_is_noted(void **state)
         {"{}", nodes, false},
         {"{}", cache, false}};
     struct fixture *fixture = fixture_new(2);
-    struct summary summary;
-    struct error err;
     add(fixture, 0, 0, 20 * MS);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fixture->run.manifest = cases[i].manifest;
-        assert_int_equal(summary_make(&summary, &fixture->run, &err), 0);
-        assert_true(has_note(&summary, cases[i].note) == cases[i].noted);
-        summary_free(&summary);
+        assert_true(is_noted(fixture, cases[i].note) == cases[i].noted);
     }
     free(fixture);
 }
@@ -62,15 +69,11 @@ static void fewer_threads_are_noted(void **state)
                  {"{\"threads\": 2}", 0, false},
                  {"{\"threads\": 2, \"fair_comparison\": false}", 1, false}};
     struct fixture *fixture = fixture_new(2);
-    struct summary summary;
-    struct error err;
     add(fixture, 0, 0, 20 * MS);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fixture->run.plan = cases[i].plan;
         fixture->processes[0].threads = cases[i].threads;
-        assert_int_equal(summary_make(&summary, &fixture->run, &err), 0);
-        assert_true(has_note(&summary, "e-f32 computed with 1 of the 2 threads") == cases[i].noted);
-        summary_free(&summary);
+        assert_true(is_noted(fixture, "e-f32 computed with 1 of the 2 threads") == cases[i].noted);
     }
     free(fixture);
 }

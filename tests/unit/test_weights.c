@@ -7,17 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "../support/made_model.h"
 #include "llama/quantize.h"
 #include "llama/weights.h"
-#include "model/synthetic.h"
 
 struct fixture {
-    char path[64];
-    struct model model;
+    struct made_model made;
     struct pool *pool;
     const struct kernels *kernels;
 };
@@ -28,19 +26,15 @@ static int setup(void **state)
     struct error err;
     struct fixture *f = calloc(1, sizeof *f);
     struct model_config config;
-    uint64_t bytes;
     assert_non_null(f);
     assert_true(synthetic_shape("tiny", &config));
     config.hidden_size = 128;
     config.heads = 16;
     config.kv_heads = 4;
     config.ffn_size = 512;
-    snprintf(f->path, sizeof f->path, "/tmp/test_weights.%d.gguf", (int)getpid());
-    struct model_output output = {
-        .path = f->path, .format = MODEL_GGUF, .precision = TENSOR_BF16, .threads = 1};
-    if (synthetic_write(&config, "wide", 3, &output, &bytes, &err) != STATUS_OK ||
-        model_open(&f->model, f->path, &err) != STATUS_OK ||
-        kernels_find(&f->kernels, NULL, &err) != STATUS_OK ||
+    if (!made_model_open(&f->made, "test_weights", &config, TENSOR_BF16))
+        return -1;
+    if (kernels_find(&f->kernels, NULL, &err) != STATUS_OK ||
         pool_open(&f->pool, 3, &err) != STATUS_OK) {
         error_print(&err, stderr);
         return -1;
@@ -53,8 +47,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     pool_close(f->pool);
-    model_close(&f->model);
-    unlink(f->path);
+    made_model_close(&f->made);
     free(f);
     return 0;
 }
@@ -65,7 +58,7 @@ static struct weights load(const struct fixture *f, enum llama_precision quantiz
     struct weights weights;
     struct error err;
     struct llama_options options = {.precision = LLAMA_F16, .quantize = quantize, .ranks = ranks};
-    if (weights_load(&weights, &f->model, &options, f->kernels, f->pool, &err) != STATUS_OK)
+    if (weights_load(&weights, &f->made.model, &options, f->kernels, f->pool, &err) != STATUS_OK)
         fail_msg("%s", err.what);
     return weights;
 }
@@ -123,7 +116,7 @@ static uint64_t held_by_each(const struct model_config *config, enum llama_preci
 static void test_parts_are_of_the_quantised_whole(void **state)
 {
     const struct fixture *f = *state;
-    const struct model_config *config = &f->model.config;
+    const struct model_config *config = &f->made.model.config;
     for (int quantize = LLAMA_INT8; quantize <= LLAMA_NF4; quantize++) {
         struct weights whole = load(f, quantize, NULL);
         for (uint32_t count = 2; count <= 4; count *= 2) {
