@@ -162,14 +162,9 @@ class Worker:
 class Recipe:
     """The script beside this one that its engine's authors would write."""
 
-    def __init__(self, o, variant, precision):
-        engine = engine_of(variant)
-        cache = f"{o.cache}/recipe/{variant}"
+    def __init__(self, python, engine, arguments, cache):
         self.process = subprocess.Popen(
-            [python_of(engine), HERE / f"{engine}_recipe.py", model_of(o, engine)]
-            + recipe_options(o, variant, precision)
-            + ["--prompt", str(PROMPT), "--warm-up", str(WARM_UP)]
-            + ["--tokens", str(o.tokens), "--context", str(CONTEXT)],
+            [python, HERE / f"{engine}_recipe.py", *arguments],
             env={
                 **os.environ,
                 "TORCHINDUCTOR_CACHE_DIR": f"{cache}/inductor",
@@ -196,6 +191,14 @@ class Recipe:
     def end(self):
         self.process.stdin.close()
         self.process.wait()
+
+
+def recipe_of(o, variant, precision):
+    engine = engine_of(variant)
+    lengths = {"--prompt": PROMPT, "--warm-up": WARM_UP, "--tokens": o.tokens, "--context": CONTEXT}
+    arguments = [model_of(o, engine), *recipe_options(o, variant, precision)]
+    arguments += [str(word) for pair in lengths.items() for word in pair]
+    return Recipe(python_of(engine), engine, arguments, f"{o.cache}/recipe/{variant}")
 
 
 def recipe_options(o, variant, precision):
@@ -246,7 +249,7 @@ def start(o, variant):
     try:
         worker = Worker(o, variant)
         worker.load()
-        kind = LlamaBench if engine_of(variant) == "llamacpp" else Recipe
+        kind = LlamaBench if engine_of(variant) == "llamacpp" else recipe_of
         recipe = kind(o, variant, worker.loaded["precision"])
         worker.warm()
         recipe.read()
