@@ -81,7 +81,7 @@ static enum status measure(struct llama *llama, const struct model_config *confi
         struct stamps s = {.count = 0};
         llama_reset(llama);
         int64_t begin = clock_now_ns();
-        if (llama_generate(llama, ids, prompt, TOKENS, stamp, &s, err) != STATUS_OK)
+        if (llama_generate(llama, NULL, ids, prompt, TOKENS, stamp, &s, err) != STATUS_OK)
             return err->status;
         double ms = (double)(s.ns[TOKENS - 1] - s.ns[0]) / (TOKENS - 1) / 1e6;
         uint64_t bytes = llama_bytes_per_token(llama, prompt + TOKENS / 2);

@@ -28,7 +28,6 @@ void native_unload(void *state)
     llama_free(native->llama);
     model_close(&native->model);
     free(native->logits);
-    free(native->candidates);
     free(native);
 }
 
@@ -95,8 +94,7 @@ static enum status weights_load(struct native *native, const struct prony_load *
                                     .q8_0 = is_q8_0(request),
                                     .device = request->device};
     native->logits = malloc(LOGITS_AT_ONCE * vocabulary * sizeof *native->logits);
-    native->candidates = malloc(vocabulary * sizeof *native->candidates);
-    if (!native->logits || !native->candidates)
+    if (!native->logits)
         return error_no_memory(err, LOGITS_AT_ONCE * vocabulary * sizeof *native->logits);
     enum status status = llama_load(&native->llama, &native->model, &options, err);
     prony_phase_add(result, "read", start_ns, prony_now_ns());

@@ -7,6 +7,7 @@
 
 #include "failure.h"
 #include "job.h"
+#include "llama/sample.h"
 
 enum {
     PROMPT_AT_ONCE = 64
@@ -49,33 +50,16 @@ static enum status prompt_begin(struct native *native, const struct prony_genera
     return status;
 }
 
-static enum status generate_sampled(struct delivery *delivery, const int32_t *ids, uint32_t count,
-                                    struct error *err)
-{
-    struct native *native = delivery->native;
-    const struct prony_generate *request = delivery->request;
-    struct llama_sampler sampler = {.temperature = request->temperature,
-                                    .top_p = request->top_p,
-                                    .min_p = request->min_p,
-                                    .top_k = request->top_k,
-                                    .random = request->seed};
-    int32_t next;
-    do {
-        if (llama_forward(native->llama, ids, count, native->logits, 0, err))
-            return err->status;
-        next = llama_sample(&sampler, native->logits, native->model.config.vocabulary,
-                            native->candidates);
-        ids = &next;
-        count = 1;
-    } while (!deliver(delivery, next));
-    return STATUS_OK;
-}
-
 static int native_generate(void *state, const struct prony_generate *request,
                            struct prony_error *error)
 {
     struct native *native = state;
     struct delivery delivery = {native, request};
+    struct llama_sampler sampler = {.temperature = request->temperature,
+                                    .top_p = request->top_p,
+                                    .min_p = request->min_p,
+                                    .top_k = request->top_k,
+                                    .random = request->seed};
     struct error err;
     const int32_t *ids;
     uint32_t count;
@@ -84,10 +68,8 @@ static int native_generate(void *state, const struct prony_generate *request,
     profile_answer(native->trace.profile);
     enum status status = prompt_begin(native, request, &ids, &count, &cancelled, &err);
     if (!status && !cancelled)
-        status = request->temperature > 0
-                     ? generate_sampled(&delivery, ids, count, &err)
-                     : llama_generate(native->llama, ids, count, (uint32_t)request->tokens, deliver,
-                                      &delivery, &err);
+        status = llama_generate(native->llama, request->temperature > 0 ? &sampler : NULL, ids,
+                                count, (uint32_t)request->tokens, deliver, &delivery, &err);
     return status ? failure_answer(error, &err) : 0;
 }
 

@@ -5,7 +5,6 @@
 #include <prony/worker.h>
 
 #include "llama/llama.h"
-#include "llama/sample.h"
 #include "model/model.h"
 #include "team.h"
 #include "trace.h"
@@ -15,8 +14,7 @@ enum { LOGITS_AT_ONCE = 32 }; /* rows computed before they are written */
 struct native {
     struct model model;
     struct llama *llama;
-    float *logits;                      /* [LOGITS_AT_ONCE, vocabulary] */
-    struct llama_candidate *candidates; /* [vocabulary] */
+    float *logits; /* [LOGITS_AT_ONCE, vocabulary] */
     struct trace trace;
     struct team *team; /* NULL: the model is whole */
     char detail[128];

@@ -5,6 +5,7 @@
 
 #include "llama/cuda/cuda_llama.h"
 #include "llama/forward.h"
+#include "llama/sample.h"
 #include "llama/shard.h"
 #include "model/quantisable.h"
 
@@ -18,7 +19,8 @@ struct llama {
     struct shard shard;
     uint64_t weight_bytes, token_bytes, position_bytes, embedding_bytes;
     uint32_t context, vocabulary;
-    float *logits; /* [vocabulary], for llama_next */
+    float *logits;                      /* [vocabulary], for llama_next */
+    struct llama_candidate *candidates; /* [vocabulary], a sampler's */
     uint32_t position;
 };
 
@@ -103,7 +105,8 @@ enum status llama_load(struct llama **out, const struct model *model,
     llama->context = options->context;
     llama->vocabulary = model->config.vocabulary;
     llama->logits = calloc(llama->vocabulary, sizeof *llama->logits);
-    if (!llama->logits)
+    llama->candidates = calloc(llama->vocabulary, sizeof *llama->candidates);
+    if (!llama->logits || !llama->candidates)
         status = error_no_memory(err, llama->vocabulary * sizeof *llama->logits);
     else if (options->device && strcmp(options->device, "cpu") != 0)
         status = cuda_load(llama, model, options, err);
@@ -128,6 +131,7 @@ void llama_free(struct llama *llama)
     weights_free(&llama->weights);
     pool_close(llama->pool);
     free(llama->logits);
+    free(llama->candidates);
     free(llama);
 }
 
@@ -300,25 +304,40 @@ static int marked_token(void *context, int32_t id)
     return marked->on_token(marked->context, id);
 }
 
-enum status llama_generate(struct llama *llama, const int32_t *ids, uint32_t count, uint32_t tokens,
-                           llama_on_token *on_token, void *context, struct error *err)
+static enum status next_choose(struct llama *llama, struct llama_sampler *sampler,
+                               const int32_t *ids, uint32_t count, int32_t *next, struct error *err)
 {
+    if (!sampler)
+        return llama_next(llama, ids, count, next, err);
+    enum status status = llama_forward(llama, ids, count, llama->logits, 0, err);
+    if (status == STATUS_OK)
+        *next = llama_sample(sampler, llama->logits, llama->vocabulary, llama->candidates);
+    return status;
+}
+
+enum status llama_generate(struct llama *llama, struct llama_sampler *sampler, const int32_t *ids,
+                           uint32_t count, uint32_t tokens, llama_on_token *on_token, void *context,
+                           struct error *err)
+{
+    struct draw draw;
     enum status status = ids_check(llama, ids, count, err);
     if (status == STATUS_OK)
         status = room_check(llama, count, tokens, err);
     if (status != STATUS_OK)
         return status;
-    if (llama->cuda) {
+    if (llama_sampler_draws(sampler, &draw) && llama->cuda) {
         uint32_t made;
         struct marked marked = {llama->forward.profile, on_token, context};
-        status = cuda_llama_generate(llama->cuda, ids, count, llama->position, tokens, marked_token,
-                                     &marked, &made, err);
+        status = cuda_llama_generate(llama->cuda, draw, ids, count, llama->position, tokens,
+                                     marked_token, &marked, &made, err);
         llama->position += made ? count + made - 1 : 0;
+        if (sampler)
+            sampler->random = draw_after(draw, made).random;
         return status;
     }
     int32_t next;
     for (uint32_t i = 0; i < tokens; i++) {
-        status = llama_next(llama, ids, count, &next, err);
+        status = next_choose(llama, sampler, ids, count, &next, err);
         if (status != STATUS_OK || on_token(context, next))
             return status;
         ids = &next;

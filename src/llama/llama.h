@@ -16,6 +16,7 @@
  * two are codes with scales (llama/quantize.h). */
 enum llama_precision { LLAMA_F32, LLAMA_F16, LLAMA_BF16, LLAMA_INT8, LLAMA_NF4 };
 
+struct llama_sampler;
 struct ranks;
 
 struct llama_options {
@@ -80,9 +81,11 @@ enum status llama_next(struct llama *llama, const int32_t *ids, uint32_t count, 
 /* Told of each id as it is there; non-zero ends the generation. */
 typedef int llama_on_token(void *context, int32_t id);
 
-/* Appends ids and generates up to tokens greedy ids, each of which but the last is appended. On a
- * GPU the loop runs there. STATUS_USAGE also when ids and tokens - 1 do not fit the context. */
-enum status llama_generate(struct llama *llama, const int32_t *ids, uint32_t count, uint32_t tokens,
-                           llama_on_token *on_token, void *context, struct error *err);
+/* Appends ids and generates up to tokens ids, greedy or as the sampler draws them (llama/sample.h;
+ * NULL: greedy), each of which but the last is appended. On a GPU the loop runs there, unless the
+ * sampler cuts. STATUS_USAGE also when ids and tokens - 1 do not fit the context. */
+enum status llama_generate(struct llama *llama, struct llama_sampler *sampler, const int32_t *ids,
+                           uint32_t count, uint32_t tokens, llama_on_token *on_token, void *context,
+                           struct error *err);
 
 #endif

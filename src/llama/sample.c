@@ -3,13 +3,38 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Uniform in [0, 1) (splitmix64). */
+/* Uniform in [0, 1). */
 static double uniform(uint64_t *state)
 {
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (double)((z ^ z >> 31) >> 11) / 9007199254740992.0;
+    return (double)(random_number(*state += RANDOM_STEP) >> 11) / 9007199254740992.0;
+}
+
+bool llama_sampler_draws(const struct llama_sampler *sampler, struct draw *draw)
+{
+    *draw = (struct draw){0};
+    if (sampler)
+        *draw = (struct draw){sampler->random, (float)sampler->temperature};
+    return !sampler || (sampler->top_k == 0 && sampler->top_p >= 1 && sampler->min_p <= 0);
+}
+
+/* The id of the largest logit_drawn, the lowest one where several are or none is. Most need no
+ * logarithms: their bits say that they cannot be. */
+static int32_t drawn(const struct draw *draw, const float *logits, uint32_t count)
+{
+    const float unit = draw->temperature * 0.6931472f;
+    float most = -INFINITY;
+    uint32_t best = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t bits = draw_bits(*draw, i);
+        if (logits[i] + unit * (float)(2 + __builtin_clz(bits | 1)) <= most)
+            continue;
+        float logit = logits[i] + draw->temperature * gumbel(bits);
+        if (logit > most) {
+            most = logit;
+            best = i;
+        }
+    }
+    return (int32_t)best;
 }
 
 /* The likeliest first; the lower id on ties, so that a seed means one text. */
@@ -42,6 +67,11 @@ int32_t llama_sample(struct llama_sampler *sampler, const float *logits, uint32_
     float best = logits[0];
     double total = 0;
     uint32_t kept = 0;
+    struct draw draw;
+    if (llama_sampler_draws(sampler, &draw)) {
+        sampler->random = draw_after(draw, 1).random;
+        return drawn(&draw, logits, count);
+    }
     for (uint32_t i = 1; i < count; i++)
         best = logits[i] > best ? logits[i] : best;
     for (uint32_t i = 0; i < count; i++) {
@@ -57,10 +87,10 @@ int32_t llama_sample(struct llama_sampler *sampler, const float *logits, uint32_
     }
     for (uint32_t i = 0; i < kept; i++)
         total += (double)candidates[i].p;
-    double draw = uniform(&sampler->random) * total;
+    double place = uniform(&sampler->random) * total;
     for (uint32_t i = 0; i < kept; i++) {
-        draw -= (double)candidates[i].p;
-        if (draw < 0)
+        place -= (double)candidates[i].p;
+        if (place < 0)
             return candidates[i].id;
     }
     return candidates[kept - 1].id;

@@ -2,7 +2,10 @@
 #ifndef PRONY_LLAMA_SAMPLE_H
 #define PRONY_LLAMA_SAMPLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "llama/draw.h"
 
 struct llama_candidate {
     float p;
@@ -14,6 +17,10 @@ struct llama_sampler {
     uint32_t top_k;                   /* 0 leaves nothing out */
     uint64_t random;                  /* the seed, then the generator's state */
 };
+
+/* Whether a draw is all that is asked for: temperature alone, or with no sampler the largest logit.
+ */
+bool llama_sampler_draws(const struct llama_sampler *sampler, struct draw *draw);
 
 /* An id below count. candidates is scratch with room for count. */
 int32_t llama_sample(struct llama_sampler *sampler, const float *logits, uint32_t count,

@@ -53,6 +53,20 @@ serve(Full())
 """
 
 
+DRAWS = """
+import types
+from prony_sampling import Sampler
+
+for top_p in (1, 0.9):
+    sampling = types.SimpleNamespace(temperature=1, top_p=top_p, min_p=0, top_k=0, seed=7)
+    sampler = Sampler(sampling)
+    print(*(sampler.choose([i * 37 % 200 / 80 for i in range(200)]) for _ in range(12)))
+"""
+DRAWN = """118 162 78 159 37 187 124 101 97 167 63 171
+64 54 170 31 26 113 80 102 70 118 16 29
+"""
+
+
 def with_generate(body):
     return f"class Bug(Base):\n    def generate(self, prompt, sampling):\n{body}\nserve(Bug())\n"
 
@@ -128,6 +142,17 @@ class Sdk(unittest.TestCase):
         )
         self.assertEqual(result.returncode, 1)
         self.assertIn("This program is a worker of Prony", result.stderr)
+
+    def test_a_seed_means_the_ids_that_it_means_in_c(self):
+        """Those of tests/unit/test_sample.c. By Debian's Python, which has numpy."""
+        sdk = pathlib.Path(os.environ["PRONY_SOURCE"]) / "engines/sdk"
+        result = subprocess.run(
+            ["/usr/bin/python3", "-W", "error", "-c", DRAWS],
+            env={**os.environ, "PYTHONPATH": str(sdk)},
+            capture_output=True,
+            encoding="utf-8",
+        )
+        self.assertEqual((result.stdout, result.stderr), (DRAWN, ""))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@
 
 #include "gpu/cuda.h"
 #include "llama/llama.h"
+#include "llama/sample.h"
 #include "model/synthetic.h"
 
 enum { IDS = 150, CONTEXT = 400, MADE = 64, SKIPPED = 77 };
@@ -134,15 +135,49 @@ static int note(void *context, int32_t id)
     return made->count == made->stop_after;
 }
 
-static struct made generate(const struct fixture *f, struct llama *llama, uint32_t count,
-                            uint32_t stop_after)
+enum { PROMPT = 40 }; /* that ids are made after */
+static const struct llama_sampler drawing = {.temperature = 1.3, .top_p = 1, .random = 11};
+
+/* Greedy ids, or drawn ones. */
+static struct made generate(const struct fixture *f, struct llama *llama,
+                            const struct llama_sampler *sampler, uint32_t stop_after)
 {
     struct error err;
     struct made made = {.stop_after = stop_after};
+    struct llama_sampler begun = sampler ? *sampler : (struct llama_sampler){0};
     llama_reset(llama);
-    if (llama_generate(llama, f->ids, count, MADE, note, &made, &err))
+    if (llama_generate(llama, sampler ? &begun : NULL, f->ids, PROMPT, MADE, note, &made, &err))
         fail_msg("%s", err.what);
     return made;
+}
+
+/* What the CPU's sampler draws from the logits that come of each id. */
+static struct made draw_each(const struct fixture *f, struct llama *llama)
+{
+    struct error err;
+    struct made made = {.count = MADE};
+    struct llama_sampler sampler = drawing;
+    uint32_t vocabulary = f->model.config.vocabulary, count = PROMPT;
+    float *logits = malloc(vocabulary * sizeof *logits);
+    const int32_t *ids = f->ids;
+    assert_non_null(logits);
+    llama_reset(llama);
+    for (int i = 0; i < MADE; i++, count = 1) {
+        if (llama_forward(llama, ids, count, logits, 0, &err))
+            fail_msg("%s", err.what);
+        made.id[i] = llama_sample(&sampler, logits, vocabulary, NULL);
+        ids = &made.id[i];
+    }
+    free(logits);
+    return made;
+}
+
+static uint32_t same_ids(const struct made *a, const struct made *b)
+{
+    uint32_t same = 0;
+    while (same < MADE && a->id[same] == b->id[same])
+        same++;
+    return same;
 }
 
 /* float32 sums in another order, and for the 16-bit types prompts whose activations are rounded to
@@ -151,6 +186,25 @@ static double bound(enum llama_precision precision)
 {
     static const double bounds[] = {[LLAMA_F32] = 1e-5, [LLAMA_F16] = 2e-3, [LLAMA_BF16] = 1.5e-2};
     return bounds[precision];
+}
+
+/* The ids that the card makes again and again, and cut off early; those of the CPU agree. */
+static struct made check_ids(const struct fixture *f, struct llama *cpu, struct llama *gpu,
+                             const struct llama_sampler *sampler, enum llama_precision precision)
+{
+    struct made expected = generate(f, cpu, sampler, 0), made = generate(f, gpu, sampler, 0);
+    uint32_t same = same_ids(&made, &expected);
+    printf(" %u of %d %s", same, MADE, sampler ? "drawn" : "greedy,");
+    assert_int_equal(made.count, MADE);
+    assert_true(same >= (precision == LLAMA_F32 ? MADE : 1));
+    for (int again = 0; again < 2; again++) {
+        struct made other = generate(f, gpu, sampler, 0);
+        assert_memory_equal(other.id, made.id, sizeof made.id);
+    }
+    struct made cut = generate(f, gpu, sampler, 5);
+    assert_int_equal(cut.count, 5);
+    assert_memory_equal(cut.id, made.id, 5 * sizeof cut.id[0]);
+    return made;
 }
 
 static void check(const struct kind *kind, enum llama_precision precision,
@@ -176,22 +230,14 @@ static void check(const struct kind *kind, enum llama_precision precision,
         assert_true(d < bound(precision));
         free(logits);
     }
-    struct made reference = generate(&f, cpu, 40, 0);
-    for (int again = 0; again < 3; again++) {
-        struct made made = generate(&f, gpu, 40, 0);
-        assert_int_equal(made.count, MADE);
-        uint32_t same = 0;
-        while (same < MADE && made.id[same] == reference.id[same])
-            same++;
-        if (again == 0)
-            printf("%-26s %-4s %u of %d greedy ids as on the CPU\n", kind->name, name, same, MADE);
-        assert_true(same >= (precision == LLAMA_F32 ? MADE : 1));
-        reference = again == 0 ? made : reference;
-        assert_memory_equal(made.id, reference.id, sizeof made.id);
-    }
-    struct made cut = generate(&f, gpu, 40, 5);
-    assert_int_equal(cut.count, 5);
-    assert_memory_equal(cut.id, reference.id, 5 * sizeof cut.id[0]);
+    printf("%-26s %-4s ids as on the CPU:", kind->name, name);
+    check_ids(&f, cpu, gpu, NULL, precision);
+    struct made drawn = check_ids(&f, cpu, gpu, &drawing, precision);
+    struct made each = draw_each(&f, gpu);
+    uint32_t same = same_ids(&drawn, &each);
+    printf(", %u of them as from logits\n", same);
+    /* one kernel makes logits and ids, or the same ones do */
+    assert_true(same == MADE || !(precision == LLAMA_F32 || strstr(llama_kernels(gpu), "pers")));
     free(expected);
     llama_free(cpu);
     llama_free(gpu);

@@ -14,6 +14,7 @@
 #include "../support/made_model.h"
 #include "llama/cpu/kernels.h"
 #include "llama/llama.h"
+#include "llama/sample.h"
 
 enum { IDS = 150, CONTEXT = 160 }; /* more than two blocks of a prompt */
 
@@ -179,6 +180,52 @@ static void test_next_is_the_largest_logit(void **state)
     llama_free(llama);
 }
 
+struct made {
+    int32_t id[CONTEXT - IDS];
+    uint32_t count;
+};
+
+static int note(void *context, int32_t id)
+{
+    struct made *made = context;
+    made->id[made->count++] = id;
+    return 0;
+}
+
+/* Ids are those that the sampler draws from the logits, one after the other. */
+static void test_ids_are_drawn(void **state)
+{
+    enum { MADE = CONTEXT - IDS };
+    static const struct llama_sampler samplers[] = {
+        {.temperature = 1.5, .top_p = 1, .random = 7},
+        {.temperature = 1.5, .top_p = 0.9, .top_k = 40, .random = 7}};
+    const struct fixture *fixture = *state;
+    struct error err;
+    struct llama *llama = load(fixture, LLAMA_F16, 2, NULL);
+    float *logits = malloc(fixture->vocabulary * sizeof *logits);
+    struct llama_candidate *candidates = malloc(fixture->vocabulary * sizeof *candidates);
+    assert_true(logits && candidates);
+    for (size_t i = 0; i < sizeof samplers / sizeof samplers[0]; i++) {
+        struct llama_sampler sampler = samplers[i], other = samplers[i];
+        struct made made = {.count = 0};
+        llama_reset(llama);
+        assert_int_equal(
+            llama_generate(llama, &sampler, fixture->ids, IDS, MADE, note, &made, &err), STATUS_OK);
+        assert_int_equal(made.count, MADE);
+        llama_reset(llama);
+        for (int n = 0; n < MADE; n++) {
+            const int32_t *ids = n ? &made.id[n - 1] : fixture->ids;
+            assert_int_equal(llama_forward(llama, ids, n ? 1 : IDS, logits, 0, &err), STATUS_OK);
+            assert_int_equal(made.id[n],
+                             llama_sample(&other, logits, fixture->vocabulary, candidates));
+        }
+        assert_true(sampler.random == other.random);
+    }
+    free(logits);
+    free(candidates);
+    llama_free(llama);
+}
+
 static void test_refusals(void **state)
 {
     const struct fixture *fixture = *state;
@@ -235,6 +282,7 @@ int main(void)
         cmocka_unit_test(test_every_output_is_rounded),
         cmocka_unit_test(test_reset_starts_over),
         cmocka_unit_test(test_next_is_the_largest_logit),
+        cmocka_unit_test(test_ids_are_drawn),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_bytes_are_counted),
     };

@@ -162,7 +162,8 @@ static float *say(struct fixture *f, struct llama *llama, struct heard *heard)
     assert_int_equal(llama_forward(llama, f->ids, IDS, logits, 1, &err), STATUS_OK);
     llama_reset(llama);
     heard->count = 0;
-    assert_int_equal(llama_generate(llama, f->ids, IDS, TOKENS, hear, heard, &err), STATUS_OK);
+    assert_int_equal(llama_generate(llama, NULL, f->ids, IDS, TOKENS, hear, heard, &err),
+                     STATUS_OK);
     assert_int_equal(heard->count, TOKENS);
     assert_int_equal(llama_position(llama), IDS + TOKENS - 1);
     return logits;

@@ -12,11 +12,7 @@
 
 #include <stdint.h>
 
-#ifdef __CUDACC__
-#define BOTH __host__ __device__ __forceinline__
-#else
-#define BOTH static inline
-#endif
+#include "llama/both.h"
 
 enum codes_kind { CODES_NONE, CODES_INT8, CODES_NF4 };
 enum {

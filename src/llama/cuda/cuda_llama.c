@@ -232,8 +232,9 @@ enum status cuda_llama_forward(struct cuda_llama *l, const int32_t *ids, uint32_
         status = ids_send(l, l->portable.ids, ids, 1, err);
         *l->mailbox.stop = 0;
         if (status == STATUS_OK)
-            status = decode_start(&l->decode, &l->card, position, 1, l->portable.ids,
-                                  l->mailbox.ids_at, l->mailbox.stop_at, l->logits, err);
+            status =
+                decode_start(&l->decode, &l->card, (struct draw){0}, position, 1, l->portable.ids,
+                             l->mailbox.ids_at, l->mailbox.stop_at, l->logits, err);
         return status == STATUS_OK ? logits_fetch(l, logits, 1, err) : status;
     }
     uint32_t most = logits && all_logits ? LOGIT_ROWS : block_most(l);
@@ -278,20 +279,21 @@ static enum status id_wait(struct cuda_llama *l, uint32_t i, int32_t *id, struct
 }
 
 /* One more id by plain kernels: from l->next to l->next and ids[i]. */
-static enum status portable_step(struct cuda_llama *l, uint32_t position, uint32_t i,
-                                 struct error *err)
+static enum status portable_step(struct cuda_llama *l, struct draw draw, uint32_t position,
+                                 uint32_t i, struct error *err)
 {
     enum status status = portable_forward(&l->portable, &l->card, &l->model, l->next, 1, position,
                                           l->logits, 1, err);
     if (status != STATUS_OK)
         return status;
-    return portable_argmax(&l->portable, &l->card, l->next, l->mailbox.ids_at + i * sizeof(int32_t),
-                           l->logits, l->model.shape.vocabulary, err);
+    return portable_choose(&l->portable, &l->card, draw_after(draw, i), l->next,
+                           l->mailbox.ids_at + i * sizeof(int32_t), l->logits,
+                           l->model.shape.vocabulary, err);
 }
 
 /* Computes the prompt; its first id goes to l->next and ids[0]. */
-static enum status prompt_start(struct cuda_llama *l, const int32_t *ids, uint32_t count,
-                                uint32_t position, struct error *err)
+static enum status prompt_start(struct cuda_llama *l, struct draw draw, const int32_t *ids,
+                                uint32_t count, uint32_t position, struct error *err)
 {
     enum status status = STATUS_OK;
     for (uint32_t done = 0; done < count && status == STATUS_OK;) {
@@ -301,27 +303,29 @@ static enum status prompt_start(struct cuda_llama *l, const int32_t *ids, uint32
     }
     if (status != STATUS_OK)
         return status;
-    return portable_argmax(&l->portable, &l->card, l->next, l->mailbox.ids_at, l->logits,
+    return portable_choose(&l->portable, &l->card, draw, l->next, l->mailbox.ids_at, l->logits,
                            l->model.shape.vocabulary, err);
 }
 
-enum status cuda_llama_generate(struct cuda_llama *l, const int32_t *ids, uint32_t count,
-                                uint32_t position, uint32_t tokens, llama_on_token *on_token,
-                                void *context, uint32_t *made, struct error *err)
+enum status cuda_llama_generate(struct cuda_llama *l, struct draw draw, const int32_t *ids,
+                                uint32_t count, uint32_t position, uint32_t tokens,
+                                llama_on_token *on_token, void *context, uint32_t *made,
+                                struct error *err)
 {
     bool ended = false;
     *made = 0;
     *l->mailbox.stop = 0;
     for (uint32_t i = 0; i < tokens; i++)
         l->mailbox.ids[i] = NO_ID;
-    enum status status = prompt_start(l, ids, count, position, err);
+    enum status status = prompt_start(l, draw, ids, count, position, err);
     if (status == STATUS_OK && tokens > 1 && l->decode.kernel)
-        status = decode_start(&l->decode, &l->card, position + count, tokens - 1, l->next,
-                              l->mailbox.ids_at + sizeof(int32_t), l->mailbox.stop_at, 0, err);
+        status =
+            decode_start(&l->decode, &l->card, draw_after(draw, 1), position + count, tokens - 1,
+                         l->next, l->mailbox.ids_at + sizeof(int32_t), l->mailbox.stop_at, 0, err);
     for (uint32_t i = 0; i < tokens && status == STATUS_OK && !ended; i++) {
         int32_t id;
         if (i > 0 && !l->decode.kernel)
-            status = portable_step(l, position + count + i - 1, i, err);
+            status = portable_step(l, draw, position + count + i - 1, i, err);
         if (status == STATUS_OK)
             status = id_wait(l, i, &id, err);
         if (status != STATUS_OK)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "llama/draw.h"
 #include "llama/llama.h"
 
 struct cuda_llama;
@@ -24,8 +25,9 @@ struct cuda_llama_facts cuda_llama_facts(const struct cuda_llama *llama);
 /* As llama_forward and llama_generate, from position on; the ids have been checked. */
 enum status cuda_llama_forward(struct cuda_llama *llama, const int32_t *ids, uint32_t count,
                                uint32_t position, float *logits, int all_logits, struct error *err);
-enum status cuda_llama_generate(struct cuda_llama *llama, const int32_t *ids, uint32_t count,
-                                uint32_t position, uint32_t tokens, llama_on_token *on_token,
-                                void *context, uint32_t *made, struct error *err);
+enum status cuda_llama_generate(struct cuda_llama *llama, struct draw draw, const int32_t *ids,
+                                uint32_t count, uint32_t position, uint32_t tokens,
+                                llama_on_token *on_token, void *context, uint32_t *made,
+                                struct error *err);
 
 #endif

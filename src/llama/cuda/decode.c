@@ -179,12 +179,13 @@ void decode_close(struct decode *d, struct card *card)
     *d = (struct decode){0};
 }
 
-enum status decode_start(const struct decode *d, const struct card *card, uint32_t position,
-                         uint32_t tokens, cuda_pointer first, cuda_pointer ids, cuda_pointer stop,
-                         cuda_pointer logits, struct error *err)
+enum status decode_start(const struct decode *d, const struct card *card, struct draw draw,
+                         uint32_t position, uint32_t tokens, cuda_pointer first, cuda_pointer ids,
+                         cuda_pointer stop, cuda_pointer logits, struct error *err)
 {
     struct decode_params params = d->params;
     void *arguments[] = {&params};
+    params.draw = draw;
     params.position = position;
     params.tokens = tokens;
     params.first = (const int32_t *)(uintptr_t)first;

@@ -169,7 +169,8 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
                 }
             }
             const tiling t = tiling_of(s.hidden, sizeof(T));
-            id = best_find(ENDS != CODES_NONE ? codes_best() : elements_best(tiling_sums(&t)),
+            id = best_find(ENDS != CODES_NONE ? codes_best(token)
+                                              : elements_best(tiling_sums(&t), token),
                            token, stop);
             if (block == 0)
                 tell(ORDER_ID, id);
@@ -179,25 +180,28 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
         tell(ORDER_END, 0);
     }
 
-    /* Of this thread's logits the largest, and its id. */
-    __device__ __forceinline__ uint64_t logit_take(uint64_t best, float logit, uint32_t id)
+    /* Of this thread's logits the largest, as they are drawn, and its id. */
+    __device__ __forceinline__ uint64_t logit_take(uint64_t best, float logit, uint32_t id,
+                                                   uint32_t token)
     {
         if (p.logits)
             p.logits[id] = logit;
+        if (p.draw.temperature > 0)
+            logit = logit_drawn(draw_after(p.draw, token), logit, id);
         const uint64_t rank = rank_of(logit, id);
         return rank > best ? rank : best;
     }
     /* Their sums are in their input's place. */
-    __device__ __forceinline__ uint64_t elements_best(uint32_t parts)
+    __device__ __forceinline__ uint64_t elements_best(uint32_t parts, uint32_t token)
     {
         const range rows = m->share[OP_LOGITS];
         uint64_t best = 0;
         for (uint32_t i = threadIdx.x; i < rows.end - rows.begin; i += THREADS)
-            best = logit_take(best, row_sum(vector, i, parts), rows.begin + i);
+            best = logit_take(best, row_sum(vector, i, parts), rows.begin + i, token);
         return best;
     }
     /* Multiplies codes of int8, some rows after the other. */
-    __device__ __forceinline__ uint64_t codes_best()
+    __device__ __forceinline__ uint64_t codes_best(uint32_t token)
     {
         const range all = m->share[OP_LOGITS];
         const uint32_t hidden = p.shape.hidden;
@@ -213,7 +217,7 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
             this->template product<E>(rows, hidden, partial);
             meet();
             if (has)
-                best = logit_take(best, codes_sum(partial, threadIdx.x) * scale, id);
+                best = logit_take(best, codes_sum(partial, threadIdx.x) * scale, id, token);
             meet();
         }
         return best;

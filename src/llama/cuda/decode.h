@@ -22,10 +22,11 @@ enum status decode_open(struct decode *decode, struct card *card, const struct d
                         struct error *err);
 void decode_close(struct decode *decode, struct card *card);
 
-/* Starts tokens steps from position on, the first with *first. Each id goes to ids[i] in host
- * memory when it is made; *stop there ends the loop. logits is 0 or room for those of the last. */
-enum status decode_start(const struct decode *decode, const struct card *card, uint32_t position,
-                         uint32_t tokens, cuda_pointer first, cuda_pointer ids, cuda_pointer stop,
-                         cuda_pointer logits, struct error *err);
+/* Starts tokens steps from position on, the first with *first and its draw. Each id goes to ids[i]
+ * in host memory when it is made; *stop there ends the loop. logits is 0 or room for those of the
+ * last. */
+enum status decode_start(const struct decode *decode, const struct card *card, struct draw draw,
+                         uint32_t position, uint32_t tokens, cuda_pointer first, cuda_pointer ids,
+                         cuda_pointer stop, cuda_pointer logits, struct error *err);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "llama/cuda/codes.h"
+#include "llama/draw.h"
 
 struct cuda_shape {
     uint32_t hidden, layers, heads, kv_heads, head_size, ffn, vocabulary;
@@ -73,6 +74,7 @@ struct decode_params {
     float *logits;                 /* [vocabulary], or NULL: not wanted */
     uint64_t *best;                /* [blocks]: each block's largest logit; then the stop flag */
     uint32_t *counters;            /* zeroed before the launch */
+    struct draw draw;              /* of the first of the ids */
     const int32_t *first;          /* the id to begin with */
     volatile int32_t *ids;         /* [tokens] in host memory: written as they are made */
     const volatile uint32_t *stop; /* in host memory: not 0 ends the loop early */

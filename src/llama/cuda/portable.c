@@ -1,9 +1,9 @@
 #include "llama/cuda/portable.h"
 
 /* As portable.cu has them. */
-enum { WARPS = 8, THREADS = 32 * WARPS, TOKENS = 8, MOST_HEAD_SIZE = 256, ARGMAX_BLOCKS = 64 };
+enum { WARPS = 8, THREADS = 32 * WARPS, TOKENS = 8, MOST_HEAD_SIZE = 256, CHOOSE_BLOCKS = 64 };
 
-_Static_assert((int)ARGMAX_BLOCKS <= (int)PORTABLE_TOKENS, "bests has room for one of each block");
+_Static_assert((int)CHOOSE_BLOCKS <= (int)PORTABLE_TOKENS, "bests has room for one of each block");
 
 FATBIN_DECLARE(portable);
 
@@ -26,7 +26,7 @@ static enum status kernels_find(struct portable *portable, struct card *card,
         {"rope", cache, &portable->rope},
         {"attend", cache, &portable->attend},
         {"swiglu", -1, &portable->swiglu},
-        {"argmax", -1, &portable->argmax},
+        {"choose", -1, &portable->choose},
     };
     enum status status = card_load(card, &fatbin, &module, err);
     for (size_t i = 0; i < sizeof kernels / sizeof kernels[0] && status == STATUS_OK; i++)
@@ -196,11 +196,11 @@ enum status portable_forward(const struct portable *portable, const struct card 
                    s->vocabulary, hidden, rows, 0);
 }
 
-enum status portable_argmax(const struct portable *portable, const struct card *card,
-                            cuda_pointer next, cuda_pointer told, cuda_pointer logits,
-                            uint32_t count, struct error *err)
+enum status portable_choose(const struct portable *portable, const struct card *card,
+                            struct draw draw, cuda_pointer next, cuda_pointer told,
+                            cuda_pointer logits, uint32_t count, struct error *err)
 {
     cuda_pointer bests = portable->bests, ended = portable->ended;
-    void *arguments[] = {&next, &told, &bests, &ended, &logits, &count};
-    return card_launch(card, portable->argmax, ARGMAX_BLOCKS, 1, THREADS, 0, arguments, err);
+    void *arguments[] = {&next, &told, &bests, &ended, &logits, &count, &draw};
+    return card_launch(card, portable->choose, CHOOSE_BLOCKS, 1, THREADS, 0, arguments, err);
 }

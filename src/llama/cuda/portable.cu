@@ -182,19 +182,20 @@ __device__ __forceinline__ uint64_t block_max(uint64_t best, uint64_t (&best_of)
     return best;
 }
 
-/* *next = the largest logit's id; written to *told, in host memory, as well when it is not NULL. Each
+/* *next = the id of the largest logit, as they are drawn; written to *told, in host memory, as well when it is not NULL. Each
  * block finds the best of its share for bests [blocks]; the last to end finds the best of those, and
- * leaves *ended 0 for the next time. Grid: ARGMAX_BLOCKS. */
+ * leaves *ended 0 for the next time. Grid: CHOOSE_BLOCKS. */
 extern "C" __global__ void __launch_bounds__(THREADS)
-    argmax(int32_t *next, volatile int32_t *told, uint64_t *bests, uint32_t *ended,
-           const float *logits, uint32_t count)
+    choose(int32_t *next, volatile int32_t *told, uint64_t *bests, uint32_t *ended,
+           const float *logits, uint32_t count, struct draw draw)
 {
     __shared__ uint64_t best_of[WARPS];
     __shared__ bool last;
     uint64_t best = 0;
 #pragma unroll 4
     for (uint32_t i = blockIdx.x * THREADS + threadIdx.x; i < count; i += gridDim.x * THREADS) {
-        uint64_t rank = rank_of(logits[i], i);
+        const float logit = logits[i];
+        uint64_t rank = rank_of(draw.temperature > 0 ? logit_drawn(draw, logit, i) : logit, i);
         best = rank > best ? rank : best;
     }
     best = block_max(best, best_of);

@@ -8,10 +8,10 @@
 enum { PORTABLE_TOKENS = 64 }; /* that are computed together */
 
 struct portable {
-    struct cuda_function *embed, *rmsnorm, *matmul, *rope, *attend, *swiglu, *argmax;
+    struct cuda_function *embed, *rmsnorm, *matmul, *rope, *attend, *swiglu, *choose;
     cuda_pointer ids;                                 /* [PORTABLE_TOKENS] int32 */
     cuda_pointer x, normed, qkv, mixed, gate_up, ffn; /* [PORTABLE_TOKENS, ...] float32 */
-    cuda_pointer bests, ended;                        /* argmax's: a rank of each block; a count */
+    cuda_pointer bests, ended;                        /* choose's: a rank of each block; a count */
     cuda_pointer memory;
 };
 
@@ -38,9 +38,9 @@ enum status portable_forward(const struct portable *portable, const struct card 
                              uint32_t position, cuda_pointer logits, uint32_t rows,
                              struct error *err);
 
-/* *next (device memory), and *told (host memory, or 0), = the id of the largest of the logits. */
-enum status portable_argmax(const struct portable *portable, const struct card *card,
-                            cuda_pointer next, cuda_pointer told, cuda_pointer logits,
-                            uint32_t count, struct error *err);
+/* *next (device memory), and *told (host memory, or 0), = the id that is drawn by its logit. */
+enum status portable_choose(const struct portable *portable, const struct card *card,
+                            struct draw draw, cuda_pointer next, cuda_pointer told,
+                            cuda_pointer logits, uint32_t count, struct error *err);
 
 #endif
