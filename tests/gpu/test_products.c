@@ -1,6 +1,7 @@
 /* Products of many tokens on the tensor cores against plain C, at every cut of them: fewer tokens
- * and rows than a tile has, several tiles for each multiprocessor, several parts. Without a GPU
- * that can run it, this says so and ends with 77, which ctest shows as skipped. */
+ * and rows than a tile has, several tiles for each multiprocessor, several parts; and those of
+ * float32 tiles. Without a GPU that can run it, this says so and ends with 77, which ctest shows as
+ * skipped. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +19,7 @@
 enum { LAYERS = 2, SKIPPED = 77 };
 
 FATBIN_DECLARE(prefill);
+FATBIN_DECLARE(portable);
 
 static const struct {
     uint32_t tokens, rows, columns;
@@ -28,6 +30,11 @@ static const struct {
     {700, 2048, 576, false},  {128, 1408, 256, true},   {300, 4608, 576, true},
     {2048, 1024, 256, true},  {1500, 2560, 320, false}, {2048, 6144, 128, false},
 };
+
+static const struct {
+    uint32_t tokens, rows, columns, add;
+} tiled[] = {{9, 1, 4, 0},       {63, 31, 36, 1},      {64, 32, 32, 0},
+             {65, 1002, 100, 1}, {128, 3072, 2048, 0}, {130, 33, 2304, 1}};
 
 struct fixture {
     struct card card;
@@ -55,7 +62,9 @@ static uint16_t *values(size_t count, enum llama_precision precision, uint32_t s
         seed = seed * 1664525u + 1013904223u;
         float x = (float)(seed >> 8) / (float)(1 << 23) - 1;
         bits[i] = precision == LLAMA_F16 ? half_from_float(x) : bfloat_from_float(x);
-        as[i] = precision == LLAMA_F16 ? half_to_float(bits[i]) : bfloat_to_float(bits[i]);
+        as[i] = precision == LLAMA_F32   ? x
+                : precision == LLAMA_F16 ? half_to_float(bits[i])
+                                         : bfloat_to_float(bits[i]);
     }
     return bits;
 }
@@ -193,12 +202,71 @@ static void test_products(void **state)
     }
 }
 
+/* float32 tokens by a matrix of any type, added to ones or not. */
+static void check_tiles(const struct fixture *f, struct cuda_function *kernel, size_t i,
+                        enum llama_precision precision)
+{
+    enum { TOKENS = 64, ROWS = 32, THREADS = 256 }; /* as tiles.cuh has them */
+    struct error err;
+    uint32_t tokens = tiled[i].tokens, rows = tiled[i].rows, columns = tiled[i].columns;
+    uint32_t add = tiled[i].add;
+    size_t matrix = (size_t)rows * columns, count = (size_t)tokens * rows;
+    float *x = calloc((size_t)tokens * columns, sizeof *x), *w = calloc(matrix, sizeof *w);
+    float *result = malloc(count * sizeof *result);
+    assert_true(x && w && result);
+    free(values((size_t)tokens * columns, LLAMA_F16, 1 + (uint32_t)i, x));
+    uint16_t *bits = values(matrix, precision, 1000 + (uint32_t)i, w);
+    for (size_t n = 0; n < count; n++)
+        result[n] = 1;
+    cuda_pointer in = sent(f, x, (size_t)tokens * columns * sizeof *x);
+    cuda_pointer weights = precision == LLAMA_F32 ? sent(f, w, matrix * sizeof *w)
+                                                  : sent(f, bits, matrix * sizeof *bits);
+    cuda_pointer out = sent(f, result, count * sizeof *result);
+    void *arguments[] = {&out, &weights, &in, &rows, &columns, &tokens, &add};
+    must_be_ok(card_launch(&f->card, kernel, (tokens + TOKENS - 1) / TOKENS,
+                           (rows + ROWS - 1) / ROWS, THREADS, 0, arguments, &err),
+               &err);
+    must_be_ok(card_wait(&f->card, &err), &err);
+    must(f, f->card.cuda.MemcpyDtoH(result, out, count * sizeof *result));
+    for (size_t n = 0; n < count && add; n++)
+        result[n] -= 1;
+    struct product p = {.rows = rows, .columns = columns};
+    double d = distance(result, x, w, &p, tokens);
+    printf("type %d, %4u tokens, %4u x %4u in float32: relative L2 %.1e\n", (int)precision, tokens,
+           rows, columns, d);
+    fflush(stdout);
+    assert_true(d < 2e-6);
+    must(f, f->card.cuda.MemFree(in));
+    must(f, f->card.cuda.MemFree(weights));
+    must(f, f->card.cuda.MemFree(out));
+    free(x);
+    free(w);
+    free(bits);
+    free(result);
+}
+
+static void test_tiles(void **state)
+{
+    struct fixture *f = *state;
+    struct fatbin fatbin = FATBIN(portable);
+    struct cuda_module *module;
+    struct error err;
+    must_be_ok(card_load(&f->card, &fatbin, &module, &err), &err);
+    for (int precision = LLAMA_F32; precision <= LLAMA_BF16; precision++) {
+        struct cuda_function *kernel;
+        must_be_ok(card_kernel(&f->card, module, "matmul_tiles", precision, &kernel, &err), &err);
+        for (size_t i = 0; i < sizeof tiled / sizeof tiled[0]; i++)
+            check_tiles(f, kernel, i, (enum llama_precision)precision);
+    }
+}
+
 int main(void)
 {
     struct fixture f;
     struct error err;
     struct fatbin fatbin = FATBIN(prefill);
-    const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(test_products, &f)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(test_products, &f),
+                                       cmocka_unit_test_prestate(test_tiles, &f)};
     if (card_open(&f.card, "cuda", &err) != STATUS_OK) {
         fputs("The tests on a GPU did not run. ", stderr);
         error_print(&err, stderr);

@@ -1,7 +1,15 @@
 #include "llama/cuda/portable.h"
 
 /* As portable.cu has them. */
-enum { WARPS = 8, THREADS = 32 * WARPS, TOKENS = 8, MOST_HEAD_SIZE = 256, CHOOSE_BLOCKS = 64 };
+enum {
+    WARPS = 8,
+    THREADS = 32 * WARPS,
+    TOKENS = 8, /* that a block of matmul has; more are computed by tiles */
+    TILE_TOKENS = 64,
+    TILE_ROWS = 32,
+    MOST_HEAD_SIZE = 256,
+    CHOOSE_BLOCKS = 64
+};
 
 _Static_assert((int)CHOOSE_BLOCKS <= (int)PORTABLE_TOKENS, "bests has room for one of each block");
 
@@ -23,6 +31,7 @@ static enum status kernels_find(struct portable *portable, struct card *card,
         {coded ? "embed_int8" : "embed", coded ? -1 : weights, &portable->embed},
         {"rmsnorm", -1, &portable->rmsnorm},
         {"matmul", weights, &portable->matmul},
+        {"matmul_tiles", weights, &portable->matmul_tiles},
         {"rope", cache, &portable->rope},
         {"attend", cache, &portable->attend},
         {"swiglu", -1, &portable->swiglu},
@@ -109,6 +118,10 @@ static enum status product(const struct pass *pass, enum codes_kind kind, cuda_p
         return codes_multiply(&pass->model->codes, pass->card, kind, false, out, x, weights, rows,
                               columns, count, add, pass->err);
     void *arguments[] = {&out, &weights, &x, &rows, &columns, &count, &add};
+    if (count > TOKENS && columns % 4 == 0)
+        return card_launch(pass->card, pass->p->matmul_tiles,
+                           (count + TILE_TOKENS - 1) / TILE_TOKENS,
+                           (rows + TILE_ROWS - 1) / TILE_ROWS, THREADS, 0, arguments, pass->err);
     return card_launch(pass->card, pass->p->matmul, (rows + WARPS - 1) / WARPS,
                        (count + TOKENS - 1) / TOKENS, THREADS, 0, arguments, pass->err);
 }

@@ -1,6 +1,7 @@
 /* The model's operations as plain kernels: any shape, any card. They serve what the tuned kernels
  * do not, and are what those are compared with. Activations are float32 [tokens, ...]. */
 #include "llama/cuda/codes.cuh"
+#include "llama/cuda/tiles.cuh"
 
 enum { WARPS = 8, THREADS = 32 * WARPS, TOKENS = 8, HEAD_PARTS = 8 };
 
@@ -182,9 +183,9 @@ __device__ __forceinline__ uint64_t block_max(uint64_t best, uint64_t (&best_of)
     return best;
 }
 
-/* *next = the id of the largest logit, as they are drawn; written to *told, in host memory, as well when it is not NULL. Each
- * block finds the best of its share for bests [blocks]; the last to end finds the best of those, and
- * leaves *ended 0 for the next time. Grid: CHOOSE_BLOCKS. */
+/* *next = the id of the largest logit, as they are drawn; written to *told, in host memory, as well
+ * when it is not NULL. Each block finds the best of its share for bests [blocks]; the last to end
+ * finds the best of those, and leaves *ended 0 for the next time. Grid: CHOOSE_BLOCKS. */
 extern "C" __global__ void __launch_bounds__(THREADS)
     choose(int32_t *next, volatile int32_t *told, uint64_t *bests, uint32_t *ended,
            const float *logits, uint32_t count, struct draw draw)
@@ -234,6 +235,12 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                         uint32_t columns, uint32_t tokens, uint32_t add)                           \
     {                                                                                              \
         matmul(out, weights, x, rows, columns, tokens, add);                                       \
+    }                                                                                              \
+    extern "C" __global__ void __launch_bounds__(THREADS, 2)                                       \
+        matmul_tiles_##suffix(float *out, const T *weights, const float *x, uint32_t rows,         \
+                              uint32_t columns, uint32_t tokens, uint32_t add)                     \
+    {                                                                                              \
+        matmul_tiles(out, weights, x, rows, columns, tokens, add);                                 \
     }
 #define CACHE_KERNELS(C, suffix)                                                                   \
     extern "C" __global__ void rope_##suffix(float *qkv, C *keys, C *values,                       \

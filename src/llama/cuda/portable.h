@@ -5,10 +5,10 @@
 #include "llama/cuda/card.h"
 #include "llama/cuda/layout.h"
 
-enum { PORTABLE_TOKENS = 64 }; /* that are computed together */
+enum { PORTABLE_TOKENS = 128 }; /* that are computed together */
 
 struct portable {
-    struct cuda_function *embed, *rmsnorm, *matmul, *rope, *attend, *swiglu, *choose;
+    struct cuda_function *embed, *rmsnorm, *matmul, *matmul_tiles, *rope, *attend, *swiglu, *choose;
     cuda_pointer ids;                                 /* [PORTABLE_TOKENS] int32 */
     cuda_pointer x, normed, qkv, mixed, gate_up, ffn; /* [PORTABLE_TOKENS, ...] float32 */
     cuda_pointer bests, ended;                        /* choose's: a rank of each block; a count */
