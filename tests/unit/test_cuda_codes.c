@@ -1,6 +1,6 @@
-/* Quantised matrices as they lie in a card's memory: the codes and scales of the CPU, each in its
- * place, and the decode kernel's cut of them into stages and warps. It runs without a GPU,
- * since the kernels and this test share the functions. */
+/* Matrices as they lie in a card's memory, or in those of several: the elements, codes and scales
+ * of the CPU, each in its place, and the decode kernel's cut of them into stages and warps. It runs
+ * without a GPU, since the kernels and this test share the functions. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,9 +10,11 @@
 
 #include <cmocka.h>
 
+#include "../support/made_model.h"
 #include "llama/cuda/decode.h"
 #include "llama/cuda/parts.h"
 #include "llama/quantize.h"
+#include "model/half.h"
 #include "model/synthetic.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -43,12 +45,12 @@ static uint32_t bits_of(float number)
     return bits;
 }
 
-/* Row r of a matrix on the card is this row of a tensor. */
+/* Row r of a matrix on the card is this row of a tensor, or the columns of it that the card has. */
 static void check_row(const struct card_part *part, const unsigned char *matrix, uint32_t r,
                       const struct tensor *tensor, size_t row)
 {
     enum codes_kind kind = codes_kind_of(part->precision);
-    uint32_t columns = (uint32_t)part->columns;
+    uint32_t columns = (uint32_t)tensor_columns(tensor), held = (uint32_t)part->columns;
     float *wide = malloc(columns * sizeof *wide), scale[1024];
     unsigned char *codes = malloc(columns);
     assert_true(wide && codes && columns / NF4_BLOCK < COUNT(scale));
@@ -57,11 +59,12 @@ static void check_row(const struct card_part *part, const unsigned char *matrix,
         quantize_int8((int8_t *)codes, scale, wide, columns);
     else
         quantize_nf4(codes, scale, wide, columns);
-    for (uint32_t c = 0; c < columns; c++) {
-        unsigned code = kind == CODES_INT8 ? codes[c] : nf4_at(codes, c);
-        float expected = scale[kind == CODES_INT8 ? 0 : c / NF4_BLOCK];
-        float found = scale_of(kind, matrix, columns, r, c);
-        if (code_of(kind, matrix, columns, r, c) != code || bits_of(found) != bits_of(expected))
+    for (uint32_t c = 0; c < held; c++) {
+        size_t at = part->first_column + c;
+        unsigned code = kind == CODES_INT8 ? codes[at] : nf4_at(codes, at);
+        float expected = scale[kind == CODES_INT8 ? 0 : at / NF4_BLOCK];
+        float found = scale_of(kind, matrix, held, r, c);
+        if (code_of(kind, matrix, held, r, c) != code || bits_of(found) != bits_of(expected))
             fail_msg("row %u, column %u", r, c);
     }
     free(wide);
@@ -82,9 +85,26 @@ static const struct tensor *qkv_source(const struct model *model, const struct m
     return head < group ? &layer->wq : head == group ? &layer->wk : &layer->wv;
 }
 
+/* The same of elements. */
+static void check_elements(const struct card_part *part, const unsigned char *matrix, uint32_t r,
+                           const struct tensor *tensor, size_t row)
+{
+    size_t columns = tensor_columns(tensor), bytes = part->columns * sizeof(uint16_t);
+    float *wide = malloc(columns * sizeof *wide);
+    uint16_t *narrowed = malloc(bytes);
+    assert_true(wide && narrowed);
+    tensor_row_f32(tensor, row, wide);
+    for (size_t c = 0; c < part->columns; c++)
+        narrowed[c] = half_from_float(wide[part->first_column + c]);
+    assert_memory_equal(matrix + r * bytes, narrowed, bytes);
+    free(wide);
+    free(narrowed);
+}
+
 static void check_part(const struct parts *parts, const struct card_part *part)
 {
     struct part_room room;
+    bool coded = codes_kind_of(part->precision) != CODES_NONE;
     unsigned char *matrix = malloc(part_bytes(part, part->rows));
     assert_true(part_room_get(&room, parts) && matrix);
     /* in pieces, as an upload has them */
@@ -94,22 +114,41 @@ static void check_part(const struct parts *parts, const struct card_part *part)
     }
     for (uint32_t r = 0; r < part->rows; r++) {
         const struct tensor *tensor = part->tensor;
-        size_t row = r;
+        size_t of_all = part->first_row + r, row = of_all;
         if (part->kind == PART_QKV)
-            tensor = qkv_source(parts->model, part->layer, r, &row);
+            tensor = qkv_source(parts->model, part->layer, (uint32_t)of_all, &row);
         if (part->kind == PART_GATE_UP) {
-            tensor = r % 2 ? &part->layer->w_up : &part->layer->w_gate;
-            row = r / 2;
+            tensor = of_all % 2 ? &part->layer->w_up : &part->layer->w_gate;
+            row = of_all / 2;
         }
-        check_row(part, matrix, r, tensor, row);
+        (coded ? check_row : check_elements)(part, matrix, r, tensor, row);
     }
     part_room_free(&room);
     free(matrix);
 }
 
+/* Everything that one card holds of a model; returns the bytes. */
+static uint64_t check_card(const struct model *model, const struct llama_options *options)
+{
+    struct parts parts;
+    struct error err;
+    assert_int_equal(parts_place(&parts, model, options, &err), STATUS_OK);
+    uint64_t end = 0, held = parts.held_bytes;
+    for (size_t p = 0; p < parts.count; p++) {
+        const struct card_part *part = &parts.part[p];
+        assert_true(part->at >= end);
+        end = part->at + part_bytes(part, part->rows);
+        check_part(&parts, part);
+    }
+    assert_true(end <= parts.bytes);
+    parts_free(&parts);
+    return held;
+}
+
+static const enum llama_precision methods[] = {0, LLAMA_INT8, LLAMA_NF4};
+
 static void test_parts_hold_the_codes_of_the_cpu(void **state)
 {
-    static const enum llama_precision methods[] = {LLAMA_INT8, LLAMA_NF4};
     struct model model;
     struct error err;
     (void)state;
@@ -117,20 +156,43 @@ static void test_parts_hold_the_codes_of_the_cpu(void **state)
         fail_msg("%s", err.what);
     for (size_t i = 0; i < COUNT(methods); i++) {
         struct llama_options options = {.precision = LLAMA_F16, .quantize = methods[i]};
-        struct parts parts;
-        assert_int_equal(parts_place(&parts, &model, &options, &err), STATUS_OK);
-        uint64_t end = 0;
-        for (size_t p = 0; p < parts.count; p++) {
-            const struct card_part *part = &parts.part[p];
-            assert_true(part->at >= end);
-            end = part->at + part_bytes(part, part->rows);
-            if (codes_kind_of(part->precision) != CODES_NONE)
-                check_part(&parts, part);
-        }
-        assert_true(end <= parts.bytes);
-        parts_free(&parts);
+        check_card(&model, &options);
     }
     model_close(&model);
+}
+
+/* Heads, inner rows and words are cut among cards; of int8 a row that is cut has one scale. */
+static void test_cards_hold_what_the_whole_has(void **state)
+{
+    struct made_model made;
+    struct model_config config;
+    (void)state;
+    assert_true(synthetic_shape("tiny", &config));
+    config.hidden_size = 128;
+    config.heads = 8;
+    config.kv_heads = 4;
+    config.head_size = 32;
+    config.ffn_size = 256;
+    config.vocabulary = 520;
+    for (int stored = 0; stored < 2; stored++) {
+        assert_true(
+            made_model_open(&made, "test_cuda_codes", &config, stored ? TENSOR_F32 : TENSOR_F16));
+        for (size_t i = 0; i < COUNT(methods); i++) {
+            struct llama_options options = {.precision = LLAMA_F16, .quantize = methods[i]};
+            uint64_t whole = check_card(&made.model, &options), bytes = 0;
+            for (uint32_t count = 2; count <= 4; count += 2, bytes = 0) {
+                for (uint32_t rank = 0; rank < count; rank++) {
+                    struct ranks ranks = {.rank = rank, .count = count};
+                    options.ranks = &ranks;
+                    bytes += check_card(&made.model, &options);
+                }
+                /* Scales of rows that are cut are on every card. */
+                size_t cut = methods[i] == LLAMA_INT8 ? 2 * 2 * 128 * sizeof(float) : 0;
+                assert_int_equal(bytes, whole + (count - 1) * cut);
+            }
+        }
+        made_model_close(&made);
+    }
 }
 
 /* 13 rows of 100 columns leave what is theirs in no group and unit as it was. */
@@ -224,6 +286,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parts_hold_the_codes_of_the_cpu),
+        cmocka_unit_test(test_cards_hold_what_the_whole_has),
         cmocka_unit_test(test_what_fills_up_is_left_alone),
         cmocka_unit_test(test_every_unit_is_multiplied_once),
         cmocka_unit_test(test_owners_of_rows),

@@ -26,6 +26,7 @@ static const struct tensor *row_source(const struct model *model, const struct c
 {
     const struct model_config *config = &model->config;
     size_t size = config->head_size, group = config->heads / config->kv_heads;
+    r += part->first_row;
     if (part->kind == PART_PLAIN) {
         *row = r;
         return part->tensor;
@@ -72,6 +73,19 @@ void part_room_free(struct part_room *room)
     free(room->codes);
 }
 
+/* Of int8 that is cut by columns a row has the scale of the whole row. */
+static void row_quantise(const struct card_part *part, const float *whole, size_t columns,
+                         struct part_room *room)
+{
+    const float *held = whole + part->first_column;
+    if (part->precision == LLAMA_NF4) {
+        quantize_nf4(room->codes, room->scales, held, part->columns);
+        return;
+    }
+    *room->scales = quantize_int8_scale(whole, columns);
+    quantize_int8_codes((int8_t *)room->codes, *room->scales, held, part->columns);
+}
+
 static void codes_fill(const struct parts *parts, const struct card_part *part, size_t begin,
                        size_t rows, unsigned char *to, struct part_room *room)
 {
@@ -80,10 +94,7 @@ static void codes_fill(const struct parts *parts, const struct card_part *part, 
         size_t row;
         const struct tensor *tensor = row_source(parts->model, part, begin + i, &row);
         row_f32(parts->kernels, tensor, row, room->wide);
-        if (part->precision == LLAMA_INT8)
-            quantize_int8((int8_t *)room->codes, room->scales, room->wide, part->columns);
-        else
-            quantize_nf4(room->codes, room->scales, room->wide, part->columns);
+        row_quantise(part, room->wide, tensor_columns(tensor), room);
         codes_put(codes_kind_of(part->precision), to, (uint32_t)i, (uint32_t)part->columns,
                   room->codes, room->scales);
     }
@@ -93,15 +104,17 @@ static void elements_fill(const struct parts *parts, const struct card_part *par
                           size_t rows, unsigned char *to, struct part_room *room)
 {
     size_t bytes = matrix_row_bytes(part->precision, part->columns);
+    size_t before = matrix_row_bytes(part->precision, part->first_column);
     enum tensor_type type = held_type(part->precision);
     for (size_t i = 0; i < rows; i++, to += bytes) {
         size_t row;
         const struct tensor *tensor = row_source(parts->model, part, begin + i, &row);
         if (tensor->type == type) {
-            memcpy(to, (const unsigned char *)tensor->data + row * bytes, bytes);
+            size_t whole = matrix_row_bytes(part->precision, tensor_columns(tensor));
+            memcpy(to, (const unsigned char *)tensor->data + row * whole + before, bytes);
         } else {
             row_f32(parts->kernels, tensor, row, room->wide);
-            narrow(room->wide, part->columns, type, to);
+            narrow(room->wide + part->first_column, part->columns, type, to);
         }
     }
 }
@@ -126,24 +139,47 @@ static uint64_t part_place(struct parts *parts, struct card_part part)
     return part.at;
 }
 
+/* A matrix, or some interleaved, of which each card has some rows: [rows, columns] in all. */
+static uint64_t rows_place(struct parts *parts, struct card_part part, size_t rows, size_t columns)
+{
+    struct part held = ranks_part(parts->ranks, rows);
+    part.first_row = held.begin;
+    part.rows = held.end - held.begin;
+    part.columns = columns;
+    return part_place(parts, part);
+}
+
+/* A matrix of which each card has some columns. */
+static uint64_t columns_place(struct parts *parts, struct card_part part)
+{
+    struct part held = ranks_part(parts->ranks, tensor_columns(part.tensor));
+    part.rows = tensor_rows(part.tensor);
+    part.first_column = held.begin;
+    part.columns = held.end - held.begin;
+    uint64_t at = part_place(parts, part);
+    /* Rows are read whole. */
+    if (tensor_columns(part.tensor) > parts->columns)
+        parts->columns = tensor_columns(part.tensor);
+    return at;
+}
+
 static void layer_place(struct parts *parts, const struct model_layer *layer,
                         enum llama_precision held)
 {
     const struct model_config *c = &parts->model->config;
     size_t query = (size_t)c->heads * c->head_size, key = (size_t)c->kv_heads * c->head_size;
-    size_t hidden = c->hidden_size, ffn = c->ffn_size;
+    size_t hidden = c->hidden_size;
+    struct card_part part = {.kind = PART_QKV, .layer = layer, .precision = held};
     struct cuda_weights *to = &parts->to;
-    uint64_t start = part_place(
-        parts, (struct card_part){PART_QKV, NULL, layer, held, query + 2 * key, hidden, 0});
-    to->wo =
-        part_place(parts, (struct card_part){PART_PLAIN, &layer->wo, NULL, held, hidden, query, 0});
-    to->gate_up =
-        part_place(parts, (struct card_part){PART_GATE_UP, NULL, layer, held, 2 * ffn, hidden, 0});
-    to->down = part_place(
-        parts, (struct card_part){PART_PLAIN, &layer->w_down, NULL, held, hidden, ffn, 0});
-    to->wo -= start;
-    to->gate_up -= start;
-    to->down -= start;
+    uint64_t start = rows_place(parts, part, query + 2 * key, hidden);
+    part.kind = PART_PLAIN;
+    part.tensor = &layer->wo;
+    to->wo = columns_place(parts, part) - start;
+    part.kind = PART_GATE_UP;
+    to->gate_up = rows_place(parts, part, 2 * (size_t)c->ffn_size, hidden) - start;
+    part.kind = PART_PLAIN;
+    part.tensor = &layer->w_down;
+    to->down = columns_place(parts, part) - start;
     to->layer_bytes = parts->bytes - start;
 }
 
@@ -169,20 +205,22 @@ enum status parts_place(struct parts *parts, const struct model *model,
     bool tied = c->tied || model->output.data == model->embedding.data;
     enum llama_precision ends = options->quantize == LLAMA_INT8 ? LLAMA_INT8 : options->precision;
     enum llama_precision layers = options->quantize ? options->quantize : options->precision;
-    struct card_part part = {PART_PLAIN,    &model->embedding, NULL, ends,
-                             c->vocabulary, c->hidden_size,    0};
+    struct card_part part = {.kind = PART_PLAIN, .tensor = &model->embedding, .precision = ends};
     size_t most = (size_t)c->layers * PER_LAYER + OTHERS;
-    *parts = (struct parts){.model = model, .part = calloc(most, sizeof *parts->part)};
+    *parts = (struct parts){
+        .model = model, .ranks = options->ranks, .part = calloc(most, sizeof *parts->part)};
     if (!parts->part)
         return error_no_memory(err, most * sizeof *parts->part);
     if (kernels_find(&parts->kernels, NULL, err))
         return err->status;
     for (uint32_t i = 0; i < c->layers; i++)
         layer_place(parts, &model->layer[i], layers);
-    parts->to.embedding = parts->to.output = (const void *)(uintptr_t)part_place(parts, part);
+    parts->to.embedding = parts->to.output =
+        (const void *)(uintptr_t)rows_place(parts, part, c->vocabulary, c->hidden_size);
     if (!tied) {
         part.tensor = &model->output;
-        parts->to.output = (const void *)(uintptr_t)part_place(parts, part);
+        parts->to.output =
+            (const void *)(uintptr_t)rows_place(parts, part, c->vocabulary, c->hidden_size);
     }
     bytes_count(parts, tied);
     return STATUS_OK;

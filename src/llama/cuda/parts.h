@@ -5,6 +5,7 @@
 
 #include "llama/cpu/kernels.h"
 #include "llama/cuda/layout.h"
+#include "llama/ranks.h"
 #include "model/model.h"
 
 /* One matrix, and where its rows come from. */
@@ -14,15 +15,17 @@ struct card_part {
     const struct model_layer *layer; /* the others */
     enum llama_precision precision;
     size_t rows, columns;
-    uint64_t at; /* bytes from the first part */
+    size_t first_row, first_column; /* of those of the whole model, the first that is held */
+    uint64_t at;                    /* bytes from the first part */
 };
 
 struct parts {
     const struct model *model;
     const struct kernels *kernels;
+    const struct ranks *ranks; /* NULL: all is held */
     struct card_part *part;
     size_t count;
-    size_t columns;         /* of the widest */
+    size_t columns;         /* of the widest, and of what it is a part of */
     struct cuda_weights to; /* offsets instead of addresses; no norms */
     uint64_t bytes;         /* that all take */
     /* As they are counted everywhere, without what fills up groups of codes: of all, of what
@@ -36,7 +39,8 @@ struct part_room {
     unsigned char *codes;
 };
 
-/* Options: precision and quantize. The caller frees parts, filled or not. */
+/* Options: precision, quantize, and of ranks which and how many. The caller frees parts, filled or
+ * not. */
 enum status parts_place(struct parts *parts, const struct model *model,
                         const struct llama_options *options, struct error *err);
 void parts_free(struct parts *parts);
