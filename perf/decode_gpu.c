@@ -2,8 +2,9 @@
  *
  *   build/release/perf/decode_gpu MODEL [PRECISION [CONTEXT...]]
  *
- * PRECISION is f32, f16, f16+int8, f16+nf4 or bf16 (the default). For each context the prompt is
- * that long, and what is shown is the time from the prompt's hand-over to the first id, with the
+ * PRECISION is f32, f16, f16+int8, f16+nf4 or bf16 (the default), with x2 behind it of a model
+ * split over two cards, whose limit is twice the first one's. For each context the prompt is that
+ * long, and what is shown is the time from the prompt's hand-over to the first id, with the
  * prompt's floating-point operations over it and their share of the tensor cores' peak (NVIDIA's
  * 989.5 TFLOP/s of an H100 or H200, dense, 16 bits); and the mean time of a token after it, three
  * runs each, with the bytes that must be read for it over that time. */
@@ -75,7 +76,7 @@ static enum status limit_probe(double *bytes_per_second, struct error *err)
 }
 
 static enum status measure(struct llama *llama, const struct model_config *config, double limit,
-                           const int32_t *ids, uint32_t prompt, struct error *err)
+                           double peak, const int32_t *ids, uint32_t prompt, struct error *err)
 {
     for (int run = 0; run <= RUNS; run++) {
         struct stamps s = {.count = 0};
@@ -90,15 +91,15 @@ static enum status measure(struct llama *llama, const struct model_config *confi
         if (run > 0)
             printf("%8u %9.2f ms %6.1f TFLOP/s %3.0f %% %9.4f ms/token %8.1f tok/s %8.1f GB/s "
                    "%3.0f %%\n",
-                   prompt, first, tflops, 100 * tflops / PEAK_TFLOPS, ms, 1e3 / ms,
+                   prompt, first, tflops, 100 * tflops / peak, ms, 1e3 / ms,
                    (double)bytes / ms / 1e6, (double)bytes / ms * 1e5 / limit);
         fflush(stdout);
     }
     return STATUS_OK;
 }
 
-static enum status run(const char *path, const struct precision *precision, int contexts,
-                       char **list, struct error *err)
+static enum status run(const char *path, const struct precision *precision, uint32_t cards,
+                       int contexts, char **list, struct error *err)
 {
     struct model model;
     struct llama *llama;
@@ -116,22 +117,24 @@ static enum status run(const char *path, const struct precision *precision, int 
     struct llama_options options = {.precision = precision->held,
                                     .quantize = precision->quantize,
                                     .context = most + TOKENS,
+                                    .cards = cards,
                                     .device = "cuda"};
     double limit = 0;
     status = limit_probe(&limit, err);
+    limit *= cards;
     int64_t begin = clock_now_ns();
     if (status == STATUS_OK)
         status = llama_load(&llama, &model, &options, err);
     double seconds = (double)(clock_now_ns() - begin) / 1e9;
     if (status == STATUS_OK) {
-        printf("%s, %s: %.3f GB of weights in %.3f s (%.2f GB/s)\n", llama_device(llama),
-               llama_kernels(llama), (double)llama_weight_bytes(llama) / 1e9, seconds,
-               (double)llama_weight_bytes(llama) / 1e9 / seconds);
+        printf("%u x %s, %s: %.3f GB of weights in %.3f s (%.2f GB/s)\n", cards,
+               llama_device(llama), llama_kernels(llama), (double)llama_weight_bytes(llama) / 1e9,
+               seconds, (double)llama_weight_bytes(llama) / 1e9 / seconds);
         printf("limit %.1f GB/s\n  prompt  first token          of peak         decode\n",
                limit / 1e9);
         for (int i = 0; i < contexts && status == STATUS_OK; i++)
-            status = measure(llama, &model.config, limit, ids, (uint32_t)strtoul(list[i], NULL, 10),
-                             err);
+            status = measure(llama, &model.config, limit, cards * PEAK_TFLOPS, ids,
+                             (uint32_t)strtoul(list[i], NULL, 10), err);
         llama_free(llama);
     }
     free(ids);
@@ -139,10 +142,12 @@ static enum status run(const char *path, const struct precision *precision, int 
     return status;
 }
 
-static const struct precision *precision_of(const char *name)
+static const struct precision *precision_of(const char *name, uint32_t *cards)
 {
+    size_t length = strcspn(name, "x");
+    *cards = name[length] ? (uint32_t)strtoul(name + length + 1, NULL, 10) : 1;
     for (size_t i = 0; i < sizeof precisions / sizeof precisions[0]; i++)
-        if (strcmp(name, precisions[i].name) == 0)
+        if (strncmp(name, precisions[i].name, length) == 0 && !precisions[i].name[length])
             return &precisions[i];
     return NULL;
 }
@@ -152,13 +157,14 @@ int main(int argc, char **argv)
     char small[] = "128", medium[] = "1024", large[] = "4096", huge[] = "16384";
     char *contexts[] = {small, medium, large, huge};
     struct error err;
-    const struct precision *precision = precision_of(argc > 2 ? argv[2] : "bf16");
-    if (argc < 2 || !precision) {
-        fputs("usage: decode_gpu MODEL [f32|f16|f16+int8|f16+nf4|bf16 [CONTEXT...]]\n", stderr);
+    uint32_t cards;
+    const struct precision *precision = precision_of(argc > 2 ? argv[2] : "bf16", &cards);
+    if (argc < 2 || !precision || cards == 0) {
+        fputs("usage: decode_gpu MODEL [f32|f16|f16+int8|f16+nf4|bf16[xN] [CONTEXT...]]\n", stderr);
         return 1;
     }
-    enum status status = argc > 3 ? run(argv[1], precision, argc - 3, argv + 3, &err)
-                                  : run(argv[1], precision, 4, contexts, &err);
+    enum status status = argc > 3 ? run(argv[1], precision, cards, argc - 3, argv + 3, &err)
+                                  : run(argv[1], precision, cards, 4, contexts, &err);
     if (status != STATUS_OK)
         error_print(&err, stderr);
     return status == STATUS_OK ? 0 : 1;

@@ -90,6 +90,7 @@ static enum status weights_load(struct native *native, const struct prony_load *
                                     .threads = team ? team_threads(team, request->threads)
                                                     : request->threads,
                                     .ranks = team ? team->ranks : NULL,
+                                    .cards = team ? 1 : request->shard,
                                     .rounded = precisions[choice].rounded,
                                     .q8_0 = is_q8_0(request),
                                     .device = request->device};
@@ -119,9 +120,12 @@ static void held_fill(struct native *native, const struct prony_load *request,
     char last[80] = "";
     if (native->team)
         snprintf(last, sizeof last, ", %u ranks by MPI", native->team->ranks->count);
+    native->cards = card ? request->shard : 0;
+    if (native->cards > 1)
+        snprintf(last, sizeof last, ", %u cards by NCCL", native->cards);
     if (card)
-        snprintf(native->detail, sizeof native->detail, "%s kernels, %s",
-                 llama_kernels(native->llama), card);
+        snprintf(native->detail, sizeof native->detail, "%s kernels, %s%s",
+                 llama_kernels(native->llama), card, last);
     else
         snprintf(native->detail, sizeof native->detail, "%s kernels, %u threads%s",
                  llama_kernels(native->llama), held.threads, last);
@@ -143,18 +147,14 @@ static enum status parts_load(struct native *native, const struct prony_load *re
     return STATUS_OK;
 }
 
-/* Whether shards can be had. That the model divides is found when it is open. */
-static int shards_check_device(const struct prony_load *request, const struct team *team,
-                               struct prony_error *error)
+/* On the CPU the parts are processes, which are there for good. */
+static int team_check(const struct prony_load *request, const struct team *team,
+                      struct prony_error *error)
 {
-    if (team && request->shard != team->ranks->count)
-        return prony_fail(error, "unsupported", "Start the worker anew.",
-                          "this worker has been split into %u ranks, and stays so",
-                          team->ranks->count);
-    if (request->shard > 1 && strcmp(request->device, "cpu") != 0)
-        return prony_fail(error, "unsupported", "--device cpu can.",
-                          "the native engine splits no model over GPUs yet");
-    return 0;
+    if (!team || (request->shard == team->ranks->count && strcmp(request->device, "cpu") == 0))
+        return 0;
+    return prony_fail(error, "unsupported", "Start the worker anew.",
+                      "this worker has been split into %u ranks, and stays so", team->ranks->count);
 }
 
 int native_load(void **state, const struct prony_load *request, struct prony_loaded *result,
@@ -163,9 +163,9 @@ int native_load(void **state, const struct prony_load *request, struct prony_loa
     struct error err;
     struct team *team = request->given;
     int choice = precision_choose(request, error);
-    if (choice < 0 || shards_check_device(request, team, error))
+    if (choice < 0 || team_check(request, team, error))
         return -1;
-    if (request->shard > 1 && !team)
+    if (request->shard > 1 && !team && strcmp(request->device, "cpu") == 0)
         return job_run(request, error);
     struct native *native = calloc(1, sizeof *native);
     if (!native)

@@ -117,10 +117,29 @@ static const char *const *native_devices(void)
 static void native_exchanged(void *state, uint64_t *bytes, int64_t *ns)
 {
     const struct native *native = state;
-    if (!native->team)
-        return;
-    *bytes = native->team->ranks->bytes;
-    *ns = native->team->ranks->ns;
+    if (native->team) {
+        *bytes = native->team->ranks->bytes;
+        *ns = native->team->ranks->ns;
+    } else { /* cards exchange within what they are given to do: the time is not known */
+        *bytes = llama_exchanged(native->llama);
+    }
+}
+
+/* The host measures a process on one card by itself. On several, nothing is given back before the
+ * model is, so that the peak is what there is. */
+static int native_memory(void *state, struct prony_memory *result, struct prony_error *error)
+{
+    struct native *native = state;
+    struct error err;
+    uint64_t used;
+    if (native->cards < 2)
+        return 0;
+    if (llama_device_used(native->llama, &used, &err))
+        return failure_answer(error, &err);
+    result->device_bytes = result->device_peak_bytes = used;
+    result->method = "PSS from /proc/self/smaps_rollup, peak VmHWM; device: all that is in use on "
+                     "the cards, by the CUDA driver";
+    return 0;
 }
 
 static const struct prony_engine engine = {
@@ -130,6 +149,7 @@ static const struct prony_engine engine = {
     .load = native_load,
     .generate = native_generate,
     .logits = native_logits,
+    .memory = native_memory,
     .trace = native_trace,
     .unload = native_unload,
     .exchanged = native_exchanged,

@@ -16,7 +16,8 @@ struct native {
     struct llama *llama;
     float *logits; /* [LOGITS_AT_ONCE, vocabulary] */
     struct trace trace;
-    struct team *team; /* NULL: the model is whole */
+    struct team *team; /* NULL: no other process has a part of the model */
+    uint32_t cards;    /* that hold it; 0 on the CPU */
     char detail[128];
 };
 

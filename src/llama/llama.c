@@ -3,14 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "llama/cuda/cuda_llama.h"
+#include "llama/cuda/cards.h"
 #include "llama/forward.h"
 #include "llama/sample.h"
 #include "llama/shard.h"
 #include "model/quantisable.h"
 
 struct llama {
-    struct cuda_llama *cuda; /* NULL on the CPU, which the next six are for */
+    struct cards *cards; /* NULL on the CPU, which the next six are for */
     const struct kernels *kernels;
     struct pool *pool;
     struct weights weights;
@@ -41,8 +41,10 @@ static enum status options_check(const struct model *model, const struct llama_o
         return error_where(err, "%s", model->path ? model->path : "model");
     }
     const char *const quantize[] = {[LLAMA_INT8] = "int8", [LLAMA_NF4] = "nf4"};
-    return model_check_form(model, quantize[options->quantize],
-                            options->ranks ? options->ranks->count : 1, UINT32_MAX, err);
+    uint32_t parts = options->ranks       ? options->ranks->count
+                     : options->cards > 1 ? options->cards
+                                          : 1;
+    return model_check_form(model, quantize[options->quantize], parts, UINT32_MAX, err);
 }
 
 static enum status cpu_load(struct llama *llama, const struct model *model,
@@ -81,10 +83,10 @@ static enum status cpu_load(struct llama *llama, const struct model *model,
 static enum status cuda_load(struct llama *llama, const struct model *model,
                              const struct llama_options *options, struct error *err)
 {
-    enum status status = cuda_llama_load(&llama->cuda, model, options, err);
+    enum status status = cards_load(&llama->cards, model, options, err);
     if (status != STATUS_OK)
         return status;
-    struct cuda_llama_facts facts = cuda_llama_facts(llama->cuda);
+    struct cuda_llama_facts facts = cards_facts(llama->cards);
     llama->weight_bytes = facts.weight_bytes;
     llama->token_bytes = facts.token_bytes;
     llama->position_bytes = facts.position_bytes;
@@ -125,7 +127,7 @@ void llama_free(struct llama *llama)
     if (!llama)
         return;
     shard_free(&llama->shard);
-    cuda_llama_free(llama->cuda);
+    cards_free(llama->cards);
     forward_free(&llama->forward);
     cache_free(&llama->cache);
     weights_free(&llama->weights);
@@ -152,17 +154,17 @@ uint32_t llama_position(const struct llama *llama)
 
 const char *llama_kernels(const struct llama *llama)
 {
-    return llama->cuda ? cuda_llama_facts(llama->cuda).kernels : llama->kernels->name;
+    return llama->cards ? cards_facts(llama->cards).kernels : llama->kernels->name;
 }
 
 const char *llama_device(const struct llama *llama)
 {
-    return llama->cuda ? cuda_llama_facts(llama->cuda).device : NULL;
+    return llama->cards ? cards_facts(llama->cards).device : NULL;
 }
 
 uint32_t llama_threads(const struct llama *llama)
 {
-    return llama->cuda ? 1 : pool_threads(llama->pool);
+    return llama->cards ? 1 : pool_threads(llama->pool);
 }
 
 uint64_t llama_bytes_per_token(const struct llama *llama, uint32_t position)
@@ -183,6 +185,17 @@ uint64_t llama_cache_bytes(const struct llama *llama)
 uint64_t llama_embedding_bytes(const struct llama *llama)
 {
     return llama->embedding_bytes;
+}
+
+enum status llama_device_used(struct llama *llama, uint64_t *bytes, struct error *err)
+{
+    *bytes = 0;
+    return llama->cards ? cards_used(llama->cards, bytes, err) : STATUS_OK;
+}
+
+uint64_t llama_exchanged(const struct llama *llama)
+{
+    return llama->cards ? cards_exchanged(llama->cards) : 0;
 }
 
 void llama_profile(struct llama *llama, struct profile *profile)
@@ -236,9 +249,8 @@ enum status llama_forward(struct llama *llama, const int32_t *ids, uint32_t coun
     enum status status = ids_check(llama, ids, count, err);
     if (status != STATUS_OK)
         return status;
-    if (llama->cuda) {
-        status =
-            cuda_llama_forward(llama->cuda, ids, count, llama->position, logits, all_logits, err);
+    if (llama->cards) {
+        status = cards_forward(llama->cards, ids, count, llama->position, logits, all_logits, err);
         profile_mark(llama->forward.profile, 0, OPERATION_DEVICE, -1);
     } else {
         cpu_forward(llama, ids, count, logits, all_logits);
@@ -325,11 +337,11 @@ enum status llama_generate(struct llama *llama, struct llama_sampler *sampler, c
         status = room_check(llama, count, tokens, err);
     if (status != STATUS_OK)
         return status;
-    if (llama_sampler_draws(sampler, &draw) && llama->cuda) {
+    if (llama_sampler_draws(sampler, &draw) && llama->cards) {
         uint32_t made;
         struct marked marked = {llama->forward.profile, on_token, context};
-        status = cuda_llama_generate(llama->cuda, draw, ids, count, llama->position, tokens,
-                                     marked_token, &marked, &made, err);
+        status = cards_generate(llama->cards, draw, ids, count, llama->position, tokens,
+                                marked_token, &marked, &made, err);
         llama->position += made ? count + made - 1 : 0;
         if (sampler)
             sampler->random = draw_after(draw, made).random;

@@ -34,6 +34,7 @@ struct llama_options {
      * engines that hold Q8_0 do: what that alone does to a model's logits. On the CPU. */
     bool q8_0;
     struct ranks *ranks; /* the processes that hold the model together; NULL: this one alone */
+    uint32_t cards;      /* of the device "cuda", the first ones, that hold it together; 0 is 1 */
 };
 
 struct llama; /* weights, KV cache, thread pool and scratch */
@@ -64,6 +65,11 @@ uint64_t llama_weight_bytes(const struct llama *llama);
 uint64_t llama_cache_bytes(const struct llama *llama);
 /* Of the weights, the input embedding's when it is a matrix of its own; else 0. */
 uint64_t llama_embedding_bytes(const struct llama *llama);
+
+/* Bytes in use on the cards that hold it, by whomever; 0 on the CPU. */
+enum status llama_device_used(struct llama *llama, uint64_t *bytes, struct error *err);
+/* Bytes of values that the first of several cards had to exchange with the others so far. */
+uint64_t llama_exchanged(const struct llama *llama);
 
 /* From now on what is computed is entered there, on a track for each thread; NULL: no longer. */
 void llama_profile(struct llama *llama, struct profile *profile);

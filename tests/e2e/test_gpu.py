@@ -33,9 +33,9 @@ class Gpu(unittest.TestCase):
         paced_write(cls.root / "engines", "both", ["cpu", "cuda"])
         paced_write(cls.root / "engines", "old", ["cpu"])
 
-    def prony(self, *words, status=0, library=FAKE, fake="", nvml=""):
+    def prony(self, *words, status=0, library=FAKE, fake="", nvml="", environment=()):
         run = subprocess.run(
-            [PRONY, *map(str, words)],
+            ["env", *environment, PRONY, *map(str, words)],
             env=os.environ
             | {
                 "PRONY_STORE": str(self.root / "store.db"),

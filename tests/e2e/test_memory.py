@@ -164,8 +164,9 @@ class Memory(unittest.TestCase):
         table = self.prony("model", "plan", "llama3-70b", *shards).stdout
         self.assertRegex(table, r"(?m)^native-f16 nf4 +2 +21\.36 +22\.7\d$")
         self.assertRegex(table, r"(?m)^native-f16 nf4 +16 does not divide the model$")
-        table = self.prony("model", "plan", "llama3-70b", *shards, "--device", "cuda").stdout
-        self.assertRegex(table, r"(?m)^native-f16 nf4 +2 cannot be had on cuda$")
+        alone = ("--framework", "onnxruntime", "--device", "cuda")
+        table = self.prony("model", "plan", "llama3-70b", *shards, *alone).stdout
+        self.assertRegex(table, r"(?m)^onnxruntime +2 cannot be had on cuda$")
         wrong = self.prony("model", "plan", "llama3-9b", status=1).stderr
         self.assertIn("llama3-405b", wrong)
 

@@ -1,6 +1,6 @@
 /* A libcuda.so.1 without a GPU: what src/gpu calls, with errors on request. Memory is the host's,
- * the kernels of src/probe/stream.cu and engines/tensorrt/step.cu are computed here, and all others
- * do nothing.
+ * the kernels of src/probe/stream.cu and engines/tensorrt/step.cu are computed here, those of
+ * src/llama/cuda that choose an id choose the same one always, and all others do nothing.
  *
  * FAKE_CUDA holds words: "cuInit=100" makes that function fail with that code; "version=11040",
  * "count=0", "major=7" and "free=1000000" change what the driver tells; "abort=1" crashes it. */
@@ -47,7 +47,6 @@ PLAIN(cuStreamSynchronize)
 PLAIN(cuStreamQuery)
 PLAIN(cuStreamWaitEvent)
 PLAIN(cuGraphDestroy)
-PLAIN(cuGraphExecDestroy)
 PLAIN(cuEventCreate)
 PLAIN(cuEventDestroy_v2)
 PLAIN(cuEventRecord)
@@ -154,8 +153,8 @@ int cuModuleLoadData(void **module, const void *image)
 EXPORT int cuModuleGetFunction(const char **function, void *module, const char *name);
 int cuModuleGetFunction(const char **function, void *module, const char *name)
 {
-    static const char *const names[] = {"stream_fill", "stream_plain", "step_append",
-                                        "step_advance"};
+    static const char *const names[] = {"stream_fill",  "stream_plain", "step_append",
+                                        "step_advance", "argmax",       "choose"};
     (void)module;
     if (strcmp(name, "stream_bulk") == 0)
         return 500;
@@ -189,33 +188,36 @@ static void stream_plain(const uint32_t *words, uint64_t bytes, uint32_t *sum)
         *sum += left && i == 1 ? 0 : words[i];
 }
 
-/* What a stream that is captured would do, in order; a graph is this one. */
-static struct {
-    void (*run)(void *data);
-    char data[128];
-} captured[16];
-static size_t captured_count;
-static int capturing;
+/* What a thread's stream that is captured would do, in order; a graph is a copy. */
+struct graph {
+    struct {
+        void (*run)(void *data);
+        char data[128];
+    } step[16];
+    size_t count;
+};
+static _Thread_local struct graph captured;
+static _Thread_local int capturing;
 
 EXPORT void fake_cuda_do(void (*run)(void *data), const void *data, size_t bytes)
 {
-    char copy[sizeof captured[0].data];
-    if (bytes > sizeof copy || captured_count == sizeof captured / sizeof captured[0])
+    char copy[sizeof captured.step[0].data];
+    if (bytes > sizeof copy || captured.count == sizeof captured.step / sizeof captured.step[0])
         abort();
     memcpy(copy, data, bytes);
     if (!capturing) {
         run(copy);
         return;
     }
-    captured[captured_count].run = run;
-    memcpy(captured[captured_count++].data, copy, bytes);
+    captured.step[captured.count].run = run;
+    memcpy(captured.step[captured.count++].data, copy, bytes);
 }
 
 EXPORT int cuStreamBeginCapture_v2(void *stream, int mode);
 int cuStreamBeginCapture_v2(void *stream, int mode)
 {
     (void)stream, (void)mode;
-    captured_count = 0;
+    captured.count = 0;
     capturing = 1;
     return RESULT;
 }
@@ -225,7 +227,7 @@ int cuStreamEndCapture(void *stream, void **graph)
 {
     (void)stream;
     capturing = 0;
-    *graph = captured;
+    *graph = &captured;
     return RESULT;
 }
 
@@ -233,17 +235,50 @@ EXPORT int cuGraphInstantiateWithFlags(void **run, void *graph, uint64_t flags);
 int cuGraphInstantiateWithFlags(void **run, void *graph, uint64_t flags)
 {
     (void)flags;
-    *run = graph;
+    *run = malloc(sizeof captured);
+    if (!*run)
+        abort();
+    memcpy(*run, graph, sizeof captured);
     return RESULT;
 }
 
-EXPORT int cuGraphLaunch(void *run, void *stream);
-int cuGraphLaunch(void *run, void *stream)
+EXPORT int cuGraphExecDestroy(void *run);
+int cuGraphExecDestroy(void *run)
 {
-    (void)run, (void)stream;
-    for (size_t i = 0; i < captured_count; i++)
-        captured[i].run(captured[i].data);
+    free(run);
     return RESULT;
+}
+
+EXPORT int cuGraphLaunch(struct graph *run, void *stream);
+int cuGraphLaunch(struct graph *run, void *stream)
+{
+    (void)stream;
+    for (size_t i = 0; i < run->count; i++)
+        run->step[i].run(run->step[i].data);
+    return RESULT;
+}
+
+/* As src/llama/cuda/layout.h has it. */
+struct chosen {
+    int32_t *next;
+    volatile int32_t *ids;
+    struct {
+        uint32_t position, made;
+    } * state;
+};
+
+static void choose(void *data)
+{
+    enum { ID = 7 };
+    const struct chosen *to = data;
+    uint32_t made = 0;
+    if (to->state) {
+        made = to->state->made++;
+        to->state->position++;
+    }
+    *to->next = ID;
+    if (to->ids)
+        to->ids[made] = ID;
 }
 
 EXPORT int cuLaunchKernel(const char *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
@@ -261,6 +296,9 @@ int cuLaunchKernel(const char *function, unsigned gx, unsigned gy, unsigned gz, 
         step_append_launch(p, (const unsigned[]){gx, gy, gz});
     else if (strcmp(function, "step_advance") == 0)
         step_advance_launch(p);
+    else if (strcmp(function, "choose") == 0 ||
+             (strcmp(function, "argmax") == 0 && !*(void **)p[1]))
+        fake_cuda_do(choose, p[0], sizeof(struct chosen));
     return RESULT;
 }
 

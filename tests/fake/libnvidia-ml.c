@@ -1,12 +1,12 @@
 /* A libnvidia-ml.so.1 without a GPU: one card, with errors on request.
  *
  * FAKE_NVML holds words: "nvmlDeviceGetPowerUsage=3" makes that function fail with that code;
- * "count=0" hides the card; "used=BYTES" is the card's memory in use; "pid=PID bytes=BYTES" lists
- * a process; "tree=BYTES" lists each descendant of the caller that has no children, and adds to
- * the memory in use; "user=PID" was at work on the card in the last second, as were those of
- * "tree"; "heat=NS" and "cap=NS" are what each question adds to the time for which
- * clocks were held down, "clock=MHZ" the clocks, "power=W" what the energy counter counts by,
- * renewed every "step=MS" (100). Compiled with OLD, it lacks what newer drivers brought. */
+ * "count=0" hides the card, "count=2" shows it twice; "used=BYTES" is the card's memory in use;
+ * "pid=PID bytes=BYTES" lists a process; "tree=BYTES" lists each descendant of the caller that has
+ * no children, and adds to the memory in use; "user=PID" was at work on the card in the last
+ * second, as were those of "tree"; "heat=NS" and "cap=NS" are what each question adds to the time
+ * for which clocks were held down, "clock=MHZ" the clocks, "power=W" what the energy counter counts
+ * by, renewed every "step=MS" (100). Compiled with OLD, it lacks what newer drivers brought. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,7 +204,7 @@ EXPORT int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device);
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device)
 {
     *device = &card;
-    return index == 0 ? RESULT : 2;
+    return index < (unsigned)setting("count", 1) ? RESULT : 2;
 }
 
 EXPORT int nvmlDeviceGetHandleByPciBusId_v2(const char *pci, void **device);

@@ -1,6 +1,6 @@
-/* The native engine on a GPU against the CPU, on small models of every kind, or on the one whose
- * number is given (for compute-sanitizer, which takes its time). Without a GPU that can run it,
- * this says so and ends with 77, which ctest shows as skipped. */
+/* The native engine on a GPU, and split over two, against the CPU, on small models of every kind,
+ * or on the one whose number is given (for compute-sanitizer, which takes its time). Without a GPU
+ * that can run it, this says so and ends with 77, which ctest shows as skipped. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,6 +35,7 @@ static const struct kind kinds[] = {
     {"groups of 8, heads of 128", 1024, 2, 16, 2, 128, 2048, 1024, false, MODEL_GGUF},
     {"rows of several pieces", 2304, 2, 12, 4, 128, 9216, 3000, true, MODEL_GGUF},
     {"words that fill no group", 384, 2, 6, 2, 64, 1152, 1002, false, MODEL_SAFETENSORS},
+    {"rows of no whole 16 bytes", 100, 2, 2, 2, 10, 36, 290, false, MODEL_SAFETENSORS},
 };
 static const enum tensor_type stored[] = {
     [LLAMA_F32] = TENSOR_F32, [LLAMA_F16] = TENSOR_F16, [LLAMA_BF16] = TENSOR_BF16};
@@ -82,14 +83,15 @@ static void fixture_close(struct fixture *f)
 }
 
 static struct llama *load(const struct fixture *f, enum llama_precision precision,
-                          enum llama_precision quantize, const char *device)
+                          enum llama_precision quantize, const char *device, uint32_t cards)
 {
     struct llama *llama;
     struct error err;
     struct llama_options options = {
         .precision = precision, .quantize = quantize, .context = CONTEXT, .device = device};
+    options.cards = cards;
     if (llama_load(&llama, &f->model, &options, &err) != STATUS_OK)
-        fail_msg("%s: %s", device, err.what);
+        fail_msg("%s: %s (%s)", device, err.what, err.where);
     return llama;
 }
 
@@ -208,24 +210,26 @@ static struct made check_ids(const struct fixture *f, struct llama *cpu, struct 
 }
 
 static void check(const struct kind *kind, enum llama_precision precision,
-                  enum llama_precision quantize)
+                  enum llama_precision quantize, uint32_t cards)
 {
     static const char *const names[] = {"F32", "F16", "BF16", "int8", "nf4"};
     static const uint32_t together[] = {IDS, 70, 1};
     const char *name = names[quantize ? quantize : precision];
     struct fixture f;
     fixture_open(&f, kind, precision);
-    struct llama *cpu = load(&f, precision, quantize, "cpu");
-    struct llama *gpu = load(&f, precision, quantize, "cuda");
-    assert_int_equal(llama_weight_bytes(gpu), llama_weight_bytes(cpu));
-    assert_int_equal(llama_bytes_per_token(gpu, 9), llama_bytes_per_token(cpu, 9));
+    struct llama *cpu = load(&f, precision, quantize, "cpu", 1);
+    struct llama *gpu = load(&f, precision, quantize, "cuda", cards);
+    if (cards == 1) {
+        assert_int_equal(llama_weight_bytes(gpu), llama_weight_bytes(cpu));
+        assert_int_equal(llama_bytes_per_token(gpu, 9), llama_bytes_per_token(cpu, 9));
+    }
     size_t count = IDS * (size_t)f.model.config.vocabulary;
     float *expected = logits_of(&f, cpu, IDS);
     for (size_t i = 0; i < sizeof together / sizeof together[0]; i++) {
         float *logits = logits_of(&f, gpu, together[i]);
         double d = distance(logits, expected, count);
-        printf("%-26s %-4s %-15s %3u at once: relative L2 %.2e\n", kind->name, name,
-               llama_kernels(gpu), together[i], d);
+        printf("%-26s %-4s %-15s x%u %3u at once: relative L2 %.2e\n", kind->name, name,
+               llama_kernels(gpu), cards, together[i], d);
         fflush(stdout);
         assert_true(d < bound(precision));
         free(logits);
@@ -244,17 +248,38 @@ static void check(const struct kind *kind, enum llama_precision precision,
     fixture_close(&f);
 }
 
-static void test_models(void **state)
+static void check_forms(const char *only, uint32_t cards)
 {
-    const char *only = *state;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        if (only && strtoul(only, NULL, 10) != i)
+        if ((only && strtoul(only, NULL, 10) != i) || kinds[i].kv_heads % cards != 0)
             continue;
         for (int precision = LLAMA_F32; precision <= LLAMA_BF16; precision++)
-            check(&kinds[i], (enum llama_precision)precision, 0);
-        check(&kinds[i], LLAMA_F16, LLAMA_INT8);
-        check(&kinds[i], LLAMA_F16, LLAMA_NF4);
+            check(&kinds[i], (enum llama_precision)precision, 0, cards);
+        check(&kinds[i], LLAMA_F16, LLAMA_INT8, cards);
+        if (kinds[i].hidden % 64 == 0 && kinds[i].ffn / cards % 64 == 0 &&
+            kinds[i].heads * kinds[i].head_size / cards % 64 == 0)
+            check(&kinds[i], LLAMA_F16, LLAMA_NF4, cards);
     }
+}
+
+static void test_models(void **state)
+{
+    check_forms(*state, 1);
+}
+
+static void test_cards(void **state)
+{
+    struct cuda cuda;
+    struct error err;
+    int count = 0;
+    if (cuda_open(&cuda, &err) || cuda.DeviceGetCount(&count))
+        fail();
+    cuda_close(&cuda);
+    if (count < 2) {
+        fprintf(stderr, "There is one GPU: nothing was split.\n");
+        skip();
+    }
+    check_forms(*state, 2);
 }
 
 /* A prompt that fills 32768 positions but for a few, in blocks and split attention over all of
@@ -300,6 +325,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(test_models, argc > 1 ? argv[1] : NULL),
+        cmocka_unit_test_prestate(test_cards, argc > 1 ? argv[1] : NULL),
         cmocka_unit_test(test_long_context)};
     struct cuda cuda;
     struct cuda_device device;
@@ -312,6 +338,6 @@ int main(int argc, char **argv)
     }
     cuda_close(&cuda);
     if (argc > 1)
-        cmocka_set_test_filter("test_models");
+        cmocka_set_test_filter(argc > 2 ? argv[2] : "test_models");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,11 +70,10 @@ enum status codes_open(struct codes_kernels *kernels, struct card *card, struct 
 enum status codes_multiply(const struct codes_kernels *kernels, const struct card *card,
                            enum codes_kind kind, bool x_is_f16, cuda_pointer out, cuda_pointer x,
                            const void *matrix, uint32_t rows, uint32_t columns, uint32_t count,
-                           bool add, struct error *err)
+                           struct error *err)
 {
-    uint32_t adds = add;
     struct nf4_values values = nf4_values();
-    void *arguments[] = {&out, &x, &matrix, &rows, &columns, &count, &adds, &values};
+    void *arguments[] = {&out, &x, &matrix, &rows, &columns, &count, &values};
     struct cuda_function *const *kernel = x_is_f16 ? kernels->multiply_f16 : kernels->multiply_f32;
     return card_launch(card, kernel[kind], codes_groups(rows), (count + TOKENS - 1) / TOKENS,
                        THREADS, 0, arguments, err);

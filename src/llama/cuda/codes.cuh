@@ -20,7 +20,8 @@ template <> struct codes_of<int8_codes> : int8_codes {
 template <> struct codes_of<nf4_codes> : nf4_codes {
 };
 
-/* The 16 codes of a lane, as numbers; nf4's are looked up in its 16 values. */
+/* The 16 codes of a lane, as numbers; nf4's are looked up in its 16 values, of which values has one
+ * in every 32, so that each lane finds them in a bank of its own. */
 __device__ __forceinline__ void lane_codes(float (&out)[CODES_LANE], const char *unit,
                                            uint32_t lane, const float *, int8_codes)
 {
@@ -37,7 +38,7 @@ __device__ __forceinline__ void lane_codes(float (&out)[CODES_LANE], const char 
     const uint32_t words[2] = {v.x, v.y};
 #pragma unroll
     for (int i = 0; i < CODES_LANE; i++)
-        out[i] = values[words[i / 8] >> (i % 8 * 4) & 15];
+        out[i] = values[(words[i / 8] >> (i % 8 * 4) & 15) * 32];
 }
 
 template <typename M>

@@ -94,12 +94,11 @@ struct codes_kernels {
 };
 enum status codes_open(struct codes_kernels *kernels, struct card *card, struct error *err);
 
-/* out [count, rows] = x [count, columns] matrix^T, or that added to it; all float32, but x, which
- * may be float16. */
+/* out [count, rows] = x [count, columns] matrix^T; all float32, but x, which may be float16. */
 enum status codes_multiply(const struct codes_kernels *kernels, const struct card *card,
                            enum codes_kind kind, bool x_is_f16, cuda_pointer out, cuda_pointer x,
                            const void *matrix, uint32_t rows, uint32_t columns, uint32_t count,
-                           bool add, struct error *err);
+                           struct error *err);
 /* out [rows, columns] float16 = the weights; columns are whole units. */
 enum status codes_unpack(const struct codes_kernels *kernels, const struct card *card,
                          enum codes_kind kind, cuda_pointer out, const void *matrix, uint32_t rows,

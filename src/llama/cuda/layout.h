@@ -19,6 +19,19 @@ struct cuda_shape {
     float eps;
 };
 
+/* Where the next token is put, and how many there are: what a recorded step (step.h) goes on from.
+ */
+struct token_state {
+    uint32_t position, made;
+    struct draw draw; /* the first one's */
+};
+/* Where a token's id goes that has been chosen. */
+struct chosen {
+    int32_t *next;
+    volatile int32_t *ids;     /* in host memory, the state's made-th; NULL: not told here */
+    struct token_state *state; /* goes on by one; NULL: the id is the first, and none follows it */
+};
+
 /* What the matrices hold. */
 struct cuda_form {
     uint32_t element;             /* bytes of what is no code, and of activations' type */

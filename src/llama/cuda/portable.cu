@@ -5,36 +5,43 @@
 
 enum { WARPS = 8, THREADS = 32 * WARPS, TOKENS = 8, HEAD_PARTS = 8 };
 
-/* x[t] = the embedding of ids[t]. Grid: tokens. */
+/* x[t] = the embedding of ids[t], which is among the words from first on; else 0. Grid: tokens. */
 template <typename T>
-__device__ void embed(float *x, const T *embedding, const int32_t *ids, uint32_t hidden)
+__device__ void embed(float *x, const T *embedding, const int32_t *ids, uint32_t hidden,
+                      uint32_t first, uint32_t words)
 {
-    const T *row = embedding + (size_t)ids[blockIdx.x] * hidden;
+    const uint32_t word = (uint32_t)ids[blockIdx.x] - first;
+    const T *row = embedding + (size_t)(word < words ? word : 0) * hidden;
     for (uint32_t i = threadIdx.x; i < hidden; i += blockDim.x)
-        x[(size_t)blockIdx.x * hidden + i] = to_float(row[i]);
+        x[(size_t)blockIdx.x * hidden + i] = word < words ? to_float(row[i]) : 0;
 }
 
 /* The same of codes. */
 extern "C" __global__ void embed_int8(float *x, const char *embedding, const int32_t *ids,
-                                      uint32_t hidden)
+                                      uint32_t hidden, uint32_t first, uint32_t words)
 {
+    const uint32_t word = (uint32_t)ids[blockIdx.x] - first;
     for (uint32_t i = threadIdx.x * 4; i < hidden; i += blockDim.x * 4) {
-        const float4 v = int8_four(embedding, hidden, (uint32_t)ids[blockIdx.x], i);
+        const float4 v = word < words ? int8_four(embedding, hidden, word, i) : make_float4(0, 0, 0, 0);
         const float four[4] = {v.x, v.y, v.z, v.w};
         for (uint32_t j = 0; j < 4 && i + j < hidden; j++)
             x[(size_t)blockIdx.x * hidden + i + j] = four[j];
     }
 }
 
-/* Grid: tokens. */
+/* x += delta where there is one, out = its norm. Grid: tokens. */
 extern "C" __global__ void __launch_bounds__(THREADS)
-    rmsnorm(float *out, const float *x, const float *weight, uint32_t hidden, float eps)
+    rmsnorm(float *out, float *x, const float *delta, const float *weight, uint32_t hidden,
+            float eps)
 {
     __shared__ float sums[WARPS];
-    const float *in = x + (size_t)blockIdx.x * hidden;
+    float *in = x + (size_t)blockIdx.x * hidden;
     float sum = 0;
-    for (uint32_t i = threadIdx.x; i < hidden; i += THREADS)
+    for (uint32_t i = threadIdx.x; i < hidden; i += THREADS) {
+        if (delta)
+            in[i] += delta[(size_t)blockIdx.x * hidden + i];
         sum += in[i] * in[i];
+    }
     sum = warp_sum(sum);
     if (threadIdx.x % 32 == 0)
         sums[threadIdx.x / 32] = sum;
@@ -47,12 +54,12 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         out[(size_t)blockIdx.x * hidden + i] = in[i] * factor * weight[i];
 }
 
-/* out[t, r] = (add ? out[t, r] : 0) + sum over c of weights[r, c] * x[t, c]. A warp takes a row for
+/* out[t, r] = sum over c of weights[r, c] * x[t, c]. A warp takes a row for
  * TOKENS tokens, its lanes the columns lane, lane + 32, ...: the sum's order depends on the columns
  * alone. Grid: rows / WARPS, tokens / TOKENS. */
 template <typename T>
 __device__ void matmul(float *out, const T *weights, const float *x, uint32_t rows,
-                       uint32_t columns, uint32_t tokens, uint32_t add)
+                       uint32_t columns, uint32_t tokens)
 {
     uint32_t row = blockIdx.x * WARPS + threadIdx.x / 32, lane = threadIdx.x % 32;
     uint32_t first = blockIdx.y * TOKENS;
@@ -71,10 +78,8 @@ __device__ void matmul(float *out, const T *weights, const float *x, uint32_t ro
 #pragma unroll
     for (uint32_t t = 0; t < TOKENS; t++) {
         float total = warp_sum(sum[t]);
-        if (lane == 0 && t < count) {
-            size_t at = (size_t)(first + t) * rows + row;
-            out[at] = add ? out[at] + total : total;
-        }
+        if (lane == 0 && t < count)
+            out[(size_t)(first + t) * rows + row] = total;
     }
 }
 
@@ -183,20 +188,38 @@ __device__ __forceinline__ uint64_t block_max(uint64_t best, uint64_t (&best_of)
     return best;
 }
 
-/* *next = the id of the largest logit, as they are drawn; written to *told, in host memory, as well
- * when it is not NULL. Each block finds the best of its share for bests [blocks]; the last to end
- * finds the best of those, and leaves *ended 0 for the next time. Grid: CHOOSE_BLOCKS. */
+/* The token goes where it is wanted. */
+__device__ __forceinline__ void choose_id(const chosen &to, int32_t id)
+{
+    uint32_t made = 0;
+    if (to.state) {
+        made = to.state->made++;
+        to.state->position++;
+    }
+    *to.next = id;
+    if (to.ids) {
+        to.ids[made] = id;
+        __threadfence_system();
+    }
+}
+
+/* The id of the largest logit, as they are drawn, of the words from first on, is chosen; of a model
+ * that is split, whose other cards have other words, its rank is left in *found. Each block finds
+ * the best of its share for bests [blocks]; the last to end finds the best of those, and leaves
+ * *ended 0 for the next time. Grid: ARGMAX_BLOCKS. */
 extern "C" __global__ void __launch_bounds__(THREADS)
-    choose(int32_t *next, volatile int32_t *told, uint64_t *bests, uint32_t *ended,
-           const float *logits, uint32_t count, struct draw draw)
+    argmax(const chosen to, uint64_t *found, uint64_t *bests, uint32_t *ended, const float *logits,
+           uint32_t count, uint32_t first, const struct draw given)
 {
     __shared__ uint64_t best_of[WARPS];
     __shared__ bool last;
+    const struct draw draw = to.state ? draw_after(to.state->draw, to.state->made) : given;
     uint64_t best = 0;
 #pragma unroll 4
     for (uint32_t i = blockIdx.x * THREADS + threadIdx.x; i < count; i += gridDim.x * THREADS) {
         const float logit = logits[i];
-        uint64_t rank = rank_of(draw.temperature > 0 ? logit_drawn(draw, logit, i) : logit, i);
+        uint64_t rank =
+            rank_of(draw.temperature > 0 ? logit_drawn(draw, logit, first + i) : logit, first + i);
         best = rank > best ? rank : best;
     }
     best = block_max(best, best_of);
@@ -215,32 +238,35 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         best = other > best ? other : best;
     }
     best = block_max(best, best_of);
-    if (threadIdx.x == 0) {
-        *next = rank_id(best);
-        if (told) {
-            *told = rank_id(best);
-            __threadfence_system();
-        }
-    }
+    if (threadIdx.x == 0 && found)
+        *found = best;
+    if (threadIdx.x == 0 && !found)
+        choose_id(to, rank_id(best));
+}
+
+/* The same once the largest of all cards' is known. */
+extern "C" __global__ void choose(const chosen to, const uint64_t *found)
+{
+    choose_id(to, rank_id(*found));
 }
 
 #define WEIGHT_KERNELS(T, suffix)                                                                  \
     extern "C" __global__ void embed_##suffix(float *x, const T *embedding, const int32_t *ids,    \
-                                              uint32_t hidden)                                     \
+                                              uint32_t hidden, uint32_t first, uint32_t words)     \
     {                                                                                              \
-        embed(x, embedding, ids, hidden);                                                          \
+        embed(x, embedding, ids, hidden, first, words);                                            \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(THREADS)                                          \
         matmul_##suffix(float *out, const T *weights, const float *x, uint32_t rows,               \
-                        uint32_t columns, uint32_t tokens, uint32_t add)                           \
+                        uint32_t columns, uint32_t tokens)                                         \
     {                                                                                              \
-        matmul(out, weights, x, rows, columns, tokens, add);                                       \
+        matmul(out, weights, x, rows, columns, tokens);                                            \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                       \
         matmul_tiles_##suffix(float *out, const T *weights, const float *x, uint32_t rows,         \
-                              uint32_t columns, uint32_t tokens, uint32_t add)                     \
+                              uint32_t columns, uint32_t tokens)                                   \
     {                                                                                              \
-        matmul_tiles(out, weights, x, rows, columns, tokens, add);                                 \
+        matmul_tiles(out, weights, x, rows, columns, tokens);                                      \
     }
 #define CACHE_KERNELS(C, suffix)                                                                   \
     extern "C" __global__ void rope_##suffix(float *qkv, C *keys, C *values,                       \

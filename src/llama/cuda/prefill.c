@@ -37,6 +37,8 @@ static enum status kernels_find(struct prefill *p, struct card *card, struct cud
                      : card_kernel(card, others, "token_begin", type, &p->begin, err);
     if (status == STATUS_OK)
         status = card_kernel(card, others, "token_add", type, &p->add, err);
+    if (status == STATUS_OK)
+        status = card_kernel(card, others, "token_sum", -1, &p->sum, err);
     return status == STATUS_OK ? card_kernel(card, others, "token_rotate", -1, &p->rotate, err)
                                : status;
 }
@@ -162,22 +164,6 @@ static enum status tokens_start(const struct pass *pass, struct cuda_function *k
                              TOKEN_THREADS, 0, arguments, pass->err);
 }
 
-/* The embedding, and the first norm. */
-static enum status begin(const struct pass *pass, cuda_pointer ids)
-{
-    const struct device_model *m = pass->model;
-    cuda_pointer normed = pass->p->normed, x = pass->p->x, angles = pass->p->angles;
-    cuda_pointer frequency = m->frequency;
-    const void *embedding = m->weights.embedding;
-    const float *weight = m->weights.norms;
-    uint32_t hidden = m->shape.hidden, half = m->shape.head_size / 2, position = pass->position;
-    float eps = m->shape.eps;
-    void *arguments[] = {&normed, &x,      &angles, &embedding, &ids, &frequency,
-                         &weight, &hidden, &half,   &position,  &eps};
-    return card_launch(pass->card, pass->p->begin, pass->count, 1, TOKEN_THREADS, 0, arguments,
-                       pass->err);
-}
-
 /* Adds the last product to the residual stream, and computes the norm i of it. */
 static enum status add(const struct pass *pass, uint32_t i)
 {
@@ -187,6 +173,28 @@ static enum status add(const struct pass *pass, uint32_t i)
     float eps = pass->model->shape.eps;
     void *arguments[] = {&normed, &x, &sums, &parts, &weight, &hidden, &eps};
     return tokens_start(pass, pass->p->add, arguments);
+}
+
+/* The embedding, and the first norm: of a split model once the cards' embeddings are summed. */
+static enum status begin(struct pass *pass, cuda_pointer ids)
+{
+    const struct device_model *m = pass->model;
+    cuda_pointer normed = pass->p->normed, x = pass->p->x, angles = pass->p->angles;
+    cuda_pointer frequency = m->frequency;
+    const void *embedding = m->weights.embedding;
+    const float *weight = m->weights.norms;
+    uint32_t hidden = m->shape.hidden, half = m->shape.head_size / 2, position = pass->position;
+    uint32_t first = m->first_word, words = m->shape.vocabulary;
+    float eps = m->shape.eps;
+    void *arguments[] = {&normed, &x,    &angles,   &embedding, &ids,   &frequency, &weight,
+                         &hidden, &half, &position, &eps,       &first, &words};
+    enum status status = card_launch(pass->card, pass->p->begin, pass->count, 1, TOKEN_THREADS, 0,
+                                     arguments, pass->err);
+    if (status != STATUS_OK || !m->exchange)
+        return status;
+    status = exchange_sum(m->exchange, pass->card, x, (size_t)pass->count * hidden, pass->err);
+    pass->parts = 0; /* nothing is added but the norm */
+    return status == STATUS_OK ? add(pass, 0) : status;
 }
 
 /* q, k and v of the last product to where attention takes them. */
@@ -209,6 +217,26 @@ static enum status multiply(struct pass *pass, const struct product *product, ui
                          product->gated ? p->gated : p->sums, &pass->parts, pass->err);
 }
 
+/* Sums what the cards have of the last product. */
+static enum status exchange(struct pass *pass)
+{
+    struct exchange *cards = pass->model->exchange;
+    cuda_pointer sums = pass->p->sums;
+    uint32_t parts = pass->parts;
+    uint64_t elements = (uint64_t)pass->count * pass->model->shape.hidden;
+    uint32_t blocks = (uint32_t)((elements / 4 + TOKEN_THREADS - 1) / TOKEN_THREADS);
+    void *arguments[] = {&sums, &parts, &elements};
+    if (!cards)
+        return STATUS_OK;
+    pass->parts = 1;
+    enum status status = STATUS_OK;
+    if (parts > 1)
+        status = card_launch_early(pass->card, pass->p->sum, (const uint32_t[]){blocks, 1, 1},
+                                   TOKEN_THREADS, 0, arguments, pass->err);
+    return status == STATUS_OK ? exchange_sum(cards, pass->card, sums, elements, pass->err)
+                               : status;
+}
+
 static enum status layer_compute(struct pass *pass, uint32_t i)
 {
     const struct prefill *p = pass->p;
@@ -221,11 +249,15 @@ static enum status layer_compute(struct pass *pass, uint32_t i)
     if (status == STATUS_OK)
         status = multiply(pass, &p->out, i);
     if (status == STATUS_OK)
+        status = exchange(pass);
+    if (status == STATUS_OK)
         status = add(pass, 2 * i + 1);
     if (status == STATUS_OK)
         status = multiply(pass, &p->gate_up, i);
     if (status == STATUS_OK)
         status = multiply(pass, &p->down, i);
+    if (status == STATUS_OK)
+        status = exchange(pass);
     return status == STATUS_OK ? add(pass, 2 * i + 2) : status;
 }
 
@@ -244,7 +276,7 @@ enum status prefill_forward(const struct prefill *p, const struct card *card,
     cuda_pointer last = p->normed + (uint64_t)(count - rows) * s->hidden * model->element;
     if (model->form.ends != CODES_NONE)
         return codes_multiply(&model->codes, card, model->form.ends, true, logits, last,
-                              model->weights.output, s->vocabulary, s->hidden, rows, false, err);
+                              model->weights.output, s->vocabulary, s->hidden, rows, err);
     return product_start_plain(&p->kernels, card, last, model->weights.output, s->vocabulary,
                                s->hidden, rows, false, 1, logits, err);
 }

@@ -12,7 +12,7 @@ struct prefill {
     struct product_kernels kernels;
     struct product qkv, out, gate_up, down;
     struct attention attention;
-    struct cuda_function *begin, *add, *rotate;
+    struct cuda_function *begin, *add, *rotate, *sum;
     uint32_t most;                     /* tokens that are computed together */
     cuda_pointer ids;                  /* [most] int32 */
     cuda_pointer x;                    /* [most, hidden] float32 */

@@ -94,11 +94,11 @@ __device__ __forceinline__ void tile_add(float (*total)[TILE_ROWS + 1],
     __syncthreads();
 }
 
-/* out[t, r] = (add ? out[t, r] : 0) + sum over c of weights[r, c] * x[t, c]; columns are a multiple
+/* out[t, r] = sum over c of weights[r, c] * x[t, c]; columns are a multiple
  * of 4. Grid: tokens / TILE_TOKENS, rows / TILE_ROWS. */
 template <typename T>
 __device__ void matmul_tiles(float *out, const T *weights, const float *x, uint32_t rows,
-                             uint32_t columns, uint32_t tokens, uint32_t add)
+                             uint32_t columns, uint32_t tokens)
 {
     __shared__ tile_step steps[2];
     const uint32_t token = blockIdx.x * TILE_TOKENS, row = blockIdx.y * TILE_ROWS;
@@ -125,9 +125,8 @@ __device__ void matmul_tiles(float *out, const T *weights, const float *x, uint3
     tile_add(total, sum);
     for (uint32_t i = threadIdx.x; i < TILE_TOKENS * TILE_ROWS; i += 32 * TILE_WARPS) {
         const uint32_t t = i / TILE_ROWS, r = i % TILE_ROWS;
-        float *to = out + (size_t)(token + t) * rows + row + r;
         if (token + t < tokens && row + r < rows)
-            *to = add ? *to + total[t][r] : total[t][r];
+            out[(size_t)(token + t) * rows + row + r] = total[t][r];
     }
 }
 

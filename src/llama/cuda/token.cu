@@ -86,24 +86,27 @@ __device__ __forceinline__ float4 embedding_four(const char *codes, uint32_t hid
     return int8_four(codes, hidden, row, i);
 }
 
-/* x = the embedding of ids, normed = its norm; angles [tokens, half] = cosine and sine of each
- * pair. Grid: tokens. */
+/* x = the embedding of ids, of the words from first on, or 0; normed = its norm; angles [tokens, half]
+ * = cosine and sine of each pair. Grid: tokens. */
 template <typename T, typename E>
 __device__ __forceinline__ void begin(T *normed, float *x, float2 *angles, const E *embedding,
                                       const int32_t *ids, const float *frequency,
                                       const float *weight, uint32_t hidden, uint32_t half,
-                                      uint32_t position, float eps)
+                                      uint32_t position, float eps, uint32_t first, uint32_t words)
 {
     grid_next();
     const size_t t = blockIdx.x;
-    const uint32_t id = (uint32_t)ids[t];
+    const uint32_t word = (uint32_t)ids[t] - first;
     for (uint32_t i = threadIdx.x; i < half; i += THREADS) {
         float sine, cosine;
         sincosf((float)(position + blockIdx.x) * frequency[i], &sine, &cosine);
         angles[t * half + i] = make_float2(cosine, sine);
     }
     row_norm(normed + t * hidden, x + t * hidden, weight, hidden, eps,
-             [=](uint32_t i) { return embedding_four(embedding, hidden, id, i); });
+             [=](uint32_t i) {
+                 return word < words ? embedding_four(embedding, hidden, word, i)
+                                     : make_float4(0, 0, 0, 0);
+             });
 }
 
 /* x += the parts [parts, tokens, hidden], normed = its norm. Grid: tokens. */
@@ -122,6 +125,23 @@ __device__ __forceinline__ void add(T *normed, float *x, const float *part, uint
             v = sum_of(v, *reinterpret_cast<const float4 *>(from + n * next + i));
         return v;
     });
+}
+
+/* The first of the parts [parts, elements] becomes the sum of all, as add would make it. Grid:
+ * elements / (4 THREADS). */
+extern "C" __global__ void __launch_bounds__(THREADS)
+    token_sum(float *part, uint32_t parts, uint64_t elements)
+{
+    grid_next();
+    grid_wait();
+    const uint64_t i = ((uint64_t)blockIdx.x * THREADS + threadIdx.x) * 4;
+    if (i >= elements)
+        return;
+    float4 v = *reinterpret_cast<const float4 *>(part + i);
+#pragma unroll 4
+    for (uint32_t n = 1; n < parts; n++)
+        v = sum_of(v, *reinterpret_cast<const float4 *>(part + n * elements + i));
+    *reinterpret_cast<float4 *>(part + i) = v;
 }
 
 /* Rotates q and k of the parts [parts, tokens, qkv rows], and stores q [tokens, heads, head_size],
@@ -168,9 +188,11 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     extern "C" __global__ void __launch_bounds__(THREADS)                                          \
         token_begin_##suffix(T *normed, float *x, float2 *angles, const E *embedding,              \
                              const int32_t *ids, const float *frequency, const float *weight,      \
-                             uint32_t hidden, uint32_t half, uint32_t position, float eps)         \
+                             uint32_t hidden, uint32_t half, uint32_t position, float eps,         \
+                             uint32_t first, uint32_t words)                                       \
     {                                                                                              \
-        begin(normed, x, angles, embedding, ids, frequency, weight, hidden, half, position, eps);  \
+        begin(normed, x, angles, embedding, ids, frequency, weight, hidden, half, position, eps,   \
+              first, words);                                                                       \
     }
 #define TOKEN_KERNELS(T, suffix)                                                                   \
     BEGIN_KERNEL(T, T, suffix)                                                                     \

@@ -1,0 +1,23 @@
+/* What a card exchanges with the others that hold the rest of a model, by NCCL, on its stream. */
+#ifndef PRONY_LLAMA_CUDA_EXCHANGE_H
+#define PRONY_LLAMA_CUDA_EXCHANGE_H
+
+#include "gpu/nccl.h"
+#include "llama/cuda/card.h"
+
+struct exchange {
+    const struct nccl *nccl;
+    struct nccl_comm *comm;
+    uint32_t rank, count; /* which of the cards, and how many they are */
+    uint64_t bytes;       /* of the values that were to be exchanged so far */
+};
+
+/* Every element of data [count] float32 becomes the sum of all cards'. exchange NULL: the model is
+ * whole, and nothing happens. */
+enum status exchange_sum(struct exchange *exchange, const struct card *card, cuda_pointer data,
+                         size_t count, struct error *err);
+/* The same of one uint64, and the largest. */
+enum status exchange_largest(struct exchange *exchange, const struct card *card, cuda_pointer data,
+                             struct error *err);
+
+#endif
