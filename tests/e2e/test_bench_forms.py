@@ -90,7 +90,6 @@ class BenchForms(BenchCase):
             self.assertEqual((row["quantize"], row["shard"]), (word, 1))
             self.assertEqual(row["precision"], word or "float32")
             self.assertAlmostEqual(row["metrics"]["weights_gb"]["value"], 0.008 / share)
-            self.assertAlmostEqual(row["avg_token_time"], 0.0008 / share, delta=0.0002)
         with open(self.store.with_suffix(".csv"), newline="") as stream:
             table = {row["framework"]: row for row in csv.DictReader(stream)}
         self.assertEqual(table["able+nf4"]["quantize"], "nf4")
