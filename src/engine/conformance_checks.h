@@ -42,8 +42,8 @@ enum status conformance_start(struct conformance *test, struct error *err);
 enum status conformance_load(struct conformance *test, struct error *err);
 
 /* Whether a variant computes with as many threads as it is told; by workers of its own, the last of
- * which it leaves behind. */
-enum status conformance_heeds_threads(struct conformance *test, struct error *err);
+ * which it leaves behind. counted false: it computes too little to tell, as err says then. */
+enum status conformance_heeds_threads(struct conformance *test, bool *counted, struct error *err);
 /* STATUS_UNSUPPORTED where that cannot be seen. */
 enum status conformance_counts_threads(const struct conformance *test, struct error *reason);
 

