@@ -24,8 +24,8 @@ struct effort {
 /* Threads count that ran for at least a quarter of the time of the busiest one. */
 struct effort_report {
     int64_t busiest_ns; /* for which that one ran */
-    double at_once; /* of them that ran or were ready to, on average over the time */
-    size_t threads; /* how many these are */
+    double at_once;     /* of them that ran or were ready to, on average over the time */
+    size_t threads;     /* how many these are */
 };
 
 /* STATUS_UNSUPPORTED where the kernel does not count. */
