@@ -19,6 +19,10 @@ STOP_S = 10
 ATTEMPTS = 3  # a port that was free may be taken when the server asks for it
 
 
+class Silent(Failure):
+    """It runs, and does not answer."""
+
+
 def environment(folder, port, devices=None):
     """Nothing of the user's own Ollama: neither its settings nor its server, models or keys."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("OLLAMA_")}
@@ -160,8 +164,9 @@ class Server:
     def lost(self, doing, problem):
         """What to raise when the connection broke."""
         if isinstance(problem, TimeoutError):
-            text = f"said nothing for {self.silence_s:g} s"
-        elif self.process.poll() is None and isinstance(problem, ValueError):
+            text = f"Ollama's server said nothing for {self.silence_s:g} s when it should {doing}"
+            return Silent("failed", text)
+        if self.process.poll() is None and isinstance(problem, ValueError):
             text = f"sent what is no answer ({problem})"
         else:
             text = self._end_text()
@@ -180,6 +185,15 @@ class Server:
             hint = "Free some, or set TMPDIR to a folder on another disk." if full else ""
             raise Failure("failed", f"Ollama says: {what}", hint)
         return answer
+
+    @contextlib.contextmanager
+    def impatient(self, silence_s):
+        """For as long as this, it may say nothing for less than otherwise."""
+        usual, self.silence_s = self.silence_s, min(silence_s, self.silence_s)
+        try:
+            yield
+        finally:
+            self.silence_s = usual
 
     def ask(self, doing, method, path, body=None):
         """One request, one reply."""

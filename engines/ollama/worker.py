@@ -8,7 +8,7 @@ import os
 import sys
 
 from prony_worker import Engine, Failure, serve
-from server import Server, check
+from server import Server, Silent, check
 from vocabulary import Vocabulary
 
 MODEL = "prony"
@@ -16,6 +16,7 @@ ELEMENT_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 # What a model of such weights computes in: the KV cache and products of F32 weights are F16 and F32.
 PRECISIONS = {"F32": "mixed", "F16": "float16", "BF16": "bfloat16"}
 ALL_LAYERS = 999
+HUNG_UP_S = 10  # for a single token, after an answer that was broken off
 
 
 def digest_of(path):
@@ -55,7 +56,8 @@ class Ollama(Engine):
             with request.phase("server"):
                 self.server.start(devices)
         with request.phase("import"):
-            self._import(request.model)
+            self.model = request.model
+            self._import(self.model)
             shown = self._show()
         info = shown["model_info"]
         level = self._level(shown)
@@ -156,14 +158,19 @@ class Ollama(Engine):
             raise Failure("unsupported", f"{what}, and was to use {device}", hint)
 
     def generate(self, prompt, sampling):
-        text = self.vocabulary.text(prompt)
+        text, whole = self.vocabulary.text(prompt), True
         with contextlib.closing(self._stream(text, sampling)) as chunks:
             try:
                 yield from self._ids(chunks, sampling)
             except GeneratorExit:  # the SDK has as many as it wants
                 if not sampling.stream:
                     self._end_check(next(chunks, None), len(prompt), sampling.tokens)
-        self._forget(text)
+                elif whole := self.count >= sampling.tokens:
+                    next(chunks, None)
+        if whole:
+            self._forget(text)
+        else:
+            self._forget_or_start_anew(text)
 
     def _ids(self, chunks, sampling):
         """Each as its chunk arrives; of a chunk that has several, all of them then."""
@@ -229,6 +236,18 @@ class Ollama(Engine):
             {"prompt": other, "raw": True, "options": {**self.runner, "num_predict": 1}},
             "forget a prompt",
         )
+
+    def _forget_or_start_anew(self, text):
+        """Ollama may keep its only place for an answer that somebody hung up on (0.11.4): whoever asks
+        then waits for ever (docs/engines/ollama.md)."""
+        try:
+            with self.server.impatient(HUNG_UP_S):
+                self._forget(text)
+        except Silent as problem:
+            print(f"{problem}: it is started anew")
+            self.server.start(self.server.devices)
+            self._import(self.model)
+            self._ask({"prompt": "", "keep_alive": -1}, "load the model")
 
     def _stream(self, text, sampling):
         options = {

@@ -264,6 +264,19 @@ class Ollama(unittest.TestCase):
         host.ask("bye")
         host.close()
 
+    def test_a_server_that_keeps_its_place_for_an_answer_nobody_reads_is_started_anew(self):
+        host = self.worker("occupied")
+        bos = self.load(host)["vocabulary"] - 256
+        asked = {"prompt": [bos, 1, 2], "stream": True, "temperature": 0.5, "seed": 1}
+        short = host.ask("generate", tokens=3, **asked)
+        stopped = host.ask("generate", tokens=9, stop=short["ids"][2:], **asked)
+        self.assertEqual(stopped.get("ids"), short["ids"], stopped)
+        after = host.ask("generate", tokens=3, **asked)
+        self.assertEqual(after.get("ids"), short["ids"], after)
+        self.assertEqual([each["path"] for each in self.requests()].count("/api/create"), 2)
+        host.ask("bye")
+        host.close()
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -116,6 +116,7 @@ class Model:
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     model = blob = backend = None
+    occupied = False  # by an answer that nobody reads any more
 
     def log_message(self, *_):
         pass
@@ -176,6 +177,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     self.model.native.close()
                 Handler.model = None
             return self.reply({"done": True, "response": ""})
+        if self.occupied:
+            time.sleep(1000)
         ids = self.model.encode(body["prompt"])
         answer = self.model.answer(ids, body["options"])
         pieces = [self.model.vocabulary.pieces[i].decode(errors="replace") for i in answer]
@@ -198,6 +201,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 os.kill(os.getpid(), signal.SIGKILL)
             if place == 3 and FAULT == "slow":
                 time.sleep(1000)
+            if place == 3 and FAULT == "occupied":
+                Handler.occupied = not self.connection.recv(1)  # its client has hung up
             if place == 3 and FAULT == "junk":
                 yield b"]]{\n"
             if place == 3 and FAULT == "error":
