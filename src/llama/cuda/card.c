@@ -59,6 +59,16 @@ enum status card_kernel(const struct card *card, struct cuda_module *module, con
                       "find the kernel %s", full);
 }
 
+enum status card_kernels(struct card *card, const struct fatbin *fatbin,
+                         const struct card_kernel_row *rows, size_t count, struct error *err)
+{
+    struct cuda_module *module;
+    enum status status = card_load(card, fatbin, &module, err);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        status = card_kernel(card, module, rows[i].name, rows[i].type, rows[i].to, err);
+    return status;
+}
+
 enum status card_launch_3d(const struct card *card, struct cuda_function *function,
                            const uint32_t grid[3], uint32_t threads, uint32_t shared_bytes,
                            void **arguments, struct error *err)

@@ -31,6 +31,15 @@ enum status card_load(struct card *card, const struct fatbin *fatbin, struct cud
 enum status card_kernel(const struct card *card, struct cuda_module *module, const char *name,
                         int type, struct cuda_function **function, struct error *err);
 
+/* Loads one file of kernels, and finds those that are named; type as above. */
+struct card_kernel_row {
+    const char *name;
+    int type;
+    struct cuda_function **to;
+};
+enum status card_kernels(struct card *card, const struct fatbin *fatbin,
+                         const struct card_kernel_row *rows, size_t count, struct error *err);
+
 /* A launch on the card's stream; arguments are pointers to the kernel's. */
 enum status card_launch(const struct card *card, struct cuda_function *function, uint32_t grid_x,
                         uint32_t grid_y, uint32_t threads, uint32_t shared_bytes, void **arguments,

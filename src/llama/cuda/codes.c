@@ -48,23 +48,16 @@ struct nf4_values nf4_values(void)
 enum status codes_open(struct codes_kernels *kernels, struct card *card, struct error *err)
 {
     struct fatbin fatbin = FATBIN(codes);
-    struct cuda_module *module;
-    const struct {
-        const char *name;
-        struct cuda_function **to;
-    } parts[] = {
-        {"multiply_int8_f32", &kernels->multiply_f32[CODES_INT8]},
-        {"multiply_int8_f16", &kernels->multiply_f16[CODES_INT8]},
-        {"unpack_int8", &kernels->unpack[CODES_INT8]},
-        {"multiply_nf4_f32", &kernels->multiply_f32[CODES_NF4]},
-        {"multiply_nf4_f16", &kernels->multiply_f16[CODES_NF4]},
-        {"unpack_nf4", &kernels->unpack[CODES_NF4]},
+    const struct card_kernel_row rows[] = {
+        {"multiply_int8_f32", -1, &kernels->multiply_f32[CODES_INT8]},
+        {"multiply_int8_f16", -1, &kernels->multiply_f16[CODES_INT8]},
+        {"unpack_int8", -1, &kernels->unpack[CODES_INT8]},
+        {"multiply_nf4_f32", -1, &kernels->multiply_f32[CODES_NF4]},
+        {"multiply_nf4_f16", -1, &kernels->multiply_f16[CODES_NF4]},
+        {"unpack_nf4", -1, &kernels->unpack[CODES_NF4]},
     };
     *kernels = (struct codes_kernels){0};
-    enum status status = card_load(card, &fatbin, &module, err);
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && status == STATUS_OK; i++)
-        status = card_kernel(card, module, parts[i].name, -1, parts[i].to, err);
-    return status;
+    return card_kernels(card, &fatbin, rows, sizeof rows / sizeof rows[0], err);
 }
 
 enum status codes_multiply(const struct codes_kernels *kernels, const struct card *card,

@@ -18,16 +18,11 @@ FATBIN_DECLARE(portable);
 static enum status kernels_find(struct portable *portable, struct card *card,
                                 const struct device_model *model, struct error *err)
 {
-    struct cuda_module *module;
     struct fatbin fatbin = FATBIN(portable);
     int weights = (int)model->precision;
     int cache = model->precision == LLAMA_F32 ? LLAMA_F32 : LLAMA_F16;
     bool coded = model->form.ends != CODES_NONE;
-    const struct {
-        const char *name;
-        int type;
-        struct cuda_function **to;
-    } kernels[] = {
+    const struct card_kernel_row kernels[] = {
         {coded ? "embed_int8" : "embed", coded ? -1 : weights, &portable->embed},
         {"rmsnorm", -1, &portable->rmsnorm},
         {"matmul", weights, &portable->matmul},
@@ -38,10 +33,7 @@ static enum status kernels_find(struct portable *portable, struct card *card,
         {"argmax", -1, &portable->argmax},
         {"choose", -1, &portable->choose},
     };
-    enum status status = card_load(card, &fatbin, &module, err);
-    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0] && status == STATUS_OK; i++)
-        status = card_kernel(card, module, kernels[i].name, kernels[i].type, kernels[i].to, err);
-    return status;
+    return card_kernels(card, &fatbin, kernels, sizeof kernels / sizeof kernels[0], err);
 }
 
 enum status portable_open(struct portable *portable, struct card *card,

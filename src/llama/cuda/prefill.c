@@ -24,23 +24,20 @@ static enum status kernels_find(struct prefill *p, struct card *card, struct cud
                                 const struct device_model *model, struct error *err)
 {
     const struct fatbin tensor = FATBIN(prefill), tokens = FATBIN(token);
-    struct cuda_module *others = NULL;
     int type = (int)model->precision;
+    bool coded = model->form.ends != CODES_NONE;
+    const struct card_kernel_row rows[] = {
+        {coded ? "token_begin_int8" : "token_begin", coded ? -1 : type, &p->begin},
+        {"token_add", type, &p->add},
+        {"token_sum", -1, &p->sum},
+        {"token_rotate", -1, &p->rotate},
+    };
     enum status status = card_load(card, &tensor, products, err);
     if (status == STATUS_OK)
-        status = card_load(card, &tokens, &others, err);
-    if (status == STATUS_OK)
         status = product_open(&p->kernels, card, *products, model->precision, err);
-    if (status == STATUS_OK)
-        status = model->form.ends != CODES_NONE
-                     ? card_kernel(card, others, "token_begin_int8", -1, &p->begin, err)
-                     : card_kernel(card, others, "token_begin", type, &p->begin, err);
-    if (status == STATUS_OK)
-        status = card_kernel(card, others, "token_add", type, &p->add, err);
-    if (status == STATUS_OK)
-        status = card_kernel(card, others, "token_sum", -1, &p->sum, err);
-    return status == STATUS_OK ? card_kernel(card, others, "token_rotate", -1, &p->rotate, err)
-                               : status;
+    return status == STATUS_OK
+               ? card_kernels(card, &tokens, rows, sizeof rows / sizeof rows[0], err)
+               : status;
 }
 
 /* Bytes of a layer's largest matrix, where it has to be unpacked. */

@@ -25,27 +25,19 @@ static bool shape_fits(const struct device_model *model)
 static enum status kernels_find(struct step *step, struct card *card,
                                 const struct device_model *model, struct error *err)
 {
-    struct cuda_module *module;
     struct fatbin fatbin = FATBIN(step);
     char attend[24];
     int weights = (int)model->precision;
     int cache = model->precision == LLAMA_F32 ? LLAMA_F32 : LLAMA_F16;
     snprintf(attend, sizeof attend, "step_attend_%u", 32 * lane_parts(model->shape.head_size));
-    const struct {
-        const char *name;
-        int type;
-        struct cuda_function **to;
-    } kernels[] = {
+    const struct card_kernel_row kernels[] = {
         {"step_norm", -1, &step->norm},
         {"step_product_1", weights, &step->product_few},
         {"step_product_4", weights, &step->product_many},
         {"step_gated", weights, &step->gated},
         {attend, cache, &step->attend},
     };
-    enum status status = card_load(card, &fatbin, &module, err);
-    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0] && status == STATUS_OK; i++)
-        status = card_kernel(card, module, kernels[i].name, kernels[i].type, kernels[i].to, err);
-    return status;
+    return card_kernels(card, &fatbin, kernels, sizeof kernels / sizeof kernels[0], err);
 }
 
 enum status step_open(struct step *step, struct card *card, const struct device_model *model,
