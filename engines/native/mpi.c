@@ -3,16 +3,16 @@
 #include <dlfcn.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/library.h"
 
 enum {
     TAG = 1,
     SPINS = 2000,       /* before others may have the processor */
     IDLE_NS = 20000000, /* of waiting for an order, before it is done asleep */
-    NAP_NS = 200000,    /* what an order may come late by then */
-    PATIENCE_S = 60
+    NAP_NS = 200000     /* what an order may come late by then */
 };
 
 /* Open MPI's binary interface: handles are pointers to objects that it exports, and a status may
@@ -41,10 +41,7 @@ struct mpi {
     size_t room;
 };
 
-static const struct {
-    const char *name;
-    size_t at;
-} symbols[] = {
+static const struct library_function symbols[] = {
     {"MPI_Init", offsetof(struct functions, init)},
     {"MPI_Finalize", offsetof(struct functions, finalize)},
     {"MPI_Comm_rank", offsetof(struct functions, comm_rank)},
@@ -64,14 +61,10 @@ static enum status library_open(struct mpi *mpi, struct error *err)
         error_remedy(err, "On Debian: apt-get install openmpi-bin");
         return STATUS_NOT_FOUND;
     }
-    for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
-        void *symbol = dlsym(library, symbols[i].name);
-        if (!symbol) {
-            error_set(err, STATUS_UNSUPPORTED, "libmpi.so.40 has no %s", symbols[i].name);
-            return STATUS_UNSUPPORTED;
-        }
-        memcpy((char *)&mpi->call + symbols[i].at, &symbol, sizeof symbol);
-    }
+    const char *missing =
+        library_functions(library, symbols, sizeof symbols / sizeof symbols[0], &mpi->call);
+    if (missing)
+        return error_set(err, STATUS_UNSUPPORTED, "libmpi.so.40 has no %s", missing);
     mpi->world = dlsym(library, "ompi_mpi_comm_world");
     mpi->byte = dlsym(library, "ompi_mpi_byte");
     if (mpi->world && mpi->byte && mpi->call.init)
@@ -194,13 +187,6 @@ static void mpi_sum(struct ranks *ranks, float *data, size_t count)
     parts_add(mpi, data, count);
 }
 
-static int64_t limit_read(void)
-{
-    const char *text = getenv("PRONY_SHARD_TIMEOUT");
-    long seconds = text ? strtol(text, NULL, 10) : 0;
-    return (seconds > 0 ? seconds : PATIENCE_S) * INT64_C(1000000000);
-}
-
 enum status mpi_open(struct mpi **out, struct error *err)
 {
     int rank, count;
@@ -220,7 +206,7 @@ enum status mpi_open(struct mpi **out, struct error *err)
                                 .sum = mpi_sum,
                                 .send = mpi_send,
                                 .receive = mpi_receive};
-    mpi->limit_ns = limit_read();
+    mpi->limit_ns = ranks_limit_ns();
     mpi->endless = true;
     *out = mpi;
     return STATUS_OK;

@@ -4,12 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/library.h"
+
 enum { OLDEST_DRIVER = 12000, OLDEST_COMPUTE = 8 };
 
-static const struct {
-    const char *symbol;
-    size_t offset;
-} functions[] = {
+static const struct library_function functions[] = {
 #define CUDA_ROW(name, symbol, parameters) {symbol, offsetof(struct cuda, name)},
     CUDA_FUNCTIONS(CUDA_ROW)
 #undef CUDA_ROW
@@ -33,15 +32,12 @@ static enum status driver_too_old(struct error *err, const char *why)
 static enum status functions_find(struct cuda *cuda, struct error *err)
 {
     char why[96];
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        void *address = dlsym(cuda->library, functions[i].symbol);
-        if (!address) {
-            snprintf(why, sizeof why, "it has no %s", functions[i].symbol);
-            return driver_too_old(err, why);
-        }
-        memcpy((char *)cuda + functions[i].offset, &address, sizeof address);
-    }
-    return STATUS_OK;
+    const char *missing =
+        library_functions(cuda->library, functions, sizeof functions / sizeof functions[0], cuda);
+    if (!missing)
+        return STATUS_OK;
+    snprintf(why, sizeof why, "it has no %s", missing);
+    return driver_too_old(err, why);
 }
 
 static enum status initialise(struct cuda *cuda, struct error *err)

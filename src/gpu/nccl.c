@@ -6,9 +6,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/file.h"
+#include "base/library.h"
 
 /* Older ones are not recorded in graphs together with what is not. */
 enum { OLDEST = 21400 };
@@ -16,10 +16,7 @@ enum { OLDEST = 21400 };
     "Install NCCL 2 for the driver's CUDA (NVIDIA's libnccl2, or pip's nvidia-nccl-cu13), have "   \
     "`prony engines install pytorch` do it, or set PRONY_NCCL to its libnccl.so.2."
 
-static const struct {
-    const char *symbol;
-    size_t offset;
-} functions[] = {
+static const struct library_function functions[] = {
 #define NCCL_ROW(name, symbol, returns, parameters) {symbol, offsetof(struct nccl, name)},
     NCCL_FUNCTIONS(NCCL_ROW)
 #undef NCCL_ROW
@@ -68,15 +65,12 @@ static enum status library_find(struct nccl *nccl, struct error *err)
 
 static enum status functions_find(struct nccl *nccl, struct error *err)
 {
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        void *address = dlsym(nccl->library, functions[i].symbol);
-        if (!address) {
-            error_set(err, STATUS_UNSUPPORTED, "this NCCL has no %s", functions[i].symbol);
-            return error_remedy(err, REMEDY);
-        }
-        memcpy((char *)nccl + functions[i].offset, &address, sizeof address);
-    }
-    return STATUS_OK;
+    const char *missing =
+        library_functions(nccl->library, functions, sizeof functions / sizeof functions[0], nccl);
+    if (!missing)
+        return STATUS_OK;
+    error_set(err, STATUS_UNSUPPORTED, "this NCCL has no %s", missing);
+    return error_remedy(err, REMEDY);
 }
 
 static enum status version_check(struct nccl *nccl, struct error *err)

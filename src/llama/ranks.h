@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 
@@ -25,6 +26,14 @@ struct ranks {
     /* A rank waits for rank 0 as long as it takes. */
     void (*receive)(struct ranks *ranks, uint32_t from, void *data, size_t bytes);
 };
+
+/* How long one may wait for the others at an exchange: PRONY_SHARD_TIMEOUT seconds, or a minute. */
+static inline int64_t ranks_limit_ns(void)
+{
+    const char *text = getenv("PRONY_SHARD_TIMEOUT");
+    long seconds = text ? strtol(text, NULL, 10) : 0;
+    return (seconds > 0 ? seconds : 60) * INT64_C(1000000000);
+}
 
 /* The part of count things that a rank holds; count is a multiple of the ranks. */
 struct part {

@@ -1,12 +1,12 @@
 #include "llama/cuda/watch.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "llama/ranks.h"
 
-enum { LIMIT_S = 60, LOOK_NS = 250000000, SECOND_NS = 1000000000 };
+enum { LOOK_NS = 250000000, SECOND_NS = 1000000000 };
 
 static void *look(void *argument)
 {
@@ -25,9 +25,7 @@ static void *look(void *argument)
 enum status watch_open(struct watch *watch, void (*expired)(void *context, int64_t seconds),
                        void *context, struct error *err)
 {
-    const char *text = getenv("PRONY_SHARD_TIMEOUT");
-    long seconds = text ? strtol(text, NULL, 10) : 0;
-    watch->limit_ns = (seconds > 0 ? seconds : LIMIT_S) * INT64_C(1000000000);
+    watch->limit_ns = ranks_limit_ns();
     watch->expired = expired;
     watch->context = context;
     atomic_init(&watch->since_ns, 0);
