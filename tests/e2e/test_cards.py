@@ -13,9 +13,8 @@ TWO = "count=2 major=8"
 class Cards(Gpu):
     def cards(self, *words, nccl="", timeout=5, library=None, status=0, fake=TWO, nvml="count=2"):
         """The output of a command with --device cuda."""
-        names = {"FAKE_NCCL": nccl, "PRONY_SHARD_TIMEOUT": timeout}
-        names |= {"PRONY_NCCL": library or FAKE / "libnccl.so.2"}
-        environment = [f"{name}={value}" for name, value in names.items()]
+        environment = {"FAKE_NCCL": nccl, "PRONY_SHARD_TIMEOUT": str(timeout)}
+        environment["PRONY_NCCL"] = str(library or FAKE / "libnccl.so.2")
         run = self.prony(
             *words, "--device", "cuda", status=status, fake=fake, nvml=nvml, environment=environment
         )

@@ -33,9 +33,9 @@ class Gpu(unittest.TestCase):
         paced_write(cls.root / "engines", "both", ["cpu", "cuda"])
         paced_write(cls.root / "engines", "old", ["cpu"])
 
-    def prony(self, *words, status=0, library=FAKE, fake="", nvml="", environment=()):
+    def prony(self, *words, status=0, library=FAKE, fake="", nvml="", environment=None):
         run = subprocess.run(
-            ["env", *environment, PRONY, *map(str, words)],
+            [PRONY, *map(str, words)],
             env=os.environ
             | {
                 "PRONY_STORE": str(self.root / "store.db"),
@@ -44,6 +44,7 @@ class Gpu(unittest.TestCase):
                 "LD_LIBRARY_PATH": str(library),
                 "FAKE_CUDA": fake,
                 "FAKE_NVML": nvml,
+                **(environment or {}),
             },
             capture_output=True,
             text=True,

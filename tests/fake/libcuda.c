@@ -8,22 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SETTINGS "FAKE_CUDA"
 #include "libcuda.h"
+#include "setting.h"
 
 typedef unsigned long long pointer;
 
-static long setting(const char *name, long otherwise)
-{
-    const char *text = getenv("FAKE_CUDA");
-    size_t length = strlen(name);
-    for (const char *at = text ? strstr(text, name) : NULL; at; at = strstr(at + 1, name))
-        if (at[length] == '=' && (at == text || at[-1] == ' '))
-            return strtol(at + length + 1, NULL, 10);
-    return otherwise;
-}
-
-#define RESULT ((int)setting(__func__, 0))
-#define EXPORT __attribute__((visibility("default")))
 /* Nothing but a result. */
 #define PLAIN(name)                                                                                \
     EXPORT int name(void);                                                                         \

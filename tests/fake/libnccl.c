@@ -9,22 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define EXPORT __attribute__((visibility("default")))
-#define RESULT ((int)setting(__func__, 0))
+#define SETTINGS "FAKE_NCCL"
+#include "setting.h"
 
 struct comm {
     long rank, calls;
 };
-
-static long setting(const char *name, long otherwise)
-{
-    const char *text = getenv("FAKE_NCCL");
-    size_t length = strlen(name);
-    for (const char *at = text ? strstr(text, name) : NULL; at; at = strstr(at + 1, name))
-        if (at[length] == '=' && (at == text || at[-1] == ' '))
-            return strtol(at + length + 1, NULL, 10);
-    return otherwise;
-}
 
 EXPORT int ncclGetVersion(int *version);
 int ncclGetVersion(int *version)

@@ -14,18 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define EXPORT __attribute__((visibility("default")))
-#define RESULT ((int)setting(__func__, 0))
-
-static long setting(const char *name, long otherwise)
-{
-    const char *text = getenv("FAKE_NVML");
-    size_t length = strlen(name);
-    for (const char *at = text ? strstr(text, name) : NULL; at; at = strstr(at + 1, name))
-        if (at[length] == '=' && (at == text || at[-1] == ' '))
-            return strtol(at + length + 1, NULL, 10);
-    return otherwise;
-}
+#define SETTINGS "FAKE_NVML"
+#include "setting.h"
 
 struct process {
     unsigned pid;
