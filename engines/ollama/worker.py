@@ -68,7 +68,7 @@ class Ollama(Engine):
         if request.threads:
             self.runner["num_thread"] = request.threads
         with request.phase("read"):
-            self._ask({"prompt": "", "keep_alive": -1}, "load the model")
+            self._read()
             self._device_check(request.device)
         return {
             "vocabulary": len(self.vocabulary.pieces),
@@ -112,6 +112,10 @@ class Ollama(Engine):
             raise Failure("failed", f"cannot write the model store: {problem}", hint) from None
         body = {"model": MODEL, "files": {"model.gguf": f"sha256:{digest}"}, "stream": False}
         self.server.ask("import the model", "POST", "/api/create", body)
+
+    def _read(self):
+        """The runner starts and maps the weights, which are there until they are unloaded."""
+        self._ask({"prompt": "", "keep_alive": -1}, "load the model")
 
     def _show(self):
         body = {"model": MODEL, "verbose": True}
@@ -163,10 +167,10 @@ class Ollama(Engine):
             try:
                 yield from self._ids(chunks, sampling)
             except GeneratorExit:  # the SDK has as many as it wants
+                whole = not sampling.stream or self.count >= sampling.tokens
+                end = next(chunks, None) if whole else None
                 if not sampling.stream:
-                    self._end_check(next(chunks, None), len(prompt), sampling.tokens)
-                elif whole := self.count >= sampling.tokens:
-                    next(chunks, None)
+                    self._end_check(end, len(prompt), sampling.tokens)
         if whole:
             self._forget(text)
         else:
@@ -247,7 +251,7 @@ class Ollama(Engine):
             print(f"{problem}: it is started anew")
             self.server.start(self.server.devices)
             self._import(self.model)
-            self._ask({"prompt": "", "keep_alive": -1}, "load the model")
+            self._read()
 
     def _stream(self, text, sampling):
         options = {

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -121,7 +122,9 @@ class Ollama(unittest.TestCase):
     def test_keeps_to_the_protocol(self):
         done = self.prony("engines", "check", "ollama", "--model", self.model)
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertRegex(done.stdout, r"ollama: (27 of 27|28 of 28) checks passed")
+        # Whether its threads can be counted depends on how long a made-up token takes.
+        passed = re.findall(r"^ok    ollama: (?!computes with)(.*)", done.stdout, re.MULTILINE)
+        self.assertEqual(len(passed), 27, done.stdout)
 
     def test_each_fault_is_a_failed_row_with_its_reason(self):
         for fault, reason in FAULTS.items():
