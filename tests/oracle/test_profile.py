@@ -1,6 +1,8 @@
 """--profile's trace in Perfetto's own trace processor, held against the stamps of the tokens."""
 
+import itertools
 import re
+import statistics
 import subprocess
 import tempfile
 import unittest
@@ -25,6 +27,8 @@ OVERLAPS = """
     select count(*) from slice a join slice b on a.track_id = b.track_id and a.id < b.id
     where a.depth = b.depth and a.name = "down" and b.name = "down" and b.ts < a.ts + a.dur"""
 ERRORS = 'select name, value from stats where severity = "error" and value > 0'
+# The stamps are printed with two digits.
+ROUNDING_MS = 0.005
 
 
 class Profile(unittest.TestCase):
@@ -63,14 +67,17 @@ class Profile(unittest.TestCase):
         steps = [self.prompt[0][0], *(row[0] for row in self.tokens)]
         sums = [row[1] for row in self.operations]
         self.assertEqual([row[0] for row in self.operations], ["prompt"] + 11 * ["token"])
-        covered = 0
-        for stamped, step, total in zip(self.stamped, steps, sums, strict=True):
-            # A step lies between two stamps, and its operations lie in it.
-            self.assertLessEqual(total, step)
-            self.assertLess(step / 1e6, 1.001 * stamped + 0.01)
-            covered += total / 1e6 > 0.97 * stamped
-        # The machine may take a core away between a stamp and a step, and from some steps it does.
-        self.assertGreaterEqual(covered, 8)
+        # Track 0 is marked without a gap, so its operations are the step to the nanosecond.
+        for step, total in zip(steps, sums, strict=True):
+            self.assertEqual(total, step)
+        # A token is stamped after its step has ended, however long the machine takes the core away
+        # in between: no step ends after its stamp. Nearly all of the time is in the steps.
+        ends = itertools.accumulate(step / 1e6 for step in steps)
+        stamps = itertools.accumulate(self.stamped)
+        for count, (end, stamp) in enumerate(zip(ends, stamps, strict=True), start=1):
+            self.assertLessEqual(end, stamp + count * ROUNDING_MS)
+        ratios = [step / 1e6 / ms for step, ms in zip(steps, self.stamped, strict=True)]
+        self.assertAlmostEqual(statistics.median(ratios), 1, delta=0.03)
 
     def test_each_thread_has_each_layer(self):
         wanted = {
