@@ -20,7 +20,7 @@ static enum status key_make(const struct plan_maker *maker, char key[STORED_KEY]
         return status;
     snprintf(key, STORED_KEY,
              "TensorRT %d on %s (%d.%d, %d multiprocessors, %.0f MB); model %s; %s, context %u, "
-             "level %d, %s layers",
+             "level %d, %s layers; sources " PLAN_SOURCES,
              maker->trt->version, device->name, device->compute_major, device->compute_minor,
              device->multiprocessors, (double)device->total_bytes / 1e6, hash, recipe->precision,
              maker->context, recipe->level, recipe->fused ? "fused" : "plain");

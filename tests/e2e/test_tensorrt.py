@@ -2,6 +2,7 @@
 network held against the native engine's, and its files and faults."""
 
 import array
+import hashlib
 import json
 import os
 import subprocess
@@ -153,6 +154,17 @@ class Plans(Case):
         self.assertIn("build", self.phases("tensorrt-base"))
         self.assertIn("build", self.phases(FAKE_TENSORRT="version=100700"))
         self.assertEqual(len(self.files("plan")), 3)
+
+    def test_a_worker_of_other_sources_builds_its_own(self):
+        self.phases()
+        sources = ("network.c", "weights.c", "plan.c", "shim.cpp", "shim_layers.cpp")
+        hashes = [
+            hashlib.sha256((SOURCE / "engines/tensorrt" / name).read_bytes()).hexdigest()
+            for name in sources
+        ]
+        of_all = hashlib.sha256("".join(hashes).encode()).hexdigest()
+        (plan,) = self.files("plan")
+        self.assertIn(f"sources {of_all[:16]}".encode(), plan.read_bytes()[:4096])
 
     def test_another_model_is_another_plan(self):
         self.phases()
