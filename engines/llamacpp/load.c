@@ -262,6 +262,10 @@ static int memory_check(const struct state *state, const struct prony_load *requ
                       request->context, (double)need / 1e9, (double)kilobytes * 1024 / 1e9);
 }
 
+/* How cuBLAS adds up a prompt's products of F16, which is in F16 when nobody says: the gate refuses
+ * that. What the user has set stays. */
+static const char compute_type[] = "GGML_CUDA_CUBLAS_COMPUTE_TYPE";
+
 static struct llama_sampler *greedy_make(void)
 {
     struct llama_sampler *chain = llama_sampler_chain_init(llama_sampler_chain_default_params());
@@ -350,8 +354,11 @@ static int parts_load(struct state *state, const struct prony_load *request,
         return -1;
     prony_phase_add(result, "read", start_ns, prony_now_ns());
     start_ns = prony_now_ns();
-    if (strcmp(request->device, "cpu") == 0 && memory_check(state, request, error))
+    bool cpu = strcmp(request->device, "cpu") == 0;
+    if (cpu && memory_check(state, request, error))
         return -1;
+    if (fast && !cpu)
+        setenv(compute_type, "f32", 0);
     if (context_make(state, request, (int32_t)result->threads, fast, error))
         return -1;
     prony_phase_add(result, "context", start_ns, prony_now_ns());
@@ -371,13 +378,16 @@ int llamacpp_load(void **pointer, const struct prony_load *request, struct prony
         llamacpp_unload(state);
         return -1;
     }
-    char model[96] = "", split[48] = "";
+    char model[96] = "", split[48] = "", sums[64] = "";
+    const char *type = strcmp(request->device, "cpu") == 0 ? NULL : getenv(compute_type);
     llama_model_desc(state->model, model, sizeof model);
+    if (type)
+        snprintf(sums, sizeof sums, ", %s=%.16s", compute_type, type);
     if (request->shard > 1)
         snprintf(split, sizeof split, ", split by tensor over %u cards", request->shard);
-    snprintf(state->detail, sizeof state->detail, "%s, KV cache float16, %s, %u threads%s%s", model,
-             state->on_device ? "sampling in the graph" : "sampling on the CPU", result->threads,
-             state->no_amx ? ", without AMX" : "", split);
+    snprintf(state->detail, sizeof state->detail, "%s, KV cache float16, %s, %u threads%s%s%s",
+             model, state->on_device ? "sampling in the graph" : "sampling on the CPU",
+             result->threads, state->no_amx ? ", without AMX" : "", split, sums);
     result->weight_bytes = llama_model_size(state->model);
     result->kv_token_bytes = kv_token_bytes(state->model);
     result->vocabulary = (uint32_t)state->vocabulary;

@@ -143,11 +143,13 @@ class Toy(unittest.TestCase):
         told = self.run_engine("--quantize", "nf4", status=1).stderr
         self.assertIn("it cannot quantise to nf4 on cpu; these can: native-f16", told)
 
-    def load(self, **asked):
+    def load(self, environment=None, **asked):
         """What the worker answers to a load, by itself, on a machine of two cards."""
         (built,) = (self.root / "cache/engines/llamacpp/user").glob("built-*/engine.so")
         worker = Host(
-            [str(LOADER), str(built)], self.root, {**self.environment, "FAKE_LLAMA_CARDS": "2"}
+            [str(LOADER), str(built)],
+            self.root,
+            {**self.environment, "FAKE_LLAMA_CARDS": "2", **(environment or {})},
         )
         self.addCleanup(worker.close)
         worker.ask("hello", protocol=1)
@@ -173,6 +175,17 @@ class Toy(unittest.TestCase):
             self.assertIn(told, self.load(**asked)["error"]["message"])
         told = self.run_engine("--shard", "2", status=1).stderr
         self.assertIn("llamacpp: it cannot be split over 2 devices on cpu; these can:", told)
+
+    def test_float32_sums_on_a_card(self):
+        self.install()
+        self.model = self.root / "tiny.gguf"
+        self.prony("model", "make", "--size", "tiny", "--output", self.model)
+        sums = "GGML_CUDA_CUBLAS_COMPUTE_TYPE"
+        fast = {"variant": "llamacpp-fa", "shard": 1}
+        self.assertIn(f", {sums}=f32", self.load(**fast)["detail"])
+        self.assertNotIn(sums, self.load(shard=1)["detail"])
+        self.assertNotIn(sums, self.load(**fast, device="cpu")["detail"])
+        self.assertIn(f", {sums}=f16", self.load({sums: "f16"}, **fast)["detail"])
 
     def test_an_older_library_splits_nothing(self):
         self.install(old=True)
