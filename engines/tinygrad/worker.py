@@ -18,10 +18,10 @@ WARM_UP_CALLS = 3  # a jit runs as it is, then records, then replays
 
 
 def threads_used(request, version):
-    """For the CPU, 0.14 has one thread for each device, which computes the parts of a kernel one after the
-    other, whatever NUM_CPU_THREADS says."""
+    """For the CPU, 0.14 has one thread, which computes the parts of a kernel one after the other, and those
+    of a split model, whatever NUM_CPU_THREADS says."""
     serial = version.startswith("0.14.") and request.device == "cpu"
-    return request.shard if serial else request.threads // request.shard * request.shard
+    return 1 if serial else request.threads // request.shard * request.shard
 
 
 def device_names(request):

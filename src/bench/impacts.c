@@ -89,6 +89,14 @@ static bool same_unsplit(const struct summary *summary, size_t a, size_t b)
            strcmp(quantize_a ? quantize_a : "", quantize_b ? quantize_b : "") == 0;
 }
 
+static void exchange_reasons(struct summary_variant *variant)
+{
+    static const enum metric metrics[] = {METRIC_EXCHANGED, METRIC_EXCHANGE_TIME};
+    for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++)
+        if (!variant->metrics[metrics[i]].known)
+            variant->metrics[metrics[i]].why = "the engine does not tell";
+}
+
 static enum status shard_efficiency(struct summary *summary, const struct cells *cells,
                                     size_t index, struct error *err)
 {
@@ -115,6 +123,8 @@ enum status impacts_make(struct summary *summary, const struct cells *cells, str
 {
     enum status status = STATUS_OK;
     for (size_t i = 0; i < summary->variant_count && !status; i++) {
+        if (summary->variants[i].shard > 1)
+            exchange_reasons(&summary->variants[i]);
         if (summary->variants[i].equivalence == EQUIVALENCE_FAILED) {
             summary->variants[i].metrics[METRIC_PRECISION_IMPACT].why = "it is not equivalent";
             summary->variants[i].metrics[METRIC_COMPILE_BENEFIT].why = "it is not equivalent";

@@ -6,13 +6,13 @@
 #include "engine/supports.h"
 
 static const char *const quantised[] = {"int8", "nf4", "float16", "q8_0"};
-static const char shard_word[] = "shard";
+static const char none_word[] = "none", shard_word[] = "shard";
 
 enum { QUANTISED = sizeof quantised / sizeof quantised[0] };
 
 struct engine_form form_asked(const char *quantize, int64_t shard)
 {
-    bool none = !quantize || strcmp(quantize, "none") == 0;
+    bool none = !quantize || strcmp(quantize, none_word) == 0;
     return (struct engine_form){none ? NULL : quantize, shard > 1 ? (uint32_t)shard : 1};
 }
 
@@ -135,12 +135,20 @@ static size_t word_start(const char *name, size_t length)
     return length;
 }
 
-static const char *quantize_parse(const char *word, size_t size)
+static bool word_is(const char *word, size_t size, const char *expected)
+{
+    return strlen(expected) == size && strncmp(word, expected, size) == 0;
+}
+
+/* Whether the word is a way to quantise, which goes to *quantize: NULL for none at all. */
+static bool quantize_parse(const char *word, size_t size, const char **quantize)
 {
     for (size_t i = 0; i < QUANTISED; i++)
-        if (strlen(quantised[i]) == size && strncmp(word, quantised[i], size) == 0)
-            return quantised[i];
-    return NULL;
+        if (word_is(word, size, quantised[i])) {
+            *quantize = quantised[i];
+            return true;
+        }
+    return word_is(word, size, none_word);
 }
 
 /* The N of "shardN"; 0: it is no such word. */
@@ -163,7 +171,6 @@ size_t form_parse(const char *name, struct engine_form *form)
         length = start - 1;
         start = word_start(name, length);
     }
-    if (start)
-        form->quantize = quantize_parse(name + start, length - start);
-    return form->quantize ? start - 1 : length;
+    bool says = start && quantize_parse(name + start, length - start, &form->quantize);
+    return says ? start - 1 : length;
 }

@@ -1,5 +1,6 @@
 /* In which form a variant is to hold a model: quantised on load, split over devices. A form has a
- * place in a name: "native-f16+int8", "pytorch-opt+nf4+shard2". */
+ * place in a name: "native-f16+int8", "pytorch-opt+nf4+shard2"; "vllm+none" is the variant vllm as
+ * it is, where "vllm" would be an engine. */
 #ifndef PRONY_ENGINE_FORM_H
 #define PRONY_ENGINE_FORM_H
 

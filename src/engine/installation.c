@@ -185,6 +185,17 @@ static enum status cache_fill(struct engine *engine, const char *version, struct
     return engine->cache ? STATUS_OK : error_no_memory(err, strlen(path));
 }
 
+/* The smaller build takes less memory. */
+static void base_choose(struct engine *engine, const struct installation *installation)
+{
+    bool full = strcmp(installation->build, "full") == 0;
+    for (size_t i = 0; full && i < engine->variant_count; i++) {
+        struct engine_memories *memory = &engine->variants[i].memory;
+        if (memory->full_base_bytes)
+            memory->cpu.base_bytes = memory->full_base_bytes;
+    }
+}
+
 enum status installation_use(struct engine *engine, const struct installation *installation,
                              struct arena *arena, struct error *err)
 {
@@ -194,6 +205,7 @@ enum status installation_use(struct engine *engine, const struct installation *i
     engine->built = installation->built;
     engine->built_from = installation->requirements;
     engine->own = installation->own;
+    base_choose(engine, installation);
     return cache_fill(engine, installation->version, arena, err);
 }
 

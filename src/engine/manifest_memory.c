@@ -49,6 +49,15 @@ static enum status overlay(const json_t *object, struct engine_memory *memory, s
     return STATUS_OK;
 }
 
+static enum status full_parse(const json_t *object, struct engine_memories *memories,
+                              struct error *err)
+{
+    int64_t full_mb;
+    enum status status = json_get_int_or(object, "full_mb", 0, 1 << 20, 0, &full_mb, err);
+    memories->full_base_bytes = status ? 0 : (uint64_t)full_mb * MEGABYTE;
+    return status;
+}
+
 static enum status required(const json_t *object, const char *key, struct error *err)
 {
     const char *word;
@@ -58,8 +67,9 @@ static enum status required(const json_t *object, const char *key, struct error 
 enum status manifest_memory_parse(const json_t *object, struct engine_memories *memories,
                                   struct error *err)
 {
-    static const char *const known[] = {"weights", "cache", "copies", "base_mb", "positions",
-                                        "logits",  "exact", "cuda",   NULL};
+    static const char *const known[] = {"cuda",    "full_mb",   "weights", "cache", "copies",
+                                        "base_mb", "positions", "logits",  "exact", NULL};
+    const char *const *known_card = known + 2;
     const json_t *card = json_object_get(object, "cuda");
     struct arena arena = {0};
     *memories = (struct engine_memories){.cpu = {.copies = 1}};
@@ -69,10 +79,10 @@ enum status manifest_memory_parse(const json_t *object, struct engine_memories *
         return error_set(err, STATUS_FORMAT, "\"memory\" and its \"cuda\" should be objects");
     enum status status = manifest_keys(object, known, &arena, err);
     if (!status && card)
-        status = manifest_keys(card, known, &arena, err);
+        status = manifest_keys(card, known_card, &arena, err);
     arena_free(&arena);
     if (status || required(object, "weights", err) || required(object, "cache", err) ||
-        overlay(object, &memories->cpu, err))
+        overlay(object, &memories->cpu, err) || full_parse(object, memories, err))
         return err->status;
     memories->card = memories->cpu;
     memories->card.base_bytes = memories->card.positions = memories->card.logits = 0;

@@ -26,6 +26,7 @@ struct engine_memory {
 /* What a process keeps of the machine's memory, or, where it computes on a card, of that. */
 struct engine_memories {
     struct engine_memory cpu, card;
+    uint64_t full_base_bytes; /* cpu's base where not the smaller build is installed; 0: the same */
 };
 
 /* object: the variant's "memory"; NULL when it has none. Its member "cuda" has what differs on a

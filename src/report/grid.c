@@ -37,6 +37,17 @@ static bool is_price(const struct summary *summary, enum metric metric)
     return false;
 }
 
+/* What splitting costs; where it is not known, the reason is told. */
+static bool is_cost_of_shards(const struct summary *summary, enum metric metric)
+{
+    if (metric_infos[metric].group != GROUP_SHARDS)
+        return false;
+    for (size_t i = 0; i < summary->variant_count; i++)
+        if (summary->variants[i].shard > 1)
+            return true;
+    return false;
+}
+
 /* A metric outside the classic ones says something when it sums up what a user waits for, or exists
  * only where it matters: memory of a device, what a precision gains. */
 static bool metric_shown(const struct summary *summary, enum metric metric, bool wide)
@@ -44,10 +55,8 @@ static bool metric_shown(const struct summary *summary, enum metric metric, bool
     const struct metric_info *info = &metric_infos[metric];
     bool telling = wide || metric == METRIC_START_TO_FIRST_TOKEN || metric == METRIC_ENERGY ||
                    metric == METRIC_IDLE_POWER || metric == METRIC_DEVICE_MEMORY ||
-                   metric == METRIC_PRECISION_IMPACT || metric == METRIC_COMPILE_BENEFIT ||
-                   metric == METRIC_SHARD_EFFICIENCY || metric == METRIC_EXCHANGED ||
-                   metric == METRIC_EXCHANGE_TIME;
-    if (info->classic || is_price(summary, metric))
+                   metric == METRIC_PRECISION_IMPACT || metric == METRIC_COMPILE_BENEFIT;
+    if (info->classic || is_price(summary, metric) || is_cost_of_shards(summary, metric))
         return true;
     for (size_t i = 0; telling && i < summary->variant_count; i++) {
         const struct estimate *estimate = &summary->variants[i].metrics[metric];

@@ -73,6 +73,12 @@ class BenchForms(BenchCase):
         result = self.bench(*words, "--output", out, out.with_suffix(".csv"), status=status)
         return result, {row["framework"]: row for row in json.loads(out.read_text())["results"]}
 
+    def test_a_variant_that_has_its_engines_name(self):
+        """The name is the engine, and with +none this variant alone."""
+        for framework, columns in (("able", ["able", "able-not"]), ("able+none", ["able"])):
+            _, rows = self.run_forms("--framework", framework)
+            self.assertEqual(list(rows), columns)
+
     def test_a_column_for_each_form(self):
         words = ("--framework", "able", "--quantize", "none", "int8", "nf4")
         result, rows = self.run_forms(*words)

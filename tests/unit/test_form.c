@@ -61,6 +61,26 @@ static void names_go_there_and_back(void **state)
     expect_name("demo@2.14.0+cpu+float16", 15, "float16", 1);
 }
 
+static void expect_plain(const char *name, size_t length)
+{
+    struct engine_form form;
+    assert_int_equal(form_parse(name, &form), length);
+    assert_true(form_is_plain(&form));
+}
+
+static void none_is_a_form_too(void **state)
+{
+    struct engine_form form;
+    (void)state;
+    expect_plain("vllm+none", 4);
+    expect_plain("vllm@0.30.0+none", 11);
+    assert_int_equal(form_parse("vllm+none+shard2", &form), 4);
+    assert_int_equal(form.shard, 2);
+    assert_null(form.quantize);
+    expect_plain("none", 4);
+    expect_plain("vllm+nones", 10);
+}
+
 static void what_is_no_form_stays_in_the_name(void **state)
 {
     static const char *const names[] = {"",
@@ -163,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_go_there_and_back),
+        cmocka_unit_test(none_is_a_form_too),
         cmocka_unit_test(what_is_no_form_stays_in_the_name),
         cmocka_unit_test(says_who_can),
         cmocka_unit_test(q8_0_stands_in_for_int8),

@@ -60,7 +60,7 @@ static void reads_what_is_kept(void **state)
     static const char text[] = HEAD ", \"variants\": [" VARIANT("demo", "") "," VARIANT(
         "demo-kept",
         ", \"memory\": {\"weights\": \"stored\", \"cache\": \"float16\", \"copies\": 1.5, "
-        "\"base_mb\": 7, \"positions\": 64, \"logits\": 2, \"exact\": true, "
+        "\"base_mb\": 7, \"full_mb\": 9, \"positions\": 64, \"logits\": 2, \"exact\": true, "
         "\"cuda\": {\"weights\": \"bfloat16\", \"logits\": 3}}") "]}";
     struct arena arena = {0};
     struct engine engine;
@@ -78,6 +78,7 @@ static void reads_what_is_kept(void **state)
     assert_int_equal(card->cache, ENGINE_HELD_F16);
     assert_true(cpu->copies == 1.5 && card->copies == 1.5);
     assert_int_equal(cpu->base_bytes, 7000000);
+    assert_int_equal(engine.variants[1].memory.full_base_bytes, 9000000);
     assert_int_equal(card->base_bytes, 0);
     assert_int_equal(cpu->positions, 64);
     assert_int_equal(card->positions, 0);
@@ -100,6 +101,8 @@ static void refuses_what_nobody_can_keep(void **state)
         {"{\"weights\": \"float16\", \"cache\": \"float16\", \"copies\": 0.5}", "1 to 16"},
         {"{\"weights\": \"float16\", \"cache\": \"float16\", \"base\": 1}", "\"base\""},
         {"{\"weights\": \"float16\", \"cache\": \"float16\", \"cuda\": 1}", "be objects"},
+        {"{\"weights\": \"float16\", \"cache\": \"float16\", \"cuda\": {\"full_mb\": 1}}",
+         "\"full_mb\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[1024];
