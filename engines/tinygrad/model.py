@@ -134,6 +134,7 @@ class Llama:
         for name, tensor in file.tensors():
             for place, array in held(name, tensor, dtype, quantize):
                 places[place].replace(model.put(array, axis_of(place, array)))
+            model.free_unused()
         model.make_variables()
         # Angles are float32, whatever the weights are.
         angles = np.arange(model.room, dtype=np.float32)[:, None] * config.rope_frequencies
@@ -147,10 +148,14 @@ class Llama:
             0 if config.tied else bytes_of(nn.state.get_state_dict(model.embed_tokens))
         )
         model.forget_kernels()
-        for device in devices:
-            Device[device].allocator.free_cache()  # of whole weights, before they were split
-            Device[device].synchronize()
+        model.free_unused()
         return model
+
+    def free_unused(self):
+        """What tinygrad would use again: whole weights, before they were split."""
+        for device in self.devices:
+            Device[device].synchronize()
+            Device[device].allocator.free_cache()
 
     def make_variables(self):
         """tinygrad's sums over devices are wrong for a length that is symbolic. So the last chunk of a

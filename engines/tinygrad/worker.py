@@ -60,6 +60,9 @@ class TinyGrad(Engine):
                 "tinygrad compiles for the CPU with clang, which is not there",
                 "Run: apt-get install clang",
             )
+        if request.shard > 1 and self.version.startswith("0.13."):
+            what = f"tinygrad {self.version} mixes up the devices of a split model"
+            raise Failure("unsupported", what, "Run: prony engines install tinygrad@0.14.0")
         with request.phase("import"):
             self._start(request)
             from model import Llama, device_open

@@ -107,6 +107,21 @@ class Toy(unittest.TestCase):
                 told = self.prony("engines", "run", "llamacpp", "--model", path, **fake).stdout
                 self.assertRegex(told, rf"{precision}.*KV cache float16")
 
+    def test_one_q8_0_is_made_of_all_parts(self):
+        self.install()
+        tiny = self.root / "tiny.gguf"
+        self.prony("model", "make", "--size", "tiny", "--output", tiny)
+        first, second = cut(tiny, self.root / "parts", 2)
+        words = ("engines", "run", "llamacpp", "--quantize", "q8_0", "--model")
+        for path, made in ((second, True), (first, False), (first.parent, False)):
+            told = self.prony(*words, path, FAKE_LLAMA_PARTS="2").stdout
+            self.assertRegex(told, r"load .* q8_0, ")
+            self.assertEqual("  quantise " in told, made)
+        self.assertEqual(len(self.kept()), 1)
+        second.unlink()
+        told = self.prony(*words, first, status=1, FAKE_LLAMA_PARTS="2").stderr
+        self.assertIn("part 2 of the model's 2 is missing", told)
+
     def kept(self):
         return [path.name for path in (self.root / "cache/compiled/llamacpp@user").iterdir()]
 

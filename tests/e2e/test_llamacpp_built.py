@@ -97,6 +97,18 @@ class Built(unittest.TestCase):
         self.assertIn("Q8_0", prony("model", "inspect", kept).stdout)
         self.same_as_the_scale(model, kept)
 
+    def test_parts_as_q8_0_are_the_whole(self):
+        """Of the whole file and of its parts the library makes the same."""
+        whole, environment = self.model("float16"), self.own_cache()
+        _, second, _ = cut(whole, self.root / "parts", 3)
+        for path in (whole, second.parent, second):
+            words = ("engines", "run", "llamacpp", "--quantize", "q8_0", "--model", path)
+            told = prony(*words, env=environment)
+            self.assertRegex(told.stdout, r"load .* q8_0, ", told.stderr)
+        kept = (self.root / "cache/compiled").glob("llamacpp@*/q8_0-*.gguf")
+        of_whole, of_parts = (path.read_bytes() for path in kept)
+        self.assertEqual(of_whole, of_parts)
+
     def same_as_the_scale(self, model, kept):
         """What the gate's scale is taken of are the same weights, to the bit: rounding them again
         changes nothing."""
