@@ -3,7 +3,8 @@
 
 It reads the vocabulary of the model and makes ids of text as byte-level BPE does. Its answers are
 words by chance, or with FAKE_OLLAMA=honest what Prony's native engine generates. Any other
-FAKE_OLLAMA is a fault; FAKE_OLLAMA_RECORD is a file that gets a line of JSON for each request.
+FAKE_OLLAMA is a fault; FAKE_OLLAMA_RECORD is a file that gets a line of JSON for each request, and
+where a token is held back for each chunk.
 """
 
 import http.server
@@ -113,6 +114,12 @@ class Model:
         return [chance.choice(self.words) for _ in range(options["num_predict"])]
 
 
+def record(line):
+    if path := os.environ.get("FAKE_OLLAMA_RECORD"):
+        with open(path, "a", encoding="utf-8") as file:
+            print(json.dumps(line), file=file)
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     model = blob = backend = None
@@ -140,12 +147,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if record := os.environ.get("FAKE_OLLAMA_RECORD"):
-            with open(record, "a", encoding="utf-8") as file:
-                print(
-                    json.dumps({"path": self.path, "body": body, "env": dict(os.environ)}),
-                    file=file,
-                )
+        record({"path": self.path, "body": body, "env": dict(os.environ)})
         getattr(self, self.path.rpartition("/")[2])(body)
 
     def create(self, body):
@@ -212,11 +214,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if place == 3 and FAULT == "ends":
                 yield {**last, "done_reason": "stop", "eval_count": 4}
                 return
-            if FAULT == "held":
-                time.sleep(0.002)
             if place == 3 and FAULT == "held":
                 pieces[4] = piece + pieces[4]
                 continue
+            if FAULT == "held":
+                record({"path": "chunk", "sent_ns": time.monotonic_ns()})
             if place == 3 and FAULT == "dropped":
                 continue
             yield {"response": piece, "done": False}
