@@ -43,14 +43,23 @@ class NF4Linear:
         return (products * self.scale.unsqueeze(-1)).sum((-1, -2))
 
 
+def whole(tensor, method):
+    """All codes and all scales of a weight, which are there once."""
+    rows, found = len(tensor.array), None
+    for first, *parts in quantise(tensor, method):
+        found = found or [np.empty((rows, *part.shape[1:]), part.dtype) for part in parts]
+        for array, part in zip(found, parts):
+            array[first : first + len(part)] = part
+    return found
+
+
 def held(name, tensor, dtype, method):
     """A weight as the layers have it: (name, array) of it, or of its codes and its scales."""
     place, packs = name.removeprefix("model."), method and is_quantised(name, method)
     if not packs or method == "float16":
         array = as_float32(tensor) if tensor.dtype == "bfloat16" else tensor.array
         return ((place, np.ascontiguousarray(array, np.float16 if packs else dtype)),)
-    _, *parts = zip(*quantise(tensor, method))
-    codes, scales = map(np.concatenate, parts)
+    codes, scales = whole(tensor, method)
     if method == "nf4":
         pairs = codes.reshape(len(codes), -1, 2, BLOCK // 2)
         codes = pairs[:, :, 0] | pairs[:, :, 1] << 4

@@ -1,4 +1,4 @@
-#include "report/findings.h"
+#include "report/findings_parts.h"
 
 #include <string.h>
 
@@ -26,19 +26,17 @@ const struct topic topics[TOPICS] = {
      "less memory", "more memory", "the same memory", "the memory", true},
 };
 
-/* Keeps what was made, or remembers that there was no memory for it. */
-static const char *kept(struct findings *findings, const char *text)
+const char *findings_kept(struct findings *findings, const char *text)
 {
     findings->failed |= !text;
     return text ? text : "";
 }
 
-/* Appends to a text, with a separator unless it is still empty. */
-static void append(struct findings *findings, const char **text, const char *separator,
-                   const char *more)
+void findings_append(struct findings *findings, const char **text, const char *separator,
+                     const char *more)
 {
-    *text = kept(findings,
-                 arena_printf(findings->arena, "%s%s%s", *text, **text ? separator : "", more));
+    *text = findings_kept(
+        findings, arena_printf(findings->arena, "%s%s%s", *text, **text ? separator : "", more));
 }
 
 void findings_init(struct findings *findings, const struct summary *summary, struct arena *arena)
@@ -51,7 +49,8 @@ void findings_init(struct findings *findings, const struct summary *summary, str
     };
     findings->failed = !findings->order || !findings->titles;
     for (size_t i = 0; i < summary->variant_count && !findings->failed; i++)
-        findings->titles[i] = kept(findings, variant_title(summary->variants[i].variant, arena));
+        findings->titles[i] =
+            findings_kept(findings, variant_title(summary->variants[i].variant, arena));
     for (size_t i = 0; i < summary->comparison_count; i++)
         findings->verdicts |= summary->comparisons[i].verdict != VERDICT_NONE;
 }
@@ -62,10 +61,10 @@ static const struct estimate *estimate_of(const struct findings *findings, size_
     return &findings->summary->variants[variant].metrics[metric];
 }
 
-static const char *figure(struct findings *findings, size_t variant, enum metric metric)
+const char *findings_figure(struct findings *findings, size_t variant, enum metric metric)
 {
-    return kept(findings,
-                phrase_figure(estimate_of(findings, variant, metric), metric, findings->arena));
+    return findings_kept(
+        findings, phrase_figure(estimate_of(findings, variant, metric), metric, findings->arena));
 }
 
 /* The variants of which a metric is known, by its value, in the table's order where that is the
@@ -106,9 +105,10 @@ static void phrases_add(struct findings *findings, struct phrases *phrases,
     const char **list = comparison->verdict == VERDICT_NONE        ? &phrases->measured
                         : comparison->verdict == VERDICT_UNDECIDED ? &phrases->undecided
                                                                    : &phrases->decided;
-    append(findings, list, ", ",
-           kept(findings, phrase_comparison(topic, comparison, findings->titles[comparison->b],
-                                            findings->arena)));
+    findings_append(findings, list, ", ",
+                    findings_kept(findings, phrase_comparison(topic, comparison,
+                                                              findings->titles[comparison->b],
+                                                              findings->arena)));
     if (comparison->verdict == VERDICT_NONE && comparison->ratio.blocks > phrases->measured_blocks)
         phrases->measured_blocks = comparison->ratio.blocks;
 }
@@ -116,14 +116,15 @@ static void phrases_add(struct findings *findings, struct phrases *phrases,
 static void append_measured(struct findings *findings, const char **text,
                             const struct phrases *phrases)
 {
-    append(findings, text, "", "; measured ");
-    append(findings, text, "", phrases->measured);
+    findings_append(findings, text, "", "; measured ");
+    findings_append(findings, text, "", phrases->measured);
     if (findings->verdicts) /* else it has been said of all */
-        append(
+        findings_append(
             findings, text, "",
-            kept(findings,
-                 arena_printf(findings->arena, ", which with %zu block%s is no verdict",
-                              phrases->measured_blocks, phrases->measured_blocks == 1 ? "" : "s")));
+            findings_kept(findings,
+                          arena_printf(findings->arena, ", which with %zu block%s is no verdict",
+                                       phrases->measured_blocks,
+                                       phrases->measured_blocks == 1 ? "" : "s")));
 }
 
 const char *finding_topic(struct findings *findings, const struct topic *topic)
@@ -140,21 +141,22 @@ const char *finding_topic(struct findings *findings, const struct topic *topic)
     }
     if (known == 0 || (known > 1 && !*phrases.decided && !*phrases.undecided && !*phrases.measured))
         return "";
-    const char *text =
-        kept(findings,
-             arena_printf(findings->arena, "%s %s %s%s", findings->titles[ranked[0]], topic->takes,
-                          figure(findings, ranked[0], topic->shown), topic->after));
+    const char *text = findings_kept(
+        findings,
+        arena_printf(findings->arena, "%s %s %s%s", findings->titles[ranked[0]], topic->takes,
+                     findings_figure(findings, ranked[0], topic->shown), topic->after));
     if (*phrases.decided)
-        append(findings, &text, ": ", phrases.decided);
+        findings_append(findings, &text, ": ", phrases.decided);
     if (*phrases.undecided)
-        append(findings, &text, "; ", phrases.undecided);
+        findings_append(findings, &text, "; ", phrases.undecided);
     if (*phrases.measured)
         append_measured(findings, &text, &phrases);
     if (bounds_only)
-        append(findings, &text, "",
-               kept(findings,
-                    arena_printf(findings->arena, ", with %zu others between the two", known - 3)));
-    append(findings, &text, "", ".");
+        findings_append(
+            findings, &text, "",
+            findings_kept(findings, arena_printf(findings->arena,
+                                                 ", with %zu others between the two", known - 3)));
+    findings_append(findings, &text, "", ".");
     return text;
 }
 
@@ -168,15 +170,18 @@ const char *finding_memory(struct findings *findings)
         if (!estimate_usable(weights) || (known > LIST_MOST && i > 0 && i + 1 < known))
             continue;
         struct number number = number_metric(weights, info);
-        append(findings, &list, i + 1 == known && known > LIST_MOST ? "; at most, " : "; ",
-               kept(findings,
-                    arena_printf(findings->arena, "%s %s" TEXT_NBSP "%s of weights and %s besides",
-                                 findings->titles[ranked[i]], number.text, info->unit,
-                                 figure(findings, ranked[i], METRIC_MEMORY_OVERHEAD))));
+        findings_append(
+            findings, &list, i + 1 == known && known > LIST_MOST ? "; at most, " : "; ",
+            findings_kept(
+                findings,
+                arena_printf(findings->arena, "%s %s" TEXT_NBSP "%s of weights and %s besides",
+                             findings->titles[ranked[i]], number.text, info->unit,
+                             findings_figure(findings, ranked[i], METRIC_MEMORY_OVERHEAD))));
     }
-    return *list ? kept(findings, arena_printf(findings->arena, "It went to: %s%s.",
-                                               known > LIST_MOST ? "at least, " : "", list))
-                 : "";
+    return *list
+               ? findings_kept(findings, arena_printf(findings->arena, "It went to: %s%s.",
+                                                      known > LIST_MOST ? "at least, " : "", list))
+               : "";
 }
 
 /* "A 84 % (83–86), B 83 % (82–85)", best first, of those whose interval lies above a threshold (0:
@@ -191,14 +196,15 @@ static const char *figure_list(struct findings *findings, enum metric metric, do
     }
     const char *list = "";
     if (count > LIST_MOST)
-        return kept(findings,
-                    arena_printf(findings->arena, "from %s %s to %s %s",
-                                 findings->titles[ranked[count - 1]],
-                                 figure(findings, ranked[count - 1], metric),
-                                 findings->titles[ranked[0]], figure(findings, ranked[0], metric)));
+        return findings_kept(findings,
+                             arena_printf(findings->arena, "from %s %s to %s %s",
+                                          findings->titles[ranked[count - 1]],
+                                          findings_figure(findings, ranked[count - 1], metric),
+                                          findings->titles[ranked[0]],
+                                          findings_figure(findings, ranked[0], metric)));
     for (size_t i = 0; i < count; i++) {
-        append(findings, &list, ", ", findings->titles[ranked[i]]);
-        append(findings, &list, " ", figure(findings, ranked[i], metric));
+        findings_append(findings, &list, ", ", findings->titles[ranked[i]]);
+        findings_append(findings, &list, " ", findings_figure(findings, ranked[i], metric));
     }
     return list;
 }
@@ -206,10 +212,11 @@ static const char *figure_list(struct findings *findings, enum metric metric, do
 const char *finding_warmup(struct findings *findings)
 {
     const char *list = figure_list(findings, METRIC_WARMUP_IMPROVEMENT, 1);
-    return *list ? kept(findings, arena_printf(findings->arena,
-                                               "A fresh process takes longer than a warm one to "
-                                               "its first token: %s.",
-                                               list))
+    return *list ? findings_kept(findings,
+                                 arena_printf(findings->arena,
+                                              "A fresh process takes longer than a warm one to "
+                                              "its first token: %s.",
+                                              list))
                  : "";
 }
 
@@ -219,86 +226,14 @@ const char *finding_limit(struct findings *findings)
     if (!*list)
         return "";
     bool above = *figure_list(findings, METRIC_LIMIT_SHARE, 1);
-    return kept(findings,
-                arena_printf(findings->arena,
-                             "Of what memory can deliver, as the probe read it in the same "
-                             "blocks: %s.%s",
-                             list,
-                             above ? " A share above 100 % means that weights stayed in a cache, "
-                                     "or that the probe was disturbed."
-                                   : ""));
-}
-
-/* The variant that a ratio is to; variant_count when it is none but itself. */
-static size_t base_of(const struct summary *summary, size_t variant, enum metric metric)
-{
-    const char *against = summary->variants[variant].metrics[metric].against;
-    size_t i = 0;
-    while (against && i < summary->variant_count &&
-           (i == variant || strcmp(summary->variants[i].variant->name, against) != 0))
-        i++;
-    return against ? i : summary->variant_count;
-}
-
-/* "running 1.90x faster (1.84–1.96), loading …, … less memory": a variant against another. */
-static const char *changes(struct findings *findings, size_t variant, size_t base)
-{
-    static const struct {
-        const struct topic *topic;
-        const char *lead;
-    } changed[] = {{&topics[0], "running "}, {&topics[2], "loading "}, {&topics[5], ""}};
-    const char *list = "";
-    for (size_t i = 0; i < sizeof changed / sizeof changed[0]; i++) {
-        struct comparison comparison;
-        if (!comparison_find(findings->summary, variant, base, changed[i].topic->compared,
-                             &comparison))
-            continue;
-        append(findings, &list, ", ", changed[i].lead);
-        append(findings, &list, "",
-               kept(findings,
-                    phrase_comparison(changed[i].topic, &comparison, NULL, findings->arena)));
-    }
-    return list;
-}
-
-const char *finding_precision(struct findings *findings)
-{
-    const struct summary *summary = findings->summary;
-    const char *text = "";
-    for (size_t i = 0; i < summary->variant_count; i++) {
-        size_t variant = findings->order[i];
-        size_t base = base_of(summary, variant, METRIC_PRECISION_IMPACT);
-        const char *precision = summary->variants[variant].precision;
-        if (base == summary->variant_count || summary->variants[variant].control || !precision)
-            continue;
-        const char *list = changes(findings, variant, base);
-        precision = kept(findings, text_clean(findings->arena, precision));
-        if (*list)
-            append(findings, &text, " ",
-                   kept(findings, arena_printf(findings->arena, "%s (%s) against %s (float32): %s.",
-                                               findings->titles[variant], precision,
-                                               findings->titles[base], list)));
-    }
-    return text;
-}
-
-const char *finding_compiling(struct findings *findings)
-{
-    const struct summary *summary = findings->summary;
-    const char *text = "";
-    for (size_t i = 0; i < summary->variant_count; i++) {
-        size_t variant = findings->order[i];
-        size_t base = base_of(summary, variant, METRIC_COMPILE_BENEFIT);
-        const char *list = base < summary->variant_count && !summary->variants[variant].control
-                               ? changes(findings, variant, base)
-                               : "";
-        if (*list)
-            append(findings, &text, " ",
-                   kept(findings,
-                        arena_printf(findings->arena, "%s (compiled) against %s (not): %s.",
-                                     findings->titles[variant], findings->titles[base], list)));
-    }
-    return text;
+    return findings_kept(
+        findings, arena_printf(findings->arena,
+                               "Of what memory can deliver, as the probe read it in the same "
+                               "blocks: %s.%s",
+                               list,
+                               above ? " A share above 100 % means that weights stayed in a cache, "
+                                       "or that the probe was disturbed."
+                                     : ""));
 }
 
 /* "PyTorch-Opt (mean KL 1e-5 nat, of 3e-5 allowed)" */
@@ -325,17 +260,19 @@ const char *finding_equivalence(struct findings *findings)
             continue;
         const struct record_equivalence *record = &summary->run->equivalence[variant];
         positions = record->positions ? record->positions : positions;
-        append(findings, &list, ", ", kept(findings, equivalent(findings, variant, record)));
+        findings_append(findings, &list, ", ",
+                        findings_kept(findings, equivalent(findings, variant, record)));
     }
-    return *list ? kept(findings,
-                        arena_printf(findings->arena,
-                                     "Within what rounding explains, these compute what the "
-                                     "float32 reference does%s: %s.",
-                                     positions ? arena_printf(findings->arena, ", at %u positions",
-                                                              positions)
-                                               : "",
-                                     list))
-                 : "";
+    return *list
+               ? findings_kept(findings,
+                               arena_printf(findings->arena,
+                                            "Within what rounding explains, these compute what the "
+                                            "float32 reference does%s: %s.",
+                                            positions ? arena_printf(findings->arena,
+                                                                     ", at %u positions", positions)
+                                                      : "",
+                                            list))
+               : "";
 }
 
 /* The topics in which a pair is undecided: "speed, load time". */
@@ -346,11 +283,11 @@ static const char *undecided_topics(struct findings *findings, size_t a, size_t 
         struct comparison comparison;
         if (comparison_find(findings->summary, a, b, topics[i].compared, &comparison) &&
             comparison.verdict == VERDICT_UNDECIDED) {
-            append(findings, &list, ", ", topics[i].noun);
+            findings_append(findings, &list, ", ", topics[i].noun);
             if (comparison.more_blocks)
-                append(findings, &list, " ",
-                       kept(findings,
-                            arena_printf(findings->arena, "(+%zu)", comparison.more_blocks)));
+                findings_append(findings, &list, " ",
+                                findings_kept(findings, arena_printf(findings->arena, "(+%zu)",
+                                                                     comparison.more_blocks)));
         }
     }
     return list;
@@ -365,10 +302,11 @@ const char *finding_undecided(struct findings *findings)
             size_t a = findings->order[i], b = findings->order[j];
             const char *list = undecided_topics(findings, a, b);
             if (*list && pairs++ < LIST_MOST)
-                append(
+                findings_append(
                     findings, &text, "; ",
-                    kept(findings, arena_printf(findings->arena, "%s and %s in %s",
-                                                findings->titles[a], findings->titles[b], list)));
+                    findings_kept(findings,
+                                  arena_printf(findings->arena, "%s and %s in %s",
+                                               findings->titles[a], findings->titles[b], list)));
         }
     }
     const char *hint = strstr(text, "(+")
@@ -376,11 +314,14 @@ const char *finding_undecided(struct findings *findings)
                              "difference to stay as they are"
                            : "More blocks may decide";
     if (pairs > LIST_MOST)
-        append(findings, &text, "; ",
-               kept(findings, arena_printf(findings->arena,
-                                           "and %zu more pairs, which the page's verdicts show",
-                                           pairs - LIST_MOST)));
-    return *text ? kept(findings, arena_printf(findings->arena, "Undecided: %s. %s.", text, hint))
+        findings_append(
+            findings, &text, "; ",
+            findings_kept(findings,
+                          arena_printf(findings->arena,
+                                       "and %zu more pairs, which the page's verdicts show",
+                                       pairs - LIST_MOST)));
+    return *text ? findings_kept(findings,
+                                 arena_printf(findings->arena, "Undecided: %s. %s.", text, hint))
                  : "";
 }
 
@@ -390,10 +331,11 @@ const char *finding_failed(struct findings *findings)
     for (size_t i = 0; i < findings->summary->variant_count; i++) {
         const struct summary_variant *variant = &findings->summary->variants[findings->order[i]];
         if (variant->processes == variant->failures)
-            append(findings, &list, ", ", findings->titles[findings->order[i]]);
+            findings_append(findings, &list, ", ", findings->titles[findings->order[i]]);
     }
-    return *list ? kept(findings,
-                        arena_printf(findings->arena,
-                                     "Nothing is known of %s: the table's notes say why.", list))
+    return *list ? findings_kept(findings,
+                                 arena_printf(findings->arena,
+                                              "Nothing is known of %s: the table's notes say why.",
+                                              list))
                  : "";
 }

@@ -31,6 +31,8 @@ const char *finding_warmup(struct findings *findings);
 const char *finding_precision(struct findings *findings);
 /* What compiling changes. */
 const char *finding_compiling(struct findings *findings);
+/* What splitting over devices changes and costs. */
+const char *finding_splitting(struct findings *findings);
 /* What the equivalence gate showed. */
 const char *finding_equivalence(struct findings *findings);
 /* The share of what memory can deliver. */

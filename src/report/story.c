@@ -38,7 +38,7 @@ static void say_scope(struct story *story, struct findings *findings)
 enum status story_make(struct story *story, struct findings *findings, struct error *err)
 {
     const struct summary *summary = findings->summary;
-    size_t paragraphs = 2 * TOPICS + 4, items = summary->note_count + 2;
+    size_t paragraphs = 2 * TOPICS + 5, items = summary->note_count + 2;
     *story = (struct story){
         .paragraphs = arena_array(findings->arena, paragraphs, sizeof *story->paragraphs),
         .unproven = arena_array(findings->arena, items, sizeof *story->unproven),
@@ -56,6 +56,7 @@ enum status story_make(struct story *story, struct findings *findings, struct er
     }
     add(story, "Precision", finding_precision(findings));
     add(story, "Compiling", finding_compiling(findings));
+    add(story, "Splitting", finding_splitting(findings));
     add(story, "Limit", finding_limit(findings));
     add(story, "Equivalence", finding_equivalence(findings));
     add_unproven(story, finding_failed(findings));
