@@ -51,10 +51,14 @@ def version_of(program, folder):
     return found[1] if found else ""
 
 
+def numbers(version):
+    return tuple(map(int, version.split(".")))
+
+
 def check(program, folder):
     """The version of a program that is new enough."""
     version = version_of(program, folder)
-    if version and tuple(map(int, version.split("."))) >= OLDEST:
+    if version and numbers(version) >= OLDEST:
         return version
     told = f"version {version}" if version else "of a version that it does not tell"
     oldest = ".".join(map(str, OLDEST))

@@ -1,11 +1,18 @@
 """Ids and their text, from a model's vocabulary as /api/show tells it."""
 
+import collections
+import re
+
 from prony_worker import Failure
 
 NORMAL, UNUSED = 1, 5  # kinds of tokens in GGUF
 SPELT = (NORMAL, UNUSED)  # in the byte alphabet; others, such as <|im_end|>, as they are
 # Pre-tokenizers whose models begin with bos where the file does not say.
 WITH_BOS = ("llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral")
+
+# The last byte of a piece and the first two of the next: a letter and what is none (nor the ' of 's), or
+# anything and a space with a letter.
+WORD_END = re.compile(rb"[A-Za-z][\x00-&(-@[-`{-~].?|[!-~] [A-Za-z]", re.DOTALL)
 
 
 def byte_alphabet():
@@ -36,6 +43,7 @@ class Vocabulary:
             for token, kind in zip(tokens, kinds)
         ]
         self.numbers = {piece: i for i, piece in reversed(list(enumerate(self.pieces)))}
+        self.shared = {piece for piece, n in collections.Counter(self.pieces).items() if n > 1}
         self.longest = max(map(len, self.pieces))
         self.bos = info.get("tokenizer.ggml.bos_token_id")
         self.eos = info.get("tokenizer.ggml.eos_token_id")
@@ -58,6 +66,28 @@ class Vocabulary:
             raise Failure(
                 "unsupported", "Ollama takes text, and the prompt's ids are none"
             ) from None
+
+    def word_ends(self, ids):
+        """After how many ids a word ends. Tokenizers join nothing across that, so that the text up to
+        there is made into the same ids again."""
+        pieces = [self.pieces[i] for i in ids]
+        return [
+            end
+            for end in range(1 + self.adds_bos, len(ids))
+            if WORD_END.fullmatch(pieces[end - 1][-1:] + pieces[end][:2])
+        ]
+
+    def number(self, text):
+        """The id of a token by its text, None where that may be several's: bytes that are no whole
+        character come as U+FFFD, NUL as nothing."""
+        if not text or "\ufffd" in text:
+            return None
+        data = text.encode()
+        if data not in self.numbers:
+            raise Failure(
+                "failed", f"Ollama names a token {text[:40]!r}, which the model does not have"
+            )
+        return None if data in self.shared else self.numbers[data]
 
     def ids(self, text):
         """Of a chunk of an answer: nearly always one. Of several ways, the fewest ids."""

@@ -1,6 +1,7 @@
 """Ollama's worker: its server over HTTP behind the protocol. Text goes in and comes out; ids are made
 of it here, by the model's vocabulary (docs/engines/ollama.md)."""
 
+import array
 import contextlib
 import hashlib
 import math
@@ -8,7 +9,7 @@ import os
 import sys
 
 from prony_worker import Engine, Failure, serve
-from server import Server, Silent, check
+from server import Server, Silent, check, numbers
 from vocabulary import Vocabulary
 
 MODEL = "prony"
@@ -16,6 +17,8 @@ ELEMENT_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 # What a model of such weights computes in: the KV cache and products of F32 weights are F16 and F32.
 PRECISIONS = {"F32": "mixed", "F16": "float16", "BF16": "bfloat16"}
 ALL_LAYERS = 999
+TELLS_PROBABILITIES = (0, 12, 11)
+TOLD = 20  # ids at a position, the most that it tells
 HUNG_UP_S = 10  # for a single token, after an answer that was broken off
 
 
@@ -28,6 +31,7 @@ def digest_of(path):
 
 class Ollama(Engine):
     name = "ollama"
+    partial_logits = True
 
     def __init__(self, program, folder):
         self.program, self.folder = os.path.realpath(program), folder
@@ -233,6 +237,28 @@ class Ollama(Engine):
         durations = (end.get(f"{name}_duration") for name in ("load", "prompt_eval", "eval"))
         print(*("Ollama's own:", *durations, "ns to the prompt, of it, and of", tokens, "tokens"))
 
+    def logits(self, ids):
+        """Log-probabilities of the best TOLD ids, where a word ends; a request for each, of which the
+        prefix cache makes one step."""
+        if numbers(self.version) < TELLS_PROBABILITIES:
+            what = f"Ollama {self.version} tells no probabilities; 0.12.11 is the first that does"
+            raise Failure("unsupported", what)
+        width = len(self.vocabulary.pieces)
+        matrix, text = array.array("f", [math.nan]) * (len(ids) * width), ""
+        for end in self.vocabulary.word_ends(ids):
+            text = self.vocabulary.text(ids[:end])
+            answer = self._ask(
+                {"prompt": text, "raw": True, "logprobs": True, "top_logprobs": TOLD}
+                | {"options": {**self.runner, "num_predict": 1, "temperature": 0}},
+                "tell probabilities",
+            )
+            if answer.get("prompt_eval_count") != end:
+                break  # it makes other ids of this text, from here on
+            for number, value in probabilities(answer, self.vocabulary).items():
+                matrix[(end - 1) * width + number] = value
+        self._forget(text)
+        return matrix
+
     def _forget(self, text):
         """The prefix cache is always on. Another text takes this one's place in it."""
         other = "1" if text.startswith("0") else "0"
@@ -271,6 +297,32 @@ class Ollama(Engine):
     def unload(self):
         if self.server.is_running():
             self._ask({"prompt": "", "keep_alive": 0}, "unload the model")
+
+
+def probabilities(answer, vocabulary):
+    """By id, of the one token of an answer; none where its best id cannot be told by its text."""
+    told = answer.get("logprobs")
+    if not told and not answer.get("response"):
+        return {}  # it ended the text, or dropped bytes that are no whole character
+    if not isinstance(told, list) or len(told) != 1:
+        raise Failure(
+            "failed", f"Ollama told probabilities of no token, or of several: {told}"[:200]
+        )
+    top = told[0].get("top_logprobs") or []
+    if len(top) != min(TOLD, len(vocabulary.pieces)):
+        what = f"Ollama told the probabilities of {len(top)} tokens where {TOLD} were asked for"
+        raise Failure("failed", what)
+    values = [each.get("logprob") for each in top]
+    for value in values:
+        if not isinstance(value, (int, float)) or not -math.inf < value <= 0:
+            raise Failure("failed", f"Ollama told the logarithm of a probability to be {value}")
+    named = [vocabulary.number(each.get("token")) for each in top]
+    known = [number for number in named if number is not None]
+    if len(set(known)) < len(known):
+        raise Failure("failed", "Ollama told the probability of a token twice")
+    if named[values.index(max(values))] is None:
+        return {}
+    return {number: value for number, value in zip(named, values) if number is not None}
 
 
 def kv_token_bytes(info):

@@ -100,6 +100,10 @@ class Engine:
         holds the logits after ids[:i + 1]."""
         raise Failure("unsupported", f"{self.name} has no logits")
 
+    # Whether what logits returns are log-probabilities of some ids, and NaN for the others: for an
+    # engine that takes and gives text, and tells no more.
+    partial_logits = False
+
     def exchanged(self):
         """Optional, for an engine that splits a model over processes: what this one has exchanged with
         the others so far, (bytes of values, nanoseconds with all waiting)."""
@@ -288,7 +292,8 @@ class _Worker:
             raise Failure("failed", f"{self.engine.name} made {len(matrix)} bytes of logits")
         with open(request["path"], "wb") as file:
             file.write(matrix)
-        return {"rows": len(ids), "columns": self.vocabulary}
+        partial = self.engine.partial_logits
+        return {"rows": len(ids), "columns": self.vocabulary, "partial": partial}
 
     def memory(self, request):
         return self.engine.memory()

@@ -63,8 +63,10 @@ bool equivalence_bounds(const char *precision, const struct equivalence_scale *s
 
 void equivalence_record(struct record_equivalence *record, const struct divergence *divergence)
 {
-    size_t sound = divergence->rows - divergence->broken;
-    record->positions = (uint32_t)divergence->rows;
+    size_t positions = divergence->rows - divergence->untold,
+           sound = positions - divergence->broken;
+    record->positions = (uint32_t)positions;
+    record->told = (uint32_t)divergence->told_most;
     record->broken = (uint32_t)divergence->broken;
     record->agreeing = (uint32_t)divergence->agreeing;
     record->kl_mean = sound ? fmin(divergence->kl_sum / (double)sound, most) : 0;
@@ -99,6 +101,14 @@ enum equivalence equivalence_judge(const struct record_equivalence *record)
     return EQUIVALENCE_GIVEN;
 }
 
+const char *equivalence_least(const struct record_equivalence *record, struct arena *arena)
+{
+    if (!record->told)
+        return "";
+    return arena_printf(arena, "by %u ids at %u positions at least ", record->told,
+                        record->positions);
+}
+
 const char *equivalence_reason(const struct record_equivalence *record, struct arena *arena)
 {
     bool by_ids = equivalence_is_by_ids(record);
@@ -107,22 +117,29 @@ const char *equivalence_reason(const struct record_equivalence *record, struct a
     if (by_ids && !record->greedy_ids)
         return arena_strdup(arena, "its engine gives no logits, and no ids of it were checked");
     if (record->broken)
-        return arena_printf(arena, "logits at %u of %u positions are not finite numbers",
+        return arena_printf(arena,
+                            record->told
+                                ? "what it tells at %u of %u positions are no probabilities"
+                                : "logits at %u of %u positions are not finite numbers",
                             record->broken, record->positions);
     if (record->kl_mean > record->kl_bound)
         return arena_printf(arena,
-                            "its mean KL divergence from the float32 reference is %.2g nat where "
+                            "its mean KL divergence from the float32 reference is %s%.2g nat where "
                             "%s allows %.2g",
-                            record->kl_mean, record->precision, record->kl_bound);
+                            equivalence_least(record, arena), record->kl_mean, record->precision,
+                            record->kl_bound);
     if (record->error_most > record->error_bound)
         return arena_printf(arena,
-                            "a logit is off by %.2g %% of the reference's range where %s allows "
+                            "a logit is off by %s%.2g %% of the reference's range where %s allows "
                             "%.2g %%",
-                            record->error_most * 100, record->precision, record->error_bound * 100);
+                            record->told ? "at least " : "", record->error_most * 100,
+                            record->precision, record->error_bound * 100);
     return arena_printf(arena,
                         "it generated an id, token %u, that the reference puts %.2g %% of its "
                         "range below the best where %s allows %.2g %%%s",
                         record->greedy_worst + 1, record->greedy_margin * 100, record->precision,
                         equivalence_margin_bound(record) * 100,
-                        by_ids ? "" : ", though its logits are right");
+                        by_ids         ? ""
+                        : record->told ? ", though the probabilities that it tells are right"
+                                       : ", though its logits are right");
 }

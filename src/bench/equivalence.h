@@ -8,6 +8,8 @@
 #include "stats/divergence.h"
 #include "store/record.h"
 
+struct arena;
+
 enum equivalence {
     EQUIVALENCE_UNKNOWN, /* the run had no gate, or it did not get that far */
     EQUIVALENCE_GIVEN,
@@ -62,8 +64,11 @@ bool equivalence_is_by_ids(const struct record_equivalence *record);
  * be off by the bound, and so may the id that took its place. */
 double equivalence_margin_bound(const struct record_equivalence *record);
 
+/* What stands before a figure of one that told the probabilities of some ids: "by 20 ids at 93
+ * positions at least "; else "". In the arena. NULL: no memory. */
+const char *equivalence_least(const struct record_equivalence *record, struct arena *arena);
+
 /* Why it failed, or was not gated, as the end of a sentence; in the arena. NULL: no memory. */
-struct arena;
 const char *equivalence_reason(const struct record_equivalence *record, struct arena *arena);
 
 #endif

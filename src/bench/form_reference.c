@@ -26,7 +26,7 @@ static enum status native_logits(struct form_reference *reference, const char *v
     if (!status)
         status = worker_load(worker, &request, &loaded, err);
     if (!status)
-        status = worker_logits(worker, ids, count, logits, err);
+        status = worker_logits(worker, ids, count, logits, NULL, err);
     if (!status)
         reference->vocabulary = loaded.vocabulary;
     worker_stop(worker);

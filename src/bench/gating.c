@@ -8,13 +8,15 @@
 
 /* The logits of the plan's stream, by one worker that lives for this alone. */
 static enum status stream_write(struct seat *seat, const struct gating *gating,
-                                const struct logits_file *file, struct error *err)
+                                struct logits_file *file, bool *partial, struct error *err)
 {
     const struct plan *plan = gating->plan;
     if (seat->loaded.vocabulary != plan->model.config.vocabulary)
-        return error_set(err, STATUS_UNSUPPORTED, "it has %u logits, and the model has %u ids",
+        return error_set(err, STATUS_FORMAT, "it has %u logits, and the model has %u ids",
                          seat->loaded.vocabulary, plan->model.config.vocabulary);
-    return worker_logits_write(seat->worker, plan->stream, plan->stream_tokens, file->path, err);
+    file->partial = false;
+    return worker_logits_write(seat->worker, plan->stream, plan->stream_tokens, file->path, partial,
+                               err);
 }
 
 /* The files that matrices are exchanged in, and the scale of this model. */
@@ -22,6 +24,8 @@ struct streams {
     const struct gating *gating;
     struct logits_file reference, other;
     struct equivalence_scale scale;
+    struct divergence_row *rounded,
+        *found; /* [stream_tokens]: what the scale is of; by a variant */
     /* Of the native engine's own quantising; without rows until they are needed. */
     struct divergence quantised[EQUIVALENCE_QUANTISED];
     struct arena arena;
@@ -32,11 +36,23 @@ static enum status measure(struct streams *streams, struct divergence *divergenc
                            struct error *err)
 {
     return logits_files_compare(&streams->reference, &streams->other,
-                                streams->gating->plan->stream_tokens, divergence, err);
+                                streams->gating->plan->stream_tokens, divergence, streams->found,
+                                err);
+}
+
+/* What rounding does at those positions alone of which the last variant told something. */
+static struct equivalence_scale scale_where_told(const struct streams *streams)
+{
+    struct divergence rounded;
+    divergence_start(&rounded);
+    for (size_t i = 0; i < streams->gating->plan->stream_tokens; i++)
+        if (streams->found[i].told)
+            divergence_add(&rounded, &streams->rounded[i]);
+    return equivalence_scale_of(&rounded);
 }
 
 static enum status native_write(struct streams *streams, const char *variant, const char *quantize,
-                                const struct logits_file *file, struct error *err)
+                                struct logits_file *file, struct error *err)
 {
     const struct gating *gating = streams->gating;
     struct seat seat;
@@ -44,7 +60,7 @@ static enum status native_write(struct streams *streams, const char *variant, co
     enum status status =
         seat_native(&seat, gating, variant, quantize, gating->plan->stream_tokens, err);
     if (!status)
-        status = stream_write(&seat, gating, file, err);
+        status = stream_write(&seat, gating, file, NULL, err);
     worker_stop(seat.worker);
     return status;
 }
@@ -66,13 +82,16 @@ static enum status native_measure(struct streams *streams, const char *variant,
 /* The reference, and what rounding alone does to it. */
 static enum status scale_take(struct streams *streams, struct error *err)
 {
+    const struct plan *plan = streams->gating->plan;
     struct divergence rounded;
     enum status status =
         native_write(streams, EQUIVALENCE_REFERENCE, NULL, &streams->reference, err);
     if (!status)
         status = native_measure(streams, EQUIVALENCE_ROUNDED, NULL, &rounded, err);
-    if (!status)
+    if (!status) {
         streams->scale = equivalence_scale_of(&rounded);
+        memcpy(streams->rounded, streams->found, plan->stream_tokens * sizeof *streams->rounded);
+    }
     if (!status || status == STATUS_INTERRUPTED)
         return status;
     streams->obstacle = arena_printf(&streams->arena, "the float32 reference did not run: %s",
@@ -114,7 +133,8 @@ static const char *precision_of(const struct plan_variant *variant, const struct
     return *seat->loaded.precision ? seat->loaded.precision : plan_precision(variant);
 }
 
-/* What takes and gives text is held against the reference by the ids that it generates. */
+/* What takes and gives text is held against the reference by the probabilities that it tells, or
+ * else by the ids that it generates. */
 static bool is_gated(const struct engine_variant *variant)
 {
     return variant->logits || variant->text;
@@ -126,7 +146,24 @@ static uint32_t context_of(const struct plan *plan, const struct plan_variant *v
     return variant->context > plan->stream_tokens ? variant->context : plan->stream_tokens;
 }
 
-/* By a worker of its own. What takes text has no logits to be measured. */
+/* What takes and gives text may have probabilities of some ids to tell. Where it says that there
+ * are none, nothing is measured: no rows. */
+static enum status text_measure(struct streams *streams, struct seat *seat,
+                                struct divergence *divergence, struct error *err)
+{
+    struct logits_file *file = &streams->other;
+    enum status status = stream_write(seat, streams->gating, file, &file->partial, err);
+    if (status == STATUS_UNSUPPORTED)
+        return STATUS_OK;
+    if (!status)
+        status = measure(streams, divergence, err);
+    if (!status && divergence->rows == divergence->untold)
+        status = error_set(err, STATUS_FORMAT, "it tells probabilities at none of %zu positions",
+                           divergence->rows);
+    return status;
+}
+
+/* By a worker of its own. */
 static enum status worker_measure(struct streams *streams, const struct plan_variant *variant,
                                   struct divergence *divergence, const char **precision,
                                   struct error *err)
@@ -136,10 +173,13 @@ static enum status worker_measure(struct streams *streams, const struct plan_var
     progress_phase(gating->progress, variant->name, "equivalence");
     enum status status = seat_take(&seat, gating, variant, gating->plan->device,
                                    context_of(gating->plan, variant), err);
-    if (!status && !variant->variant->text)
-        status = stream_write(&seat, gating, &streams->other, err);
-    if (!status && !variant->variant->text)
-        status = measure(streams, divergence, err);
+    if (!status && variant->variant->text) {
+        status = text_measure(streams, &seat, divergence, err);
+    } else if (!status) {
+        status = stream_write(&seat, gating, &streams->other, NULL, err);
+        if (!status)
+            status = measure(streams, divergence, err);
+    }
     if (!status && !(*precision = arena_strdup(&streams->arena, precision_of(variant, &seat))))
         status = error_no_memory(err, 0);
     worker_stop(seat.worker);
@@ -152,6 +192,7 @@ static enum status variant_measure(struct streams *streams, const struct plan_va
     const struct divergence *quantised;
     struct divergence divergence;
     const char *precision = variant->form.quantize;
+    divergence_start(&divergence);
     enum status status = quantised_measure(streams, variant, &quantised, err);
     if (status)
         return status;
@@ -163,9 +204,11 @@ static enum status variant_measure(struct streams *streams, const struct plan_va
     if (status)
         return status;
     record->precision = precision;
+    if (divergence.told_most)
+        scale = scale_where_told(streams);
     if (!equivalence_bounds(precision, &scale, &record->kl_bound, &record->error_bound))
         return error_set(err, STATUS_UNSUPPORTED, "there are no bounds for %s", precision);
-    if (!variant->variant->text)
+    if (divergence.rows)
         equivalence_record(record, &divergence);
     return STATUS_OK;
 }
@@ -231,6 +274,14 @@ static enum status gate_all(struct streams *streams, struct record_equivalence *
     return status;
 }
 
+static enum status streams_make_room(struct streams *streams, struct error *err)
+{
+    size_t rows = streams->gating->plan->stream_tokens;
+    streams->rounded = arena_array(&streams->arena, rows, sizeof *streams->rounded);
+    streams->found = arena_array(&streams->arena, rows, sizeof *streams->found);
+    return streams->rounded && streams->found ? STATUS_OK : error_no_memory(err, rows);
+}
+
 enum status gating_streams(const struct gating *gating, struct error *err)
 {
     struct streams streams = {.gating = gating};
@@ -243,7 +294,9 @@ enum status gating_streams(const struct gating *gating, struct error *err)
     for (size_t i = 0; i < gating->plan->variant_count && !status; i++)
         due = due || (!run.equivalence[i].precision && !gating->plan->variants[i].unavailable);
     if (due) {
-        status = logits_file_make(&streams.reference, vocabulary, err);
+        status = streams_make_room(&streams, err);
+        if (!status)
+            status = logits_file_make(&streams.reference, vocabulary, err);
         if (!status)
             status = logits_file_make(&streams.other, vocabulary, err);
         if (!status)

@@ -48,7 +48,7 @@ static enum status continuation_check(struct continuation *one, const struct gat
         return error_no_memory(err, count * sizeof *ids);
     memcpy(ids, plan->prompt, prompt * sizeof *ids);
     memcpy(ids + prompt, one->ids, (one->count - 1) * sizeof *ids);
-    enum status status = worker_logits_write(seat->worker, ids, count, file->path, err);
+    enum status status = worker_logits_write(seat->worker, ids, count, file->path, NULL, err);
     free(ids);
     return status ? status
                   : logits_file_margins(file, prompt - 1, one->ids, one->count, &one->margin,

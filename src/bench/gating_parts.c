@@ -50,9 +50,10 @@ void gating_tell(const struct gating *gating, const char *name,
             record->greedy_ids, record->greedy_margin * 100, record->precision,
             equivalence_margin_bound(record) * 100);
     else if (verdict == EQUIVALENCE_GIVEN)
-        outcome = arena_printf(
-            &arena, "equivalent: mean KL %.2g nat (%s: up to %.2g), top-1 %.1f %%", record->kl_mean,
-            record->precision, record->kl_bound, 100.0 * record->agreeing / record->positions);
+        outcome =
+            arena_printf(&arena, "equivalent: mean KL %s%.2g nat (%s: up to %.2g), top-1 %.1f %%",
+                         equivalence_least(record, &arena), record->kl_mean, record->precision,
+                         record->kl_bound, 100.0 * record->agreeing / record->positions);
     else if (reason)
         outcome =
             arena_printf(&arena, "%s: %s",

@@ -72,7 +72,8 @@ static enum status cursor_next(struct cursor *cursor, struct error *err)
 
 enum status logits_files_compare(const struct logits_file *reference,
                                  const struct logits_file *other, size_t rows,
-                                 struct divergence *divergence, struct error *err)
+                                 struct divergence *divergence, struct divergence_row *each,
+                                 struct error *err)
 {
     struct cursor own, its = {0};
     divergence_start(divergence);
@@ -86,8 +87,13 @@ enum status logits_files_compare(const struct logits_file *reference,
             status = cursor_next(&its, err);
         if (status)
             break;
-        divergence_of_row(own.row, its.row, own.vocabulary, &row);
+        if (other->partial)
+            divergence_of_part(own.row, its.row, own.vocabulary, &row);
+        else
+            divergence_of_row(own.row, its.row, own.vocabulary, &row);
         divergence_add(divergence, &row);
+        if (each)
+            each[i] = row;
     }
     cursor_close(&own);
     cursor_close(&its);

@@ -4,6 +4,7 @@
 #define PRONY_BENCH_LOGITS_FILE_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,16 +14,18 @@
 struct logits_file {
     char path[PATH_MAX]; /* "": there is none */
     size_t vocabulary;
+    bool partial; /* log-probabilities of some ids, NaN for the others */
 };
 
 /* An empty file in $TMPDIR or /tmp. */
 enum status logits_file_make(struct logits_file *file, size_t vocabulary, struct error *err);
 void logits_file_remove(struct logits_file *file);
 
-/* Row by row. */
+/* Row by row; the other may be partial. each: [rows], what was found of them; may be NULL. */
 enum status logits_files_compare(const struct logits_file *reference,
                                  const struct logits_file *other, size_t rows,
-                                 struct divergence *divergence, struct error *err);
+                                 struct divergence *divergence, struct divergence_row *each,
+                                 struct error *err);
 
 /* Row first + i against ids[i]: by how much the row prefers its best id to that one, as a share of
  * its range; the largest of these, and its place. */

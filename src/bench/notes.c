@@ -298,10 +298,30 @@ static int reason_length(const char *reason)
     return (int)(length && reason[length - 1] == '.' ? length - 1 : length);
 }
 
+/* What was judged by less than logits. */
+static void note_evidence(struct notes *notes, const char *name,
+                          const struct record_equivalence *record, struct arena *arena)
+{
+    if (equivalence_is_by_ids(record))
+        add(notes, arena_printf(arena,
+                                "%s gives no logits: it was held against the reference by %u ids "
+                                "that it generated. Probabilities that are wrong and leave the "
+                                "best id the best would not be seen.",
+                                name, record->greedy_ids));
+    else if (record->told)
+        add(notes, arena_printf(arena,
+                                "%s gives no logits: it was held against the reference by the "
+                                "probabilities of its best %u ids at each of %u positions, all "
+                                "others as one. Its mean KL and largest error are the least that "
+                                "they can be; how it shares out the rest would not be seen.",
+                                name, record->told, record->positions));
+}
+
 static void note_variant(struct notes *notes, size_t index, struct arena *arena)
 {
     const struct summary *summary = notes->summary;
     const struct summary_variant *variant = &summary->variants[index];
+    const struct record_equivalence *record = &summary->run->equivalence[index];
     const char *name = variant->variant->name;
     if (variant->equivalence == EQUIVALENCE_FAILED)
         add(notes, arena_printf(arena, "%s is NOT EQUIVALENT, and in no ranking or verdict: %s.",
@@ -312,18 +332,14 @@ static void note_variant(struct notes *notes, size_t index, struct arena *arena)
                                 "same thing.",
                                 name, reason_length(variant->equivalence_reason),
                                 variant->equivalence_reason));
-    else if (equivalence_is_by_ids(&summary->run->equivalence[index]))
-        add(notes, arena_printf(arena,
-                                "%s gives no logits: it was held against the reference by %u ids "
-                                "that it generated. Probabilities that are wrong and leave the "
-                                "best id the best would not be seen.",
-                                name, summary->run->equivalence[index].greedy_ids));
-    else if (!summary->run->equivalence[index].greedy_ids &&
-             strcmp(summary->run->state, "complete") == 0)
+    else
+        note_evidence(notes, name, record, arena);
+    if (variant->equivalence == EQUIVALENCE_GIVEN && !record->greedy_ids &&
+        strcmp(summary->run->state, "complete") == 0)
         add(notes, arena_printf(arena,
                                 "The ids that %s generated were not held against the reference; "
-                                "its logits were.",
-                                name));
+                                "its %s were.",
+                                name, record->told ? "probabilities" : "logits"));
 }
 
 /* What the gate did not show. */

@@ -132,19 +132,21 @@ static enum status tells_memory(struct conformance *test, struct error *err)
     return STATUS_OK;
 }
 
-/* Row i of the logits must rate the token that generate gave at that place as the best. */
-static enum status row_check(const struct conformance *test, const float *row, int32_t id,
-                             size_t place, struct error *err)
+/* What a row tells must rate the token that generate gave at that place as the best. */
+static enum status row_check(const struct conformance *test, const float *row, bool partial,
+                             int32_t id, size_t place, struct error *err)
 {
-    float low = row[0], high = row[0];
+    float low = INFINITY, high = -INFINITY;
     for (uint32_t i = 0; i < test->vocabulary; i++) {
-        if (!isfinite(row[i]))
+        if (!isfinite(row[i]) && !(partial && isnan(row[i])))
             return error_set(err, STATUS_PROTOCOL, "%s: the logits have a value that is not finite",
                              test->engine->name);
-        low = row[i] < low ? row[i] : low;
-        high = row[i] > high ? row[i] : high;
+        low = fminf(low, row[i]);
+        high = fmaxf(high, row[i]);
     }
-    if (high - row[id] > tie_share * (high - low) || high == low)
+    if (partial && low > high)
+        return STATUS_OK;
+    if (!(high - row[id] <= tie_share * (high - low)) || high == low) /* or it is not told */
         return error_set(err, STATUS_PROTOCOL,
                          "%s: by its own logits, the token %d that it generated at place %zu is "
                          "not the best (%g, the best has %g)",
@@ -157,17 +159,18 @@ static enum status gives_logits(struct conformance *test, struct error *err)
     enum { COUNT = CONFORMANCE_PROMPT + CONFORMANCE_TOKENS - 1 };
     int32_t ids[COUNT];
     float *logits;
+    bool partial = false, *some = test->variant->text ? &partial : NULL;
     memcpy(ids, test->prompt, CONFORMANCE_PROMPT * sizeof *ids);
     memcpy(ids + CONFORMANCE_PROMPT, test->greedy, (CONFORMANCE_TOKENS - 1) * sizeof *ids);
-    enum status status = worker_logits(test->worker, ids, COUNT, &logits, err);
-    if (!test->variant->logits) {
+    enum status status = worker_logits(test->worker, ids, COUNT, &logits, some, err);
+    if (some ? status == STATUS_UNSUPPORTED : !test->variant->logits) {
         free(logits);
         if (!status)
             return wrong(test, err, "it gives logits, and its engine.json says that it does not");
         return worker_alive(test->worker) ? STATUS_OK : status;
     }
     for (size_t i = 0; i < CONFORMANCE_TOKENS && !status; i++)
-        status = row_check(test, logits + (CONFORMANCE_PROMPT - 1 + i) * test->vocabulary,
+        status = row_check(test, logits + (CONFORMANCE_PROMPT - 1 + i) * test->vocabulary, partial,
                            test->greedy[i], i, err);
     free(logits);
     return status;
@@ -328,7 +331,7 @@ static enum status computes_alike(struct conformance *test, struct error *err)
         *test->loaded.precision ? test->loaded.precision : test->variant->precision;
     float *logits;
     enum status status =
-        worker_logits(test->worker, test->prompt, CONFORMANCE_CONTEXT, &logits, err);
+        worker_logits(test->worker, test->prompt, CONFORMANCE_CONTEXT, &logits, NULL, err);
     if (!status)
         status = options->judge(options->context, &test->form, precision, test->prompt,
                                 test->vocabulary, logits, err);

@@ -332,12 +332,13 @@ enum status protocol_traced(const json_t *reply, struct worker_traced *traced, s
     return STATUS_OK;
 }
 
-enum status protocol_logits(const json_t *reply, size_t rows, uint32_t vocabulary,
+enum status protocol_logits(const json_t *reply, size_t rows, uint32_t vocabulary, bool *partial,
                             struct error *err)
 {
     int64_t own_rows, own_columns;
     if (json_get_int(reply, "rows", 0, INT64_MAX, &own_rows, err) ||
-        json_get_int(reply, "columns", 0, INT64_MAX, &own_columns, err))
+        json_get_int(reply, "columns", 0, INT64_MAX, &own_columns, err) ||
+        json_get_bool_or(reply, "partial", false, partial, err))
         return wrong_reply("logits", err);
     if ((uint64_t)own_rows != rows || (uint64_t)own_columns != vocabulary)
         return error_set(err, STATUS_PROTOCOL,

@@ -46,8 +46,9 @@ enum status protocol_token(const json_t *event, const struct protocol_window *wi
                            struct error *err);
 enum status protocol_memory(const json_t *reply, struct worker_memory *memory, struct error *err);
 enum status protocol_traced(const json_t *reply, struct worker_traced *traced, struct error *err);
-/* The reply must name a matrix of exactly rows by vocabulary. */
-enum status protocol_logits(const json_t *reply, size_t rows, uint32_t vocabulary,
+/* The reply must name a matrix of exactly rows by vocabulary. *partial: it holds log-probabilities
+ * of some ids. */
+enum status protocol_logits(const json_t *reply, size_t rows, uint32_t vocabulary, bool *partial,
                             struct error *err);
 
 #endif

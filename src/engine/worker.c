@@ -239,9 +239,10 @@ static enum status matrix_check(const char *path, size_t bytes, struct error *er
 }
 
 enum status worker_logits_write(struct worker *worker, const int32_t *ids, size_t count,
-                                const char *path, struct error *err)
+                                const char *path, bool *partial, struct error *err)
 {
     struct link_call call = {.doing = "compute logits"};
+    bool some = false;
     json_t *reply;
     size_t elements;
     enum status status = counts_check(worker, count, 0, err);
@@ -255,14 +256,19 @@ enum status worker_logits_write(struct worker *worker, const int32_t *ids, size_
     status = ask(worker, &call, request, &reply, err);
     if (status)
         return status;
-    status = protocol_logits(reply, count, worker->vocabulary, err);
+    status = protocol_logits(reply, count, worker->vocabulary, &some, err);
+    if (!status && some && !partial)
+        status = error_set(err, STATUS_PROTOCOL,
+                           "it gives log-probabilities of some ids where logits were asked for");
+    if (partial)
+        *partial = some;
     if (!status)
         status = matrix_check(path, elements * sizeof(float), err);
     return judge(worker, status, reply, err);
 }
 
 enum status worker_logits(struct worker *worker, const int32_t *ids, size_t count, float **logits,
-                          struct error *err)
+                          bool *partial, struct error *err)
 {
     char *bytes = NULL;
     size_t got;
@@ -275,7 +281,7 @@ enum status worker_logits(struct worker *worker, const int32_t *ids, size_t coun
     if (fd < 0)
         return error_errno(err, "create a temporary file for logits");
     close(fd);
-    enum status status = worker_logits_write(worker, ids, count, path, err);
+    enum status status = worker_logits_write(worker, ids, count, path, partial, err);
     if (!status)
         status = file_read(path, count * worker->vocabulary * sizeof(float), &bytes, &got, err);
     if (!status)

@@ -115,12 +115,13 @@ enum status worker_stream(struct worker *worker, const int32_t *prompt, size_t p
                           struct worker_generated *generated, struct error *err);
 
 /* Asks for the logits of ids, which the worker writes to a file that is there: [count, vocabulary]
- * float32. */
+ * float32. *partial: they are log-probabilities of some ids, NaN for the others; NULL where only
+ * logits will do. */
 enum status worker_logits_write(struct worker *worker, const int32_t *ids, size_t count,
-                                const char *path, struct error *err);
+                                const char *path, bool *partial, struct error *err);
 /* The same in memory; *logits is malloc'd [count, vocabulary], the caller frees. */
 enum status worker_logits(struct worker *worker, const int32_t *ids, size_t count, float **logits,
-                          struct error *err);
+                          bool *partial, struct error *err);
 enum status worker_memory(struct worker *worker, struct worker_memory *memory, struct error *err);
 /* Traces to path from now on; "" ends that. ended, unless NULL, is what ends with it. */
 enum status worker_trace(struct worker *worker, const char *path, struct worker_traced *ended,

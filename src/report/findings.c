@@ -244,8 +244,9 @@ static const char *equivalent(struct findings *findings, size_t variant,
     if (equivalence_is_by_ids(record))
         return arena_printf(findings->arena, "%s (by %u generated ids alone)", title,
                             record->greedy_ids);
-    return arena_printf(findings->arena, "%s (mean KL %.2g" TEXT_NBSP "nat, of %.2g allowed)",
-                        title, record->kl_mean, record->kl_bound);
+    const char *least = equivalence_least(record, findings->arena);
+    return arena_printf(findings->arena, "%s (mean KL %s%.2g" TEXT_NBSP "nat, of %.2g allowed)",
+                        title, least, record->kl_mean, record->kl_bound);
 }
 
 const char *finding_equivalence(struct findings *findings)
@@ -259,20 +260,17 @@ const char *finding_equivalence(struct findings *findings)
             summary->variants[variant].control)
             continue;
         const struct record_equivalence *record = &summary->run->equivalence[variant];
-        positions = record->positions ? record->positions : positions;
+        positions = record->positions && !record->told ? record->positions : positions;
         findings_append(findings, &list, ", ",
                         findings_kept(findings, equivalent(findings, variant, record)));
     }
-    return *list
-               ? findings_kept(findings,
-                               arena_printf(findings->arena,
-                                            "Within what rounding explains, these compute what the "
-                                            "float32 reference does%s: %s.",
-                                            positions ? arena_printf(findings->arena,
-                                                                     ", at %u positions", positions)
-                                                      : "",
-                                            list))
-               : "";
+    if (!*list)
+        return "";
+    const char *at = positions ? arena_printf(findings->arena, ", at %u positions", positions) : "";
+    return findings_kept(findings, arena_printf(findings->arena,
+                                                "Within what rounding explains, these compute what "
+                                                "the float32 reference does%s: %s.",
+                                                at, list));
 }
 
 /* The topics in which a pair is undecided: "speed, load time". */

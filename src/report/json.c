@@ -144,9 +144,14 @@ static json_t *json_equivalence(const struct summary *summary, size_t index, str
     } counts[] = {{"positions", found->positions},
                   {"not_finite", found->broken},
                   {"agreeing", found->agreeing},
+                  {"ids_told", found->told},
                   {"greedy_ids", found->greedy_ids}};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         put(out, object, counts[i].key, json_integer(counts[i].value));
+    put(out, object, "judged_by",
+        json_string(equivalence_is_by_ids(found) ? "ids"
+                    : found->told                ? "probabilities"
+                                                 : "logits"));
     put(out, object, "bounds_of", json_text(found->precision, out));
     put(out, object, "first_divergence",
         found->first < 0 ? json_null() : json_integer(found->first));

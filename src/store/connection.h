@@ -21,6 +21,6 @@ struct store {
 /* And of `equivalence`, after its key. */
 #define EQUIVALENCE_COLUMNS                                                                        \
     " precision, why, positions, broken, agreeing, kl_mean, kl_most, kl_bound, error_most,"        \
-    " error_bound, first, first_margin, greedy_ids, greedy_worst, greedy_margin"
+    " error_bound, first, first_margin, greedy_ids, greedy_worst, greedy_margin, told"
 
 #endif

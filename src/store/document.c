@@ -60,6 +60,7 @@ const struct member equivalence_members[] = {
     EQUIVALENCE_COUNT(greedy_ids),
     EQUIVALENCE_COUNT(greedy_worst),
     REAL(record_equivalence, greedy_margin),
+    {"told", MEMBER_U32, offsetof(struct record_equivalence, told), 0, UINT32_MAX, true},
     {.key = NULL},
 };
 

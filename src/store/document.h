@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 enum {
-    DOCUMENT_VERSION = 3,
+    DOCUMENT_VERSION = 4,
     DOCUMENT_MAX_BYTES = 1 << 28, /* of a file */
     DOCUMENT_MAX_VARIANTS = 256,
     DOCUMENT_MAX_BLOCKS = 10000
@@ -30,7 +30,7 @@ struct member {
     enum member_kind kind;
     size_t offset;     /* of the field in the record's struct */
     int64_t low, high; /* of whole numbers */
-    bool later;        /* documents of version 1 lack it: it is 0 there */
+    bool later;        /* documents of earlier versions lack it: it is 0 there */
 };
 
 /* Of struct record_run, record_variant, record_equivalence, record_process and record_phase. What

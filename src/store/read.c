@@ -249,6 +249,7 @@ static void equivalence_row(void *array, struct reader *reader, size_t row)
     record->greedy_ids = read_u32(reader);
     record->greedy_worst = read_u32(reader);
     record->greedy_margin = read_real(reader);
+    record->told = read_u32(reader);
 }
 
 static enum status equivalence_load(sqlite3 *db, struct record_run *record, struct arena *arena,

@@ -80,6 +80,8 @@ struct record_equivalence {
     uint32_t positions;    /* of text that both were given */
     uint32_t broken;       /* of them, those at which a logit was no finite number */
     uint32_t agreeing;     /* of them, those at which both would choose the same id */
+    uint32_t told;         /* ids whose probability it told at each of them, at most; 0: logits of
+                              all. Mean KL and largest error are then the least that they can be */
     double kl_mean, kl_most, kl_bound; /* nats; the bound is that of the mean */
     double error_most, error_bound;    /* of a logit, as a share */
     int64_t first;                     /* position of the first other choice; -1: none */

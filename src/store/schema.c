@@ -70,8 +70,12 @@ static const char version_4[] =
     " FOREIGN KEY(run, variant) REFERENCES variant(run, position) ON DELETE CASCADE)"
     " WITHOUT ROWID;";
 
+/* Engines that tell probabilities of some ids; until then, none was asked. */
+static const char version_5[] =
+    "ALTER TABLE equivalence ADD COLUMN told INTEGER NOT NULL DEFAULT 0;";
+
 /* scripts[n] leads from version n to n + 1. */
-static const char *const scripts[] = {version_1, version_2, version_3, version_4};
+static const char *const scripts[] = {version_1, version_2, version_3, version_4, version_5};
 enum { VERSION = sizeof scripts / sizeof scripts[0] };
 
 static enum status version_read(sqlite3 *db, int64_t *version, bool *empty, struct error *err)

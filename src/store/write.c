@@ -180,7 +180,7 @@ enum status equivalence_write(sqlite3 *db, int64_t run, size_t variant,
     enum status status =
         sql_prepare(db, &statement,
                     "INSERT OR REPLACE INTO equivalence(run, variant," EQUIVALENCE_COLUMNS
-                    ") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    ") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     err);
     if (status)
         return status;
@@ -202,6 +202,7 @@ enum status equivalence_write(sqlite3 *db, int64_t run, size_t variant,
     sql_bind_integer(statement, &at, record->greedy_ids);
     sql_bind_integer(statement, &at, record->greedy_worst);
     sql_bind_real(statement, &at, record->greedy_margin);
+    sql_bind_integer(statement, &at, record->told);
     status = sql_execute(statement, err);
     sqlite3_finalize(statement);
     return status;

@@ -36,6 +36,16 @@ FAULTS = {
     "old": "is version 0.6.5, and 0.11.4 is the oldest",
     "no-version": "is of a version that it does not tell, and 0.11.4 is the oldest",
 }
+# What its worker says of probabilities, by the fault.
+TOLD_FAULTS = {
+    "missing": "Ollama told probabilities of no token, or of several",
+    "several": "Ollama told probabilities of no token, or of several",
+    "few": "Ollama told the probabilities of 19 tokens where 20 were asked for",
+    "nan": "Ollama told the logarithm of a probability to be nan",
+    "positive": "Ollama told the logarithm of a probability to be 0.5",
+    "stranger": "Ollama names a token 'no such token', which the model does not have",
+    "twice": "Ollama told the probability of a token twice",
+}
 
 
 class Ollama(unittest.TestCase):
@@ -90,7 +100,8 @@ class Ollama(unittest.TestCase):
         output = self.root / "out.json"
         done = self.prony(
             "bench", "--framework", "native-f16", "ollama", "--model-path", self.model,
-            "--blocks", "1", "--iterations", "5", "--output", output, *more, fault=fault,
+            "--blocks", "1", "--no-redo", "--iterations", "5", "--output", output, *more,
+            fault=fault,
         )  # fmt: skip
         results = json.loads(output.read_text())["results"]
         (result,) = [each for each in results if each["framework"] == "ollama"]
@@ -120,11 +131,23 @@ class Ollama(unittest.TestCase):
         return [json.loads(line) for line in self.record.read_text().splitlines()]
 
     def test_keeps_to_the_protocol(self):
-        done = self.prony("engines", "check", "ollama", "--model", self.model)
-        self.assertEqual(done.returncode, 0, done.stdout)
-        # Whether its threads can be counted depends on how long a made-up token takes.
-        passed = re.findall(r"^ok    ollama: (?!computes with)(.*)", done.stdout, re.MULTILINE)
-        self.assertEqual(len(passed), 27, done.stdout)
+        for told in ("", "logprobs"):
+            with self.subTest(told):
+                done = self.prony("engines", "check", "ollama", "--model", self.model, fault=told)
+                self.assertEqual(done.returncode, 0, done.stdout)
+                # Whether its threads can be counted depends on how long a made-up token takes.
+                passed = re.findall(
+                    r"^ok    ollama: (?!computes with)(.*)", done.stdout, re.MULTILINE
+                )
+                self.assertEqual(len(passed), 27, done.stdout)
+
+    def test_probabilities_that_are_not_those_of_its_ids(self):
+        done = self.prony(
+            "engines", "check", "ollama", "--model", self.model, fault="logprobs-swapped"
+        )
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertRegex(done.stdout, "FAIL +ollama: gives logits")
+        self.assertIn("by its own logits, the token", done.stdout)
 
     def test_each_fault_is_a_failed_row_with_its_reason(self):
         for fault, reason in FAULTS.items():
@@ -215,6 +238,64 @@ class Ollama(unittest.TestCase):
         self.assertEqual(result["equivalence"]["verdict"], "not equivalent")
         self.assertIn("the reference puts", result["equivalence"]["reason"])
         self.assertNotIn("though its logits are right", text)
+
+    def test_equivalence_goes_by_probabilities_where_it_tells_them(self):
+        text, result = self.bench("logprobs")
+        found = result["equivalence"]
+        self.assertEqual(found["verdict"], "equivalent", text)
+        self.assertEqual((found["judged_by"], found["ids_told"]), ("probabilities", 20))
+        self.assertGreater(found["positions"], 40)
+        self.assertEqual(found["agreeing"], found["positions"])
+        self.assertLess(found["kl_mean"], found["kl_bound"])
+        self.assertEqual(found["greedy_ids"], 14)
+        least = f"by 20 ids at {found['positions']} positions at least"
+        self.assertIn(f"ollama equivalent: mean KL {least}", text)
+        self.assertIn(f"Ollama (mean KL {least}", text)
+        self.assertIn("by the probabilities of its best 20 ids at each of", text)
+
+    def test_probabilities_that_leave_the_best_id_the_best_are_caught(self):
+        for fault in ("warm", "shuffled"):
+            with self.subTest(fault):
+                text, result = self.bench(f"logprobs-{fault}")
+                found = result["equivalence"]
+                self.assertEqual(found["verdict"], "not equivalent", text)
+                self.assertIn(
+                    "its mean KL divergence from the float32 reference is by 20 ids", text
+                )
+                self.assertEqual(found["agreeing"], found["positions"])
+                self.assertLess(found["greedy_margin"], 1e-9)  # its ids are those of the reference
+
+    def test_probabilities_of_other_ids_than_were_asked_for_are_none(self):
+        text, result = self.bench("logprobs-prompt")
+        self.assertEqual(result["equivalence"]["verdict"], "not gated")
+        self.assertIn("it tells probabilities at none of 128 positions", text)
+
+    def test_probabilities_that_are_none(self):
+        for fault, reason in TOLD_FAULTS.items():
+            with self.subTest(fault):
+                host = self.worker(f"logprobs-{fault}")
+                self.load(host)
+                reply = host.ask("logits", ids=self.words(), path=str(self.root / "scratch/x"))
+                self.assertIn(reason, reply["error"]["message"])
+                self.assertEqual(reply["error"]["code"], "failed")
+                host.ask("bye")
+                host.close()
+                self.doCleanups()
+
+    def test_probabilities_are_not_asked_for_where_it_is_timed(self):
+        self.bench("logprobs")
+        asked = [each["body"] for each in self.requests() if each["path"] == "/api/generate"]
+        self.assertTrue(any("logprobs" in body for body in asked))
+        for body in asked:
+            self.assertEqual("logprobs" in body, body.get("top_logprobs") == 20)
+            self.assertFalse("logprobs" in body and body["options"]["num_predict"] != 1)
+
+    @classmethod
+    def words(cls):
+        """Ids of a text of some words."""
+        text = "The cat sat on the mat, and so on"
+        told = cls.prony("model", "tokenize", cls.model, "--bos", "--json", "--text", text)
+        return json.loads(told.stdout)["ids"]
 
     def worker(self, fault):
         """A host of the worker alone."""

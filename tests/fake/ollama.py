@@ -2,13 +2,16 @@
 """A stand-in for `ollama` in tests: its command line and as much of its API as the worker uses.
 
 It reads the vocabulary of the model and makes ids of text as byte-level BPE does. Its answers are
-words by chance, or with FAKE_OLLAMA=honest what Prony's native engine generates. Any other
-FAKE_OLLAMA is a fault; FAKE_OLLAMA_RECORD is a file that gets a line of JSON for each request, and
-where a token is held back for each chunk.
+words by chance, or with FAKE_OLLAMA=honest what Prony's native engine generates, and with
+FAKE_OLLAMA=logprobs that of a version that tells its probabilities, too; behind a hyphen may be a fault
+of these. Any other FAKE_OLLAMA is a fault; FAKE_OLLAMA_RECORD is a file that gets a line of JSON for
+each request, and where a token is held back for each chunk.
 """
 
+import array
 import http.server
 import json
+import math
 import mmap
 import os
 import pathlib
@@ -18,6 +21,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.environ["PRONY_SOURCE"], "tests/e2e"))
@@ -27,7 +31,8 @@ from vocabulary import Vocabulary
 from worker_host import Host
 
 FAULT = os.environ.get("FAKE_OLLAMA", "")
-VERSION = {"old": "0.6.5", "no-version": ""}.get(FAULT, "0.11.4")
+TELLS, _, SPOILT = FAULT.partition("-") if FAULT.startswith("logprobs") else ("", "", "")
+VERSION = {"old": "0.6.5", "no-version": ""}.get(FAULT, "0.12.11" if TELLS else "0.11.4")
 ON_GPU = {"gpu": 500, "cuda": 1000, "no-backend": 1000}  # what it says of its 1000 bytes
 NATIVE = os.path.join(os.environ["PRONY_BUILD"], "engines/native")
 # Enough of the pre-tokenizer of Llama 3 for ASCII.
@@ -78,7 +83,7 @@ class Model:
         }
         tokens = self.file.info["tokenizer.ggml.tokens"]
         self.spelling = dict(zip(self.vocabulary.pieces, tokens))
-        self.native = self._native(path) if FAULT == "honest" else None
+        self.native = self._native(path) if TELLS or FAULT == "honest" else None
         pieces = enumerate(self.vocabulary.pieces)
         self.words = [i for i, piece in pieces if piece.strip().isalpha() and piece.isascii()]
 
@@ -107,6 +112,20 @@ class Model:
             ids += [self.vocabulary.numbers[part] for part in parts]
         return ids
 
+    def probabilities(self, ids):
+        """Of the best 20 ids after these: [text, logarithm], the best one first."""
+        with tempfile.NamedTemporaryFile() as file:
+            asked = self.native.ask("logits", ids=ids, path=file.name)
+            row = array.array("f", file.read()[-4 * asked["columns"] :])
+        if SPOILT == "warm":
+            row = [value / 0.7 for value in row]
+        high = max(row)
+        log_sum = high + math.log(sum(math.exp(value - high) for value in row))
+        best = sorted(range(len(row)), key=lambda i: -row[i])[:20]
+        return [
+            [self.vocabulary.pieces[i].decode(errors="replace"), row[i] - log_sum] for i in best
+        ]
+
     def answer(self, ids, options):
         if self.native:
             return self.native.ask("generate", prompt=ids, tokens=options["num_predict"])["ids"]
@@ -118,6 +137,29 @@ def record(line):
     if path := os.environ.get("FAKE_OLLAMA_RECORD"):
         with open(path, "a", encoding="utf-8") as file:
             print(json.dumps(line), file=file)
+
+
+def spoil(told):
+    """The fault of what is told of one token: a list of such."""
+    if SPOILT == "missing":
+        return None
+    if SPOILT == "several":
+        return [told, told]
+    if SPOILT == "few":
+        told.pop()
+    elif SPOILT == "nan":
+        told[3][1] = math.nan
+    elif SPOILT == "positive":
+        told[3][1] = 0.5
+    elif SPOILT == "stranger":
+        told[3][0] = "no such token"
+    elif SPOILT == "twice":
+        told[3][0] = told[2][0]
+    elif SPOILT == "swapped":
+        told[0][0], told[1][0] = told[1][0], told[0][0]
+    elif SPOILT == "shuffled":  # all but the best
+        told[1:] = [[told[i - 1 or 19][0], told[i][1]] for i in range(1, 20)]
+    return [told]
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -184,17 +226,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
         ids = self.model.encode(body["prompt"])
         answer = self.model.answer(ids, body["options"])
         pieces = [self.model.vocabulary.pieces[i].decode(errors="replace") for i in answer]
-        self.send_response(200)
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
         last = {
             "done": True, "done_reason": "length", "response": "",
             "prompt_eval_count": len(ids) + (FAULT == "prompt"), "prompt_eval_duration": 1,
             "eval_count": len(answer), "eval_duration": 1,
         }  # fmt: skip
+        if TELLS and body.get("logprobs"):
+            last["prompt_eval_count"] += SPOILT == "prompt"
+            return self.reply({**last, "response": "".join(pieces), "logprobs": self.told(ids)})
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
         for line in self.lines(pieces, last):
             self.chunk(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n")
         return self.chunk(b"")
+
+    def told(self, ids):
+        told = [
+            [{"token": text, "logprob": value} for text, value in each]
+            for each in spoil(self.model.probabilities(ids)) or []
+        ]
+        return [{**top[0], "top_logprobs": top} for top in told]
 
     def lines(self, pieces, last):
         """What is sent, with the fault in the fourth token of every answer that has so many."""

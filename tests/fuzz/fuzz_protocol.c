@@ -55,6 +55,7 @@ static void reply_use(const json_t *reply)
     struct worker_memory memory;
     struct worker_traced traced;
     int32_t id;
+    bool partial;
     if (protocol_hello(reply, &hello, &err) == STATUS_OK) {
         must_be_clean(hello.engine, sizeof hello.engine);
         must_be_clean(hello.devices, sizeof hello.devices);
@@ -78,7 +79,7 @@ static void reply_use(const json_t *reply)
             must(traced.operation[i].prompt_ns >= 0 && traced.operation[i].token_ns >= 0);
         }
     }
-    protocol_logits(reply, TOKENS, VOCABULARY, &err);
+    protocol_logits(reply, TOKENS, VOCABULARY, &partial, &err);
 }
 
 static void line_use(const char *line, size_t length)

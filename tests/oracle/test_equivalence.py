@@ -22,12 +22,12 @@ SCALING = {
 }
 
 
-def gate(folder, precision, reference, rounded, other):
+def gate(folder, precision, reference, rounded, other, *more):
     """What tests/tools/equivalence.c says: a dictionary."""
     paths = [Path(folder) / name for name in ("reference", "rounded", "other")]
     for path, logits in zip(paths, (reference, rounded, other), strict=True):
         numpy.asarray(logits, dtype=numpy.float32).tofile(path)
-    words = tool("equivalence", precision, *reference.shape, *paths).split()
+    words = tool("equivalence", precision, *reference.shape, *paths, *more).split()
     names = ("kl_mean", "kl_most", "kl_bound", "error_most", "error_bound", "agreeing", "broken")
     found = {name: float(word) for name, word in zip(names, words, strict=False)}
     return found | {"verdict": words[-1].decode()}
@@ -62,6 +62,36 @@ class Measures(unittest.TestCase):
                 self.assertAlmostEqual(found["kl_most"] / kl.max(), 1, places=6)
                 self.assertAlmostEqual(found["error_most"] / error.max(), 1, places=6)
                 self.assertEqual(found["agreeing"], agreeing)
+
+    def test_of_some_ids_against_scipy(self):
+        """The best 20 of the other's ids, all others as one; every seventh row tells nothing."""
+        random = numpy.random.default_rng(2)
+        rows = [row for row in range(14) if row % 7]
+        with tempfile.TemporaryDirectory() as folder:
+            for scale in (0.01, 0.1, 3):
+                reference = (4 * random.standard_normal((14, 901))).astype(numpy.float32)
+                other = reference + scale * random.standard_normal(reference.shape)
+                p = special.softmax(reference.astype(float), axis=1)
+                log_q = special.log_softmax(other, axis=1)
+                told = numpy.full(reference.shape, numpy.nan, numpy.float32)
+                coarse, errors, favour = [], [], 0
+                for row in rows:
+                    best = numpy.argsort(-other[row])[:20]
+                    told[row, best] = log_q[row, best]
+                    own, its = p[row, best], numpy.exp(log_q[row, best])
+                    rest = 1 - own.sum(), 1 - its.sum()
+                    coarse.append(stats.entropy([*own, rest[0]], [*its, rest[1]]))
+                    favour = max(favour, 1e-6 * rest[0] / rest[1])  # of what float32 leaves open
+                    spread = numpy.ptp((other - reference)[row, best])
+                    errors.append(spread / 2 / numpy.ptp(reference[row]))
+                found = gate(folder, "bfloat16", reference, reference, told, "partial")
+                self.assertAlmostEqual(found["kl_mean"], numpy.mean(coarse), delta=1e-6 + favour)
+                self.assertAlmostEqual(found["kl_most"], max(coarse), delta=1e-6 + favour)
+                self.assertAlmostEqual(found["error_most"] / max(errors), 1, places=3)
+                whole = stats.entropy(p[rows], numpy.exp(log_q[rows]), axis=1)
+                self.assertLess(found["kl_mean"], whole.mean())
+                agreeing = reference.argmax(1) == other.argmax(1)
+                self.assertEqual(found["agreeing"], agreeing[rows].sum())
 
 
 class GateCase(unittest.TestCase):

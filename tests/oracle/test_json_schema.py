@@ -199,7 +199,7 @@ class Export(unittest.TestCase):
                     [prony, "results", "import", path], capture_output=True, env=environment
                 )
                 self.assertEqual(self.validator.is_valid(read_json(path)), taken.returncode == 0)
-                if taken.returncode or name in ("empty", "version-1"):
+                if taken.returncode or name in ("empty", "version-1", "version-3"):
                     continue
                 file = os.path.join(folder, name + ".json")
                 subprocess.run(

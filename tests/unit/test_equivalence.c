@@ -90,6 +90,58 @@ static void first_divergence_is_kept(void **state)
     assert_int_equal(all.agreeing, 1);
 }
 
+/* p = (1/2, 1/4, 1/4) against rows that tell some of q alone. */
+static void rows_that_tell_some_ids_are_compared(void **state)
+{
+    (void)state;
+    struct divergence_row row;
+    const double log2 = log(2);
+    const float p[] = {(float)log2, 0, 0};
+    /* q(0) = 1/4, and 3/4 for the others: KL = log(2)/2 + log(2/3)/2. One id has no error. */
+    divergence_of_part(p, (const float[]){(float)(-2 * log2), NAN, NAN}, 3, &row);
+    assert_true(row.finite && row.part && row.told == 1);
+    assert_true(fabs(row.kl - log2 / 2 - log(2.0 / 3) / 2) < 1e-6);
+    assert_true(row.error == 0 && row.best == 0 && row.other_best == 0);
+    /* q = (1/4, 1/2, rest 1/4): all is told, and the logits can be shifted to within log(2) each.
+     */
+    divergence_of_part(p, (const float[]){(float)(-2 * log2), (float)-log2, NAN}, 3, &row);
+    close_to(row.kl, log2 / 4);
+    close_to(row.error, 1);
+    assert_true(row.told == 2 && row.other_best == 1);
+    /* The same as p; and p with what float32 makes of a share that is all but 1. */
+    divergence_of_part(p, (const float[]){(float)-log2, NAN, (float)(-2 * log2)}, 3, &row);
+    assert_true(row.kl < 1e-7 && row.error < 1e-7);
+    divergence_of_part((const float[]){0, -20, -20}, (const float[]){0, NAN, NAN}, 3, &row);
+    assert_true(row.finite && row.kl < 1e-8);
+    /* It says that what the reference takes half of the time does not come. */
+    divergence_of_part((const float[]){0, 0}, (const float[]){0, NAN}, 2, &row);
+    assert_true(row.finite && row.kl > 5);
+}
+
+static void rows_that_tell_no_probabilities_are_told(void **state)
+{
+    (void)state;
+    const float p[] = {1, 2, 3};
+    const float rows[][3] = {{-1, -0.1F, -0.1F},
+                             {0.5F, NAN, NAN},
+                             {-INFINITY, NAN, NAN},
+                             {NAN, NAN, NAN},
+                             {NAN, NAN, -0.4F}};
+    struct divergence_row row;
+    struct divergence all;
+    struct record_equivalence record = {0};
+    divergence_start(&all);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        divergence_of_part(p, rows[i], 3, &row);
+        divergence_add(&all, &row);
+    }
+    assert_true(all.rows == 5 && all.broken == 3 && all.untold == 1 && all.told_most == 3);
+    equivalence_record(&record, &all);
+    assert_true(record.positions == 4 && record.broken == 3 && record.agreeing == 1);
+    assert_int_equal(record.told, 3);
+    close_to(record.kl_mean, all.kl_sum);
+}
+
 /* A record that is within all of its bounds. */
 static struct record_equivalence sound(void)
 {
@@ -139,6 +191,27 @@ static void verdicts(void **state)
     expect(&record, EQUIVALENCE_UNKNOWN, NULL);
     assert_false(equivalence_is_by_ids(&record));
     expect(NULL, EQUIVALENCE_UNKNOWN, NULL);
+}
+
+/* What tells probabilities of some ids is told to be a least. */
+static void verdicts_by_probabilities(void **state)
+{
+    (void)state;
+    struct record_equivalence record = sound();
+    record.told = 20;
+    record.positions = 93;
+    assert_false(equivalence_is_by_ids(&record));
+    expect(&record, EQUIVALENCE_GIVEN, NULL);
+    record.kl_mean = record.kl_bound * 1.01;
+    expect(&record, EQUIVALENCE_FAILED, "reference is by 20 ids at 93 positions at least ");
+    record.kl_mean = 0;
+    record.error_most = record.error_bound * 1.01;
+    expect(&record, EQUIVALENCE_FAILED, "a logit is off by at least ");
+    record.error_most = 0;
+    record.greedy_margin = 2.01 * record.error_bound;
+    expect(&record, EQUIVALENCE_FAILED, "though the probabilities that it tells are right");
+    record.broken = 2;
+    expect(&record, EQUIVALENCE_FAILED, "what it tells at 2 of 93 positions are no probabilities");
 }
 
 /* An engine that gives text alone: no positions, only ids. */
@@ -194,13 +267,13 @@ static void files_are_read_row_by_row(void **state)
     assert_int_equal(logits_file_make(&other, 3, &err), 0);
     file_write(&one, a, 6);
     file_write(&other, b, 6);
-    assert_int_equal(logits_files_compare(&one, &other, 2, &found, &err), 0);
+    assert_int_equal(logits_files_compare(&one, &other, 2, &found, NULL, &err), 0);
     assert_int_equal(found.rows, 2);
     close_to(found.error_most, 0.5);
     assert_int_equal(logits_file_margins(&one, 0, ids, 2, &margin, &worst, &err), 0);
     close_to(margin, 1);
     assert_int_equal(worst, 1);
-    assert_int_equal(logits_files_compare(&one, &other, 3, &found, &err), STATUS_IO);
+    assert_int_equal(logits_files_compare(&one, &other, 3, &found, NULL, &err), STATUS_IO);
     char path[sizeof one.path];
     memcpy(path, one.path, sizeof path);
     logits_file_remove(&one);
@@ -211,9 +284,15 @@ static void files_are_read_row_by_row(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_compared),         cmocka_unit_test(broken_rows_are_told),
-        cmocka_unit_test(first_divergence_is_kept),  cmocka_unit_test(verdicts),
-        cmocka_unit_test(verdicts_by_ids),           cmocka_unit_test(bounds_follow_the_precision),
+        cmocka_unit_test(rows_are_compared),
+        cmocka_unit_test(broken_rows_are_told),
+        cmocka_unit_test(first_divergence_is_kept),
+        cmocka_unit_test(verdicts),
+        cmocka_unit_test(verdicts_by_probabilities),
+        cmocka_unit_test(rows_that_tell_some_ids_are_compared),
+        cmocka_unit_test(rows_that_tell_no_probabilities_are_told),
+        cmocka_unit_test(verdicts_by_ids),
+        cmocka_unit_test(bounds_follow_the_precision),
         cmocka_unit_test(files_are_read_row_by_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

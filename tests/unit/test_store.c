@@ -139,6 +139,7 @@ static void round_trip(void **state)
 static const struct record_equivalence gated = {.precision = "float16",
                                                 .positions = 128,
                                                 .agreeing = 126,
+                                                .told = 20,
                                                 .kl_mean = 1.0 / 3e5,
                                                 .kl_most = 2e-5,
                                                 .kl_bound = 6.4e-5,
@@ -171,6 +172,7 @@ static void equivalence_is_kept(void **state)
     assert_string_equal(got->precision, "float16");
     assert_null(got->why);
     assert_true(got->positions == 128 && got->agreeing == 126 && got->broken == 0);
+    assert_int_equal(got->told, 20);
     assert_true(got->kl_mean == gated.kl_mean && got->kl_most == gated.kl_most);
     assert_true(got->kl_bound == gated.kl_bound && got->error_most == gated.error_most);
     assert_true(got->error_bound == gated.error_bound && got->first == 17);
@@ -379,6 +381,24 @@ static void migrates_version_3(void **state)
     migrates("version3.db", TEST_DATA "/support/store_version_3.sql");
 }
 
+/* What the gate found before it knew of probabilities was found by logits. */
+static void migrates_version_4(void **state)
+{
+    (void)state;
+    struct error err;
+    struct store *store;
+    struct record_run run;
+    struct arena arena = {0};
+    migrates("version4.db", TEST_DATA "/support/store_version_4.sql");
+    assert_int_equal(store_open_read(&store, temporary_path("version4.db"), &err), 0);
+    assert_int_equal(store_run_load(store, 5, &run, &arena, &err), 0);
+    assert_int_equal(run.equivalence[0].positions, 128);
+    assert_true(run.equivalence[0].greedy_margin == 1e-5);
+    assert_int_equal(run.equivalence[0].told, 0);
+    store_close(store);
+    arena_free(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +411,7 @@ int main(void)
         cmocka_unit_test(migrates_version_1),
         cmocka_unit_test(migrates_version_2),
         cmocka_unit_test(migrates_version_3),
+        cmocka_unit_test(migrates_version_4),
     };
     return cmocka_run_group_tests(tests, temporary_make, temporary_remove);
 }

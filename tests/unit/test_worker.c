@@ -65,7 +65,7 @@ static void generates(void **state)
     }
     assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
     float *logits;
-    assert_int_equal(worker_logits(worker, ids[0], 20, &logits, &err), STATUS_OK);
+    assert_int_equal(worker_logits(worker, ids[0], 20, &logits, NULL, &err), STATUS_OK);
     free(logits);
     struct worker_memory memory;
     assert_int_equal(worker_memory(worker, &memory, &err), STATUS_OK);

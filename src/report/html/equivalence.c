@@ -31,6 +31,12 @@ static double share(double value, double bound)
     return bound > 0 ? value / bound : value > 0 ? INFINITY : 0;
 }
 
+/* Before figures of a variant that told the probabilities of some ids alone. */
+static const char *least_text(const struct record_equivalence *record)
+{
+    return record->told ? "at least " : "";
+}
+
 struct shares {
     double kl, error, ids;
 };
@@ -67,11 +73,12 @@ static void put_lane(struct page *page, struct lanes *lanes, size_t column)
     if (record->greedy_ids)
         svg_line(page, "median", ids, band + 2, ids, band + LANE_BAND_HEIGHT - 2);
     svg_dot(page, "ring", axis_place(&lanes->axis, shares.error), middle, 5.5,
-            arena_printf(page->arena, "Largest logit error: %.2g %% of the range, of %.2g allowed",
-                         record->error_most * 100, record->error_bound * 100));
+            arena_printf(page->arena,
+                         "Largest logit error: %s%.2g %% of the range, of %.2g allowed",
+                         least_text(record), record->error_most * 100, record->error_bound * 100));
     svg_dot(page, "bar", axis_place(&lanes->axis, shares.kl), middle, 4,
-            arena_printf(page->arena, "Mean KL: %.2g nat, of %.2g allowed", record->kl_mean,
-                         record->kl_bound));
+            arena_printf(page->arena, "Mean KL: %s%.2g nat, of %.2g allowed", least_text(record),
+                         record->kl_mean, record->kl_bound));
     lane_end(page);
 }
 
@@ -79,9 +86,9 @@ static void put_data(struct page *page, size_t variant)
 {
     const struct record_equivalence *record = record_of(page, variant);
     figure_variant(page, variant);
-    fprintf(page->data, ",%s,%u,%u,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g,",
+    fprintf(page->data, ",%s,%u,%u,%u,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g,",
             equivalence_names[page->summary->variants[variant].equivalence], record->positions,
-            record->broken, record->kl_mean, record->kl_bound, record->kl_most,
+            record->told, record->broken, record->kl_mean, record->kl_bound, record->kl_most,
             record->error_most * 100, record->error_bound * 100,
             100.0 * record->agreeing / record->positions);
     if (record->first >= 0)
@@ -108,7 +115,7 @@ static void put_chart(struct page *page, size_t measured)
         "reference by. Dot: mean KL divergence. Ring: largest error of a logit. Stroke: "
         "the generated id that the reference likes least. Beyond the mark at 1 it is not "
         "equivalent, and in no ranking or verdict; what lies beyond the axis is at its end.",
-        "variant,verdict,positions,broken,mean_kl_nat,mean_kl_bound,largest_kl_nat,"
+        "variant,verdict,positions,ids_told,broken,mean_kl_nat,mean_kl_bound,largest_kl_nat,"
         "largest_error_percent,error_bound_percent,top1_percent,first_divergence,"
         "first_margin_percent,generated_ids,ids_margin_percent,ids_bound_percent");
     lanes_begin(page, &lanes, measured, &axis, "x (log)",
@@ -127,11 +134,12 @@ static void put_cells(struct page *page, const struct record_equivalence *record
 {
     if (record->positions > record->broken)
         fprintf(page->stream,
-                "<td class=\"number\">%.2g <small>of %.2g</small></td>"
-                "<td class=\"number\">%.2g %% <small>of %.2g</small></td>"
+                "<td class=\"number\">%s%.2g <small>of %.2g</small></td>"
+                "<td class=\"number\">%s%.2g %% <small>of %.2g</small></td>"
                 "<td class=\"number\">%.1f %%</td>",
-                record->kl_mean, record->kl_bound, record->error_most * 100,
-                record->error_bound * 100, 100.0 * record->agreeing / record->positions);
+                least_text(record), record->kl_mean, record->kl_bound, least_text(record),
+                record->error_most * 100, record->error_bound * 100,
+                100.0 * record->agreeing / record->positions);
     else
         fputs("<td class=\"word\">not finite</td><td class=\"word\">not finite</td>"
               "<td class=\"word\">n/a</td>",
