@@ -19,6 +19,8 @@ enum {
     REQUEST_MS = 1800000 /* the first generate may compile */
 };
 
+enum { LONG_TEXT = 1024 }; /* positions, for the logits of which there is a request's time again */
+
 struct worker {
     struct link link;
     int64_t load_ms, request_ms;
@@ -241,7 +243,8 @@ static enum status matrix_check(const char *path, size_t bytes, struct error *er
 enum status worker_logits_write(struct worker *worker, const int32_t *ids, size_t count,
                                 const char *path, bool *partial, struct error *err)
 {
-    struct link_call call = {.doing = "compute logits"};
+    struct link_call call = {.doing = "compute logits",
+                             .limit_ms = worker->request_ms * (int64_t)(1 + count / LONG_TEXT)};
     bool some = false;
     json_t *reply;
     size_t elements;
