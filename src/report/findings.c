@@ -32,11 +32,19 @@ const char *findings_kept(struct findings *findings, const char *text)
     return text ? text : "";
 }
 
+const char *findings_printf(struct findings *findings, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const char *text = arena_vprintf(findings->arena, format, args);
+    va_end(args);
+    return findings_kept(findings, text);
+}
+
 void findings_append(struct findings *findings, const char **text, const char *separator,
                      const char *more)
 {
-    *text = findings_kept(
-        findings, arena_printf(findings->arena, "%s%s%s", *text, **text ? separator : "", more));
+    *text = findings_printf(findings, "%s%s%s", *text, **text ? separator : "", more);
 }
 
 void findings_init(struct findings *findings, const struct summary *summary, struct arena *arena)
@@ -119,12 +127,10 @@ static void append_measured(struct findings *findings, const char **text,
     findings_append(findings, text, "", "; measured ");
     findings_append(findings, text, "", phrases->measured);
     if (findings->verdicts) /* else it has been said of all */
-        findings_append(
-            findings, text, "",
-            findings_kept(findings,
-                          arena_printf(findings->arena, ", which with %zu block%s is no verdict",
-                                       phrases->measured_blocks,
-                                       phrases->measured_blocks == 1 ? "" : "s")));
+        findings_append(findings, text, "",
+                        findings_printf(findings, ", which with %zu block%s is no verdict",
+                                        phrases->measured_blocks,
+                                        phrases->measured_blocks == 1 ? "" : "s"));
 }
 
 const char *finding_topic(struct findings *findings, const struct topic *topic)
@@ -141,10 +147,9 @@ const char *finding_topic(struct findings *findings, const struct topic *topic)
     }
     if (known == 0 || (known > 1 && !*phrases.decided && !*phrases.undecided && !*phrases.measured))
         return "";
-    const char *text = findings_kept(
-        findings,
-        arena_printf(findings->arena, "%s %s %s%s", findings->titles[ranked[0]], topic->takes,
-                     findings_figure(findings, ranked[0], topic->shown), topic->after));
+    const char *text =
+        findings_printf(findings, "%s %s %s%s", findings->titles[ranked[0]], topic->takes,
+                        findings_figure(findings, ranked[0], topic->shown), topic->after);
     if (*phrases.decided)
         findings_append(findings, &text, ": ", phrases.decided);
     if (*phrases.undecided)
@@ -152,10 +157,8 @@ const char *finding_topic(struct findings *findings, const struct topic *topic)
     if (*phrases.measured)
         append_measured(findings, &text, &phrases);
     if (bounds_only)
-        findings_append(
-            findings, &text, "",
-            findings_kept(findings, arena_printf(findings->arena,
-                                                 ", with %zu others between the two", known - 3)));
+        findings_append(findings, &text, "",
+                        findings_printf(findings, ", with %zu others between the two", known - 3));
     findings_append(findings, &text, "", ".");
     return text;
 }
@@ -172,16 +175,13 @@ const char *finding_memory(struct findings *findings)
         struct number number = number_metric(weights, info);
         findings_append(
             findings, &list, i + 1 == known && known > LIST_MOST ? "; at most, " : "; ",
-            findings_kept(
-                findings,
-                arena_printf(findings->arena, "%s %s" TEXT_NBSP "%s of weights and %s besides",
-                             findings->titles[ranked[i]], number.text, info->unit,
-                             findings_figure(findings, ranked[i], METRIC_MEMORY_OVERHEAD))));
+            findings_printf(findings, "%s %s" TEXT_NBSP "%s of weights and %s besides",
+                            findings->titles[ranked[i]], number.text, info->unit,
+                            findings_figure(findings, ranked[i], METRIC_MEMORY_OVERHEAD)));
     }
-    return *list
-               ? findings_kept(findings, arena_printf(findings->arena, "It went to: %s%s.",
-                                                      known > LIST_MOST ? "at least, " : "", list))
-               : "";
+    return *list ? findings_printf(findings, "It went to: %s%s.",
+                                   known > LIST_MOST ? "at least, " : "", list)
+                 : "";
 }
 
 /* "A 84 % (83–86), B 83 % (82–85)", best first, of those whose interval lies above a threshold (0:
@@ -196,12 +196,10 @@ static const char *figure_list(struct findings *findings, enum metric metric, do
     }
     const char *list = "";
     if (count > LIST_MOST)
-        return findings_kept(findings,
-                             arena_printf(findings->arena, "from %s %s to %s %s",
-                                          findings->titles[ranked[count - 1]],
-                                          findings_figure(findings, ranked[count - 1], metric),
-                                          findings->titles[ranked[0]],
-                                          findings_figure(findings, ranked[0], metric)));
+        return findings_printf(findings, "from %s %s to %s %s", findings->titles[ranked[count - 1]],
+                               findings_figure(findings, ranked[count - 1], metric),
+                               findings->titles[ranked[0]],
+                               findings_figure(findings, ranked[0], metric));
     for (size_t i = 0; i < count; i++) {
         findings_append(findings, &list, ", ", findings->titles[ranked[i]]);
         findings_append(findings, &list, " ", findings_figure(findings, ranked[i], metric));
@@ -212,11 +210,10 @@ static const char *figure_list(struct findings *findings, enum metric metric, do
 const char *finding_warmup(struct findings *findings)
 {
     const char *list = figure_list(findings, METRIC_WARMUP_IMPROVEMENT, 1);
-    return *list ? findings_kept(findings,
-                                 arena_printf(findings->arena,
-                                              "A fresh process takes longer than a warm one to "
-                                              "its first token: %s.",
-                                              list))
+    return *list ? findings_printf(findings,
+                                   "A fresh process takes longer than a warm one to "
+                                   "its first token: %s.",
+                                   list)
                  : "";
 }
 
@@ -226,14 +223,13 @@ const char *finding_limit(struct findings *findings)
     if (!*list)
         return "";
     bool above = *figure_list(findings, METRIC_LIMIT_SHARE, 1);
-    return findings_kept(
-        findings, arena_printf(findings->arena,
-                               "Of what memory can deliver, as the probe read it in the same "
-                               "blocks: %s.%s",
-                               list,
-                               above ? " A share above 100 % means that weights stayed in a cache, "
-                                       "or that the probe was disturbed."
-                                     : ""));
+    return findings_printf(findings,
+                           "Of what memory can deliver, as the probe read it in the same "
+                           "blocks: %s.%s",
+                           list,
+                           above ? " A share above 100 % means that weights stayed in a cache, "
+                                   "or that the probe was disturbed."
+                                 : "");
 }
 
 /* "PyTorch-Opt (mean KL 1e-5 nat, of 3e-5 allowed)" */
@@ -242,11 +238,11 @@ static const char *equivalent(struct findings *findings, size_t variant,
 {
     const char *title = findings->titles[variant];
     if (equivalence_is_by_ids(record))
-        return arena_printf(findings->arena, "%s (by %u generated ids alone)", title,
-                            record->greedy_ids);
+        return findings_printf(findings, "%s (by %u generated ids alone)", title,
+                               record->greedy_ids);
     const char *least = equivalence_least(record, findings->arena);
-    return arena_printf(findings->arena, "%s (mean KL %s%.2g" TEXT_NBSP "nat, of %.2g allowed)",
-                        title, least, record->kl_mean, record->kl_bound);
+    return findings_printf(findings, "%s (mean KL %s%.2g" TEXT_NBSP "nat, of %.2g allowed)", title,
+                           least, record->kl_mean, record->kl_bound);
 }
 
 const char *finding_equivalence(struct findings *findings)
@@ -261,16 +257,15 @@ const char *finding_equivalence(struct findings *findings)
             continue;
         const struct record_equivalence *record = &summary->run->equivalence[variant];
         positions = record->positions && !record->told ? record->positions : positions;
-        findings_append(findings, &list, ", ",
-                        findings_kept(findings, equivalent(findings, variant, record)));
+        findings_append(findings, &list, ", ", equivalent(findings, variant, record));
     }
     if (!*list)
         return "";
-    const char *at = positions ? arena_printf(findings->arena, ", at %u positions", positions) : "";
-    return findings_kept(findings, arena_printf(findings->arena,
-                                                "Within what rounding explains, these compute what "
-                                                "the float32 reference does%s: %s.",
-                                                at, list));
+    const char *at = positions ? findings_printf(findings, ", at %u positions", positions) : "";
+    return findings_printf(findings,
+                           "Within what rounding explains, these compute what "
+                           "the float32 reference does%s: %s.",
+                           at, list);
 }
 
 /* The topics in which a pair is undecided: "speed, load time". */
@@ -284,8 +279,7 @@ static const char *undecided_topics(struct findings *findings, size_t a, size_t 
             findings_append(findings, &list, ", ", topics[i].noun);
             if (comparison.more_blocks)
                 findings_append(findings, &list, " ",
-                                findings_kept(findings, arena_printf(findings->arena, "(+%zu)",
-                                                                     comparison.more_blocks)));
+                                findings_printf(findings, "(+%zu)", comparison.more_blocks));
         }
     }
     return list;
@@ -300,11 +294,9 @@ const char *finding_undecided(struct findings *findings)
             size_t a = findings->order[i], b = findings->order[j];
             const char *list = undecided_topics(findings, a, b);
             if (*list && pairs++ < LIST_MOST)
-                findings_append(
-                    findings, &text, "; ",
-                    findings_kept(findings,
-                                  arena_printf(findings->arena, "%s and %s in %s",
-                                               findings->titles[a], findings->titles[b], list)));
+                findings_append(findings, &text, "; ",
+                                findings_printf(findings, "%s and %s in %s", findings->titles[a],
+                                                findings->titles[b], list));
         }
     }
     const char *hint = strstr(text, "(+")
@@ -312,15 +304,11 @@ const char *finding_undecided(struct findings *findings)
                              "difference to stay as they are"
                            : "More blocks may decide";
     if (pairs > LIST_MOST)
-        findings_append(
-            findings, &text, "; ",
-            findings_kept(findings,
-                          arena_printf(findings->arena,
-                                       "and %zu more pairs, which the page's verdicts show",
-                                       pairs - LIST_MOST)));
-    return *text ? findings_kept(findings,
-                                 arena_printf(findings->arena, "Undecided: %s. %s.", text, hint))
-                 : "";
+        findings_append(findings, &text, "; ",
+                        findings_printf(findings,
+                                        "and %zu more pairs, which the page's verdicts show",
+                                        pairs - LIST_MOST));
+    return *text ? findings_printf(findings, "Undecided: %s. %s.", text, hint) : "";
 }
 
 const char *finding_failed(struct findings *findings)
@@ -331,9 +319,7 @@ const char *finding_failed(struct findings *findings)
         if (variant->processes == variant->failures)
             findings_append(findings, &list, ", ", findings->titles[findings->order[i]]);
     }
-    return *list ? findings_kept(findings,
-                                 arena_printf(findings->arena,
-                                              "Nothing is known of %s: the table's notes say why.",
-                                              list))
+    return *list ? findings_printf(findings, "Nothing is known of %s: the table's notes say why.",
+                                   list)
                  : "";
 }

@@ -51,8 +51,7 @@ static const char *against(struct findings *findings, enum metric metric, senten
                                ? changes(findings, variant, base)
                                : "";
         if (*list)
-            findings_append(findings, &text, " ",
-                            findings_kept(findings, sentence_of(findings, variant, base, list)));
+            findings_append(findings, &text, " ", sentence_of(findings, variant, base, list));
     }
     return text;
 }
@@ -62,8 +61,8 @@ static const char *precision_sentence(struct findings *findings, size_t variant,
 {
     const char *precision = findings->summary->variants[variant].precision;
     precision = findings_kept(findings, text_clean(findings->arena, precision));
-    return arena_printf(findings->arena, "%s (%s) against %s (float32): %s.",
-                        findings->titles[variant], precision, findings->titles[base], list);
+    return findings_printf(findings, "%s (%s) against %s (float32): %s.", findings->titles[variant],
+                           precision, findings->titles[base], list);
 }
 
 const char *finding_precision(struct findings *findings)
@@ -74,8 +73,8 @@ const char *finding_precision(struct findings *findings)
 static const char *compiling_sentence(struct findings *findings, size_t variant, size_t base,
                                       const char *list)
 {
-    return arena_printf(findings->arena, "%s (compiled) against %s (not): %s.",
-                        findings->titles[variant], findings->titles[base], list);
+    return findings_printf(findings, "%s (compiled) against %s (not): %s.",
+                           findings->titles[variant], findings->titles[base], list);
 }
 
 const char *finding_compiling(struct findings *findings)
@@ -89,15 +88,14 @@ static const char *splitting_sentence(struct findings *findings, size_t variant,
     const struct estimate *metrics = findings->summary->variants[variant].metrics;
     const char *exchanged = "";
     if (estimate_usable(&metrics[METRIC_EXCHANGED]))
-        exchanged = arena_printf(findings->arena, "; a token exchanges %s",
-                                 findings_figure(findings, variant, METRIC_EXCHANGED));
-    if (exchanged && estimate_usable(&metrics[METRIC_EXCHANGE_TIME]))
-        exchanged = arena_printf(findings->arena, "%s in %s", exchanged,
-                                 findings_figure(findings, variant, METRIC_EXCHANGE_TIME));
-    return arena_printf(findings->arena, "%s against %s: %s, an efficiency of %s%s.",
-                        findings->titles[variant], findings->titles[base], list,
-                        findings_figure(findings, variant, METRIC_SHARD_EFFICIENCY),
-                        findings_kept(findings, exchanged));
+        exchanged = findings_printf(findings, "; a token exchanges %s",
+                                    findings_figure(findings, variant, METRIC_EXCHANGED));
+    if (estimate_usable(&metrics[METRIC_EXCHANGE_TIME]))
+        exchanged = findings_printf(findings, "%s in %s", exchanged,
+                                    findings_figure(findings, variant, METRIC_EXCHANGE_TIME));
+    return findings_printf(findings, "%s against %s: %s, an efficiency of %s%s.",
+                           findings->titles[variant], findings->titles[base], list,
+                           findings_figure(findings, variant, METRIC_SHARD_EFFICIENCY), exchanged);
 }
 
 const char *finding_splitting(struct findings *findings)

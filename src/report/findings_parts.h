@@ -6,6 +6,8 @@
 
 /* Keeps what was made, or remembers that there was no memory for it. */
 const char *findings_kept(struct findings *findings, const char *text);
+const char *findings_printf(struct findings *findings, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Appends to a text, with a separator unless it is still empty. */
 void findings_append(struct findings *findings, const char **text, const char *separator,
                      const char *more);
