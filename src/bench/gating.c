@@ -148,12 +148,13 @@ static uint32_t context_of(const struct plan *plan, const struct plan_variant *v
 
 /* What takes and gives text may have probabilities of some ids to tell. Where it says that there
  * are none, nothing is measured: no rows. */
-static enum status text_measure(struct streams *streams, struct seat *seat,
+static enum status seat_measure(struct streams *streams, struct seat *seat, bool text,
                                 struct divergence *divergence, struct error *err)
 {
     struct logits_file *file = &streams->other;
-    enum status status = stream_write(seat, streams->gating, file, &file->partial, err);
-    if (status == STATUS_UNSUPPORTED)
+    enum status status =
+        stream_write(seat, streams->gating, file, text ? &file->partial : NULL, err);
+    if (text && status == STATUS_UNSUPPORTED)
         return STATUS_OK;
     if (!status)
         status = measure(streams, divergence, err);
@@ -173,13 +174,8 @@ static enum status worker_measure(struct streams *streams, const struct plan_var
     progress_phase(gating->progress, variant->name, "equivalence");
     enum status status = seat_take(&seat, gating, variant, gating->plan->device,
                                    context_of(gating->plan, variant), err);
-    if (!status && variant->variant->text) {
-        status = text_measure(streams, &seat, divergence, err);
-    } else if (!status) {
-        status = stream_write(&seat, gating, &streams->other, NULL, err);
-        if (!status)
-            status = measure(streams, divergence, err);
-    }
+    if (!status)
+        status = seat_measure(streams, &seat, variant->variant->text, divergence, err);
     if (!status && !(*precision = arena_strdup(&streams->arena, precision_of(variant, &seat))))
         status = error_no_memory(err, 0);
     worker_stop(seat.worker);
