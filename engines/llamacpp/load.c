@@ -60,11 +60,16 @@ ggml_backend_dev_t llamacpp_device(const char *name)
     return ggml_backend_dev_by_name(theirs);
 }
 
+static bool on_cpu(const struct prony_load *request)
+{
+    return strcmp(request->device, "cpu") == 0;
+}
+
 /* The library makes one device of several cards, on which each has its part of every matrix. */
 static int split_check(const struct prony_load *request, struct prony_error *error)
 {
 #ifdef HAVE_SPLIT_TENSOR
-    if (strcmp(request->device, "cpu") == 0)
+    if (on_cpu(request))
         return prony_fail(error, "unsupported", "--device cuda can.",
                           "llama.cpp splits a model over GPUs alone");
     if (request->shard > MOST_CARDS)
@@ -200,7 +205,7 @@ static int model_load(struct state *state, const struct prony_load *request,
     const char *path = *request->quantize ? request->keep_at : request->model;
     ggml_backend_dev_t devices[MOST_CARDS + 1] = {NULL};
     struct llama_model_params params = llama_model_default_params();
-    if (strcmp(request->device, "cpu") != 0 && cards_find(request, devices, error))
+    if (!on_cpu(request) && cards_find(request, devices, error))
         return -1;
     params.devices = devices;
     params.n_gpu_layers = devices[0] ? 9999 : 0;
@@ -261,10 +266,6 @@ static int memory_check(const struct state *state, const struct prony_load *requ
                       "a KV cache of %u positions takes %.1f GB, and %.1f GB of memory are free",
                       request->context, (double)need / 1e9, (double)kilobytes * 1024 / 1e9);
 }
-
-/* How cuBLAS adds up a prompt's products of F16, which is in F16 when nobody says: the gate refuses
- * that. What the user has set stays. */
-static const char compute_type[] = "GGML_CUDA_CUBLAS_COMPUTE_TYPE";
 
 static struct llama_sampler *greedy_make(void)
 {
@@ -340,6 +341,9 @@ static int model_check(const struct prony_load *request, struct prony_loaded *re
     return *request->quantize ? llamacpp_keep(request, (int32_t)result->threads, result, error) : 0;
 }
 
+/* How cuBLAS adds up a prompt's products of F16: by itself in F16, which the gate refuses. */
+static const char compute_type[] = "GGML_CUDA_CUBLAS_COMPUTE_TYPE";
+
 static int parts_load(struct state *state, const struct prony_load *request,
                       struct prony_loaded *result, struct prony_error *error)
 {
@@ -354,10 +358,9 @@ static int parts_load(struct state *state, const struct prony_load *request,
         return -1;
     prony_phase_add(result, "read", start_ns, prony_now_ns());
     start_ns = prony_now_ns();
-    bool cpu = strcmp(request->device, "cpu") == 0;
-    if (cpu && memory_check(state, request, error))
+    if (on_cpu(request) && memory_check(state, request, error))
         return -1;
-    if (fast && !cpu)
+    if (fast && !on_cpu(request))
         setenv(compute_type, "f32", 0);
     if (context_make(state, request, (int32_t)result->threads, fast, error))
         return -1;
@@ -379,7 +382,7 @@ int llamacpp_load(void **pointer, const struct prony_load *request, struct prony
         return -1;
     }
     char model[96] = "", split[48] = "", sums[64] = "";
-    const char *type = strcmp(request->device, "cpu") == 0 ? NULL : getenv(compute_type);
+    const char *type = on_cpu(request) ? NULL : getenv(compute_type);
     llama_model_desc(state->model, model, sizeof model);
     if (type)
         snprintf(sums, sizeof sums, ", %s=%.16s", compute_type, type);
