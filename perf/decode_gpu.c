@@ -7,13 +7,15 @@
  * long, and what is shown is the time from the prompt's hand-over to the first id, with the
  * prompt's floating-point operations over it and their share of the tensor cores' peak (NVIDIA's
  * 989.5 TFLOP/s of an H100 or H200, dense, 16 bits); and the mean time of a token after it, three
- * runs each, with the bytes that must be read for it over that time. */
+ * runs each, with the bytes that must be read for it over that time, and with ids that are drawn
+ * (temperature 1) instead of the best ones. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "llama/llama.h"
+#include "llama/sample.h"
 #include "probe/stream.h"
 
 enum { RUNS = 3, TOKENS = 65 };
@@ -75,24 +77,36 @@ static enum status limit_probe(double *bytes_per_second, struct error *err)
     return status;
 }
 
+/* A prompt and the tokens after it: milliseconds to the first one, and for each of the others. */
+static enum status generate(struct llama *llama, struct llama_sampler *sampler, const int32_t *ids,
+                            uint32_t prompt, double *first, double *token, struct error *err)
+{
+    struct stamps s = {.count = 0};
+    llama_reset(llama);
+    int64_t begin = clock_now_ns();
+    if (llama_generate(llama, sampler, ids, prompt, TOKENS, stamp, &s, err) != STATUS_OK)
+        return err->status;
+    *first = (double)(s.ns[0] - begin) / 1e6;
+    *token = (double)(s.ns[TOKENS - 1] - s.ns[0]) / (TOKENS - 1) / 1e6;
+    return STATUS_OK;
+}
+
 static enum status measure(struct llama *llama, const struct model_config *config, double limit,
                            double peak, const int32_t *ids, uint32_t prompt, struct error *err)
 {
     for (int run = 0; run <= RUNS; run++) {
-        struct stamps s = {.count = 0};
-        llama_reset(llama);
-        int64_t begin = clock_now_ns();
-        if (llama_generate(llama, NULL, ids, prompt, TOKENS, stamp, &s, err) != STATUS_OK)
+        struct llama_sampler sampler = {.temperature = 1, .top_p = 1, .random = 1};
+        double first, ms, first_drawn, drawn;
+        if (generate(llama, NULL, ids, prompt, &first, &ms, err) != STATUS_OK ||
+            generate(llama, &sampler, ids, prompt, &first_drawn, &drawn, err) != STATUS_OK)
             return err->status;
-        double ms = (double)(s.ns[TOKENS - 1] - s.ns[0]) / (TOKENS - 1) / 1e6;
         uint64_t bytes = llama_bytes_per_token(llama, prompt + TOKENS / 2);
-        double first = (double)(s.ns[0] - begin) / 1e6;
         double tflops = tera_operations(config, prompt) / first * 1e3;
         if (run > 0)
             printf("%8u %9.2f ms %6.1f TFLOP/s %3.0f %% %9.4f ms/token %8.1f tok/s %8.1f GB/s "
-                   "%3.0f %%\n",
+                   "%3.0f %% %9.4f drawn\n",
                    prompt, first, tflops, 100 * tflops / peak, ms, 1e3 / ms,
-                   (double)bytes / ms / 1e6, (double)bytes / ms * 1e5 / limit);
+                   (double)bytes / ms / 1e6, (double)bytes / ms * 1e5 / limit, drawn);
         fflush(stdout);
     }
     return STATUS_OK;
