@@ -8,7 +8,8 @@
  * prompt's floating-point operations over it and their share of the tensor cores' peak (NVIDIA's
  * 989.5 TFLOP/s of an H100 or H200, dense, 16 bits); and the mean time of a token after it, three
  * runs each, with the bytes that must be read for it over that time, and with ids that are drawn
- * (temperature 1) instead of the best ones. */
+ * (temperature 1) instead of the best ones; on two cards also what a token's exchanges take by
+ * themselves. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,22 +92,32 @@ static enum status generate(struct llama *llama, struct llama_sampler *sampler, 
     return STATUS_OK;
 }
 
+/* That the tokens so far have taken. */
+static double exchange_ms(const struct llama *llama)
+{
+    uint64_t bytes;
+    int64_t ns;
+    llama_exchanged(llama, &bytes, &ns);
+    return (double)ns / 1e6;
+}
+
 static enum status measure(struct llama *llama, const struct model_config *config, double limit,
                            double peak, const int32_t *ids, uint32_t prompt, struct error *err)
 {
     for (int run = 0; run <= RUNS; run++) {
         struct llama_sampler sampler = {.temperature = 1, .top_p = 1, .random = 1};
-        double first, ms, first_drawn, drawn;
+        double first, ms, first_drawn, drawn, exchanged = exchange_ms(llama);
         if (generate(llama, NULL, ids, prompt, &first, &ms, err) != STATUS_OK ||
             generate(llama, &sampler, ids, prompt, &first_drawn, &drawn, err) != STATUS_OK)
             return err->status;
         uint64_t bytes = llama_bytes_per_token(llama, prompt + TOKENS / 2);
         double tflops = tera_operations(config, prompt) / first * 1e3;
+        exchanged = (exchange_ms(llama) - exchanged) / (2 * (TOKENS - 1));
         if (run > 0)
             printf("%8u %9.2f ms %6.1f TFLOP/s %3.0f %% %9.4f ms/token %8.1f tok/s %8.1f GB/s "
-                   "%3.0f %% %9.4f drawn\n",
+                   "%3.0f %% %9.4f drawn %9.4f exchanges\n",
                    prompt, first, tflops, 100 * tflops / peak, ms, 1e3 / ms,
-                   (double)bytes / ms / 1e6, (double)bytes / ms * 1e5 / limit, drawn);
+                   (double)bytes / ms / 1e6, (double)bytes / ms * 1e5 / limit, drawn, exchanged);
         fflush(stdout);
     }
     return STATUS_OK;

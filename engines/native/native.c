@@ -120,8 +120,8 @@ static void native_exchanged(void *state, uint64_t *bytes, int64_t *ns)
     if (native->team) {
         *bytes = native->team->ranks->bytes;
         *ns = native->team->ranks->ns;
-    } else { /* cards exchange within what they are given to do: the time is not known */
-        *bytes = llama_exchanged(native->llama);
+    } else {
+        llama_exchanged(native->llama, bytes, ns);
     }
 }
 

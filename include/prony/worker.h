@@ -139,8 +139,8 @@ struct prony_engine {
                  struct prony_error *error);
     void (*unload)(void *state); /* frees what load made */
     /* Optional, for engines that split a model: what this process has exchanged with the others
-     * since load, the bytes of the values alone, and the time that it took, waiting included. It is
-     * asked between tokens. */
+     * since load, the bytes of the values alone, and the time that it took, waiting included (0: it
+     * cannot tell). It is asked between tokens. */
     void (*exchanged)(void *state, uint64_t *bytes, int64_t *ns);
 };
 

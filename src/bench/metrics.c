@@ -92,7 +92,8 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
     [METRIC_EXCHANGE_TIME] = {"exchange_ms_per_token", "Exchange Time (ms)", "ms", 1e3, 2,
                               GROUP_SHARDS, -1, false, true,
                               "Time of a token in which its parts are exchanged, waiting for the "
-                              "slowest part included."},
+                              "slowest part included; of native on GPUs what the exchanges take by "
+                              "themselves."},
     [METRIC_BANDWIDTH] = {"bandwidth_gb_per_second", "Memory Bandwidth (GB/s)", "GB/s", 1e-9, 1,
                           GROUP_TRUST, 0, false, true,
                           "What Prony's own probe read from memory in the same blocks."},

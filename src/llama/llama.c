@@ -193,9 +193,12 @@ enum status llama_device_used(struct llama *llama, uint64_t *bytes, struct error
     return llama->cards ? cards_used(llama->cards, bytes, err) : STATUS_OK;
 }
 
-uint64_t llama_exchanged(const struct llama *llama)
+void llama_exchanged(const struct llama *llama, uint64_t *bytes, int64_t *ns)
 {
-    return llama->cards ? cards_exchanged(llama->cards) : 0;
+    *bytes = 0;
+    *ns = 0;
+    if (llama->cards)
+        cards_exchanged(llama->cards, bytes, ns);
 }
 
 void llama_profile(struct llama *llama, struct profile *profile)

@@ -68,8 +68,10 @@ uint64_t llama_embedding_bytes(const struct llama *llama);
 
 /* Bytes in use on the cards that hold it, by whomever; 0 on the CPU. */
 enum status llama_device_used(struct llama *llama, uint64_t *bytes, struct error *err);
-/* Bytes of values that the first of several cards had to exchange with the others so far. */
-uint64_t llama_exchanged(const struct llama *llama);
+/* Of values that the first of several cards had to exchange with the others so far, the bytes, and
+ * the time for those of tokens after a prompt: what a token's exchanges take by themselves, which
+ * is measured at the end of the first llama_generate that makes several. Both 0 elsewhere. */
+void llama_exchanged(const struct llama *llama, uint64_t *bytes, int64_t *ns);
 
 /* From now on what is computed is entered there, on a track for each thread; NULL: no longer. */
 void llama_profile(struct llama *llama, struct profile *profile);

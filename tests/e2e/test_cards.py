@@ -46,7 +46,7 @@ class Work(Cards):
         # Of the tiny model, 64 wide: its embedding, two sums in each of two layers, and the best word.
         exchanged = (64 * 4 * 5 + 8) / 1e3
         self.assertAlmostEqual(parts["metrics"]["exchanged_kb_per_token"]["value"], exchanged)
-        self.assertIsNone(parts["metrics"]["exchange_ms_per_token"]["value"])
+        self.assertIsNotNone(parts["metrics"]["exchange_ms_per_token"]["value"])
 
     def test_talking(self):
         self.cards(
@@ -90,6 +90,11 @@ class Lost(Cards):
         error = self.split(status=1, nccl="ncclAllReduce=1 rank=1 after=3")
         self.assertIn("Error: card 1 of 2: cannot exchange with the other cards: unhandled", error)
         self.assertIn("native: the worker ended when it should generate", error)
+
+    def test_a_card_that_fails_when_exchanges_are_timed(self):
+        # After those of a prompt and of two steps: of the one that is done first, and the recorded.
+        error = self.split(status=1, nccl="ncclAllReduce=1 rank=1 after=20")
+        self.assertIn("Error: card 1 of 2: cannot exchange with the other cards: unhandled", error)
 
     def test_a_card_that_hangs(self):
         error = self.split(status=1, nccl="hang=1 rank=1 after=10", timeout=1)

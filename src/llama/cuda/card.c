@@ -109,3 +109,25 @@ enum status card_wait(const struct card *card, struct error *err)
     return cuda_check(&card->cuda, card->cuda.StreamSynchronize(card->stream), err, "compute on %s",
                       card->device.name);
 }
+
+enum status card_record_begin(const struct card *card, struct error *err)
+{
+    return cuda_check(&card->cuda,
+                      card->cuda.StreamBeginCapture(card->stream, CUDA_CAPTURE_THREAD_LOCAL), err,
+                      "record on %s", card->device.name);
+}
+
+enum status card_record_end(const struct card *card, enum status status,
+                            struct cuda_graph_run **run, struct error *err)
+{
+    struct cuda_graph *graph = NULL;
+    *run = NULL;
+    cuda_result result = card->cuda.StreamEndCapture(card->stream, &graph);
+    if (status == STATUS_OK && !result)
+        result = card->cuda.GraphInstantiate(run, graph, 0);
+    if (graph)
+        card->cuda.GraphDestroy(graph);
+    return status == STATUS_OK
+               ? cuda_check(&card->cuda, result, err, "record on %s", card->device.name)
+               : status;
+}

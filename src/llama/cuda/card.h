@@ -55,4 +55,10 @@ enum status card_launch_early(const struct card *card, struct cuda_function *fun
                               void **arguments, struct error *err);
 enum status card_wait(const struct card *card, struct error *err);
 
+/* What this thread starts on the stream between the two is written down instead of done. status is
+ * how that went. The caller ends *run by GraphRunDestroy; it is NULL on failure. */
+enum status card_record_begin(const struct card *card, struct error *err);
+enum status card_record_end(const struct card *card, enum status status,
+                            struct cuda_graph_run **run, struct error *err);
+
 #endif

@@ -18,6 +18,7 @@ struct member {
     struct cuda_llama *llama;
     struct nccl_comm *comm;
     atomic_bool waits; /* its thread has given it all there is to do */
+    int64_t token_ns;  /* that a token's exchanges take; 0: not yet known */
 };
 
 /* What all are to do. */
@@ -31,6 +32,7 @@ struct order {
     llama_on_token *on_token;
     void *context;
     uint32_t *made;
+    bool time_exchanges; /* when the ids are made */
 };
 
 struct cards {
@@ -43,9 +45,10 @@ struct cards {
     atomic_flag given_up;
     struct order order;
     enum status (*work)(struct cards *cards, uint32_t i, struct error *err);
-    uint64_t exchanged; /* bytes, for the ids that are there */
-    atomic_uint asked;  /* steps that every card is to have begun */
-    atomic_bool ended;  /* there will be no more */
+    uint64_t exchanged; /* bytes, for the ids that are there, */
+    int64_t exchanged_ns;
+    atomic_uint asked; /* steps that every card is to have begun */
+    atomic_bool ended; /* there will be no more */
 };
 
 /* -- errors that nobody can go on with -- */
@@ -221,9 +224,10 @@ struct cuda_llama_facts cards_facts(const struct cards *cards)
     return facts;
 }
 
-uint64_t cards_exchanged(const struct cards *cards)
+void cards_exchanged(const struct cards *cards, uint64_t *bytes, int64_t *ns)
 {
-    return cards->exchanged;
+    *bytes = cards->exchanged;
+    *ns = cards->exchanged_ns;
 }
 
 enum status cards_used(struct cards *cards, uint64_t *bytes, struct error *err)
@@ -321,6 +325,7 @@ static enum status lead(struct cards *cards, struct error *err)
             break;
         ++*o->made;
         cards->exchanged = exchanged;
+        cards->exchanged_ns += i > 0 ? cards->member[0].token_ns : 0;
         watch_rest(&cards->watch); /* a host may take its time with an id */
         stopped = o->on_token(o->context, id);
         watch_alive(&cards->watch);
@@ -358,7 +363,14 @@ static enum status generate(struct cards *cards, uint32_t i, struct error *err)
     if (status == STATUS_OK)
         status = i == 0 ? lead(cards, err) : follow(cards, i, err);
     atomic_store(&cards->member[i].waits, true);
-    return status == STATUS_OK ? cuda_llama_end(llama, err) : status;
+    if (status == STATUS_OK)
+        status = cuda_llama_end(llama, err);
+    if (status != STATUS_OK || !o->time_exchanges)
+        return status;
+    atomic_store(&cards->member[i].waits, false);
+    status = cuda_llama_exchange_time(llama, &cards->member[i].token_ns, err);
+    atomic_store(&cards->member[i].waits, true);
+    return status;
 }
 
 enum status cards_generate(struct cards *cards, struct draw draw, const int32_t *ids,
@@ -373,7 +385,9 @@ enum status cards_generate(struct cards *cards, struct draw draw, const int32_t 
                                 .tokens = tokens,
                                 .on_token = on_token,
                                 .context = context,
-                                .made = made};
+                                .made = made,
+                                .time_exchanges =
+                                    cards->count > 1 && tokens > 1 && !cards->member[0].token_ns};
     *made = 0;
     if (cards->count > 1) {
         all_do(cards, generate, &order);

@@ -17,8 +17,8 @@ enum status cards_load(struct cards **cards, const struct model *model,
 void cards_free(struct cards *cards);
 /* Of all cards together; the names are the first one's. */
 struct cuda_llama_facts cards_facts(const struct cards *cards);
-/* Bytes of values that the first card had to exchange so far. */
-uint64_t cards_exchanged(const struct cards *cards);
+/* What the first card had to exchange so far: as llama_exchanged. */
+void cards_exchanged(const struct cards *cards, uint64_t *bytes, int64_t *ns);
 
 /* Bytes in use on all cards, by whomever. */
 enum status cards_used(struct cards *cards, uint64_t *bytes, struct error *err);

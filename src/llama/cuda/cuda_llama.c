@@ -375,6 +375,15 @@ enum status cuda_llama_end(struct cuda_llama *l, struct error *err)
     return card_wait(&l->card, err);
 }
 
+enum status cuda_llama_exchange_time(struct cuda_llama *l, int64_t *ns, struct error *err)
+{
+    const struct exchange_token token = {.sums = 2 * l->model.shape.layers + 1,
+                                         .data = l->portable.delta,
+                                         .count = l->model.shape.hidden,
+                                         .largest = l->portable.found};
+    return exchange_time(l->model.exchange, &l->card, &token, ns, err);
+}
+
 bool cuda_llama_loops(const struct cuda_llama *l)
 {
     return l->decode.kernel;

@@ -44,6 +44,9 @@ enum status cuda_llama_step(struct cuda_llama *llama, uint32_t position, struct 
 enum status cuda_llama_take(struct cuda_llama *llama, uint32_t i, int32_t *id, struct error *err);
 /* ... and the card has ended what was under way. */
 enum status cuda_llama_end(struct cuda_llama *llama, struct error *err);
+/* Then, on all cards of a split model at once: nanoseconds that a token's exchanges take by
+ * themselves (exchange_time). */
+enum status cuda_llama_exchange_time(struct cuda_llama *llama, int64_t *ns, struct error *err);
 
 /* A thread other than the one that loaded calls any of these between enter and leave. */
 enum status cuda_llama_enter(struct cuda_llama *llama, struct error *err);

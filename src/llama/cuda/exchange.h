@@ -20,4 +20,16 @@ enum status exchange_sum(struct exchange *exchange, const struct card *card, cud
 enum status exchange_largest(struct exchange *exchange, const struct card *card, cuda_pointer data,
                              struct error *err);
 
+/* What is exchanged for a token: so many sums of data [count] float32, and one largest. */
+struct exchange_token {
+    uint32_t sums;
+    cuda_pointer data, largest;
+    size_t count;
+};
+/* Nanoseconds that this takes by itself, as a graph with nothing in between, the least of several
+ * batches; on all cards at once, which have nothing else to do. What is in data and largest is
+ * lost, and bytes does not count it. */
+enum status exchange_time(struct exchange *exchange, const struct card *card,
+                          const struct exchange_token *token, int64_t *ns, struct error *err);
+
 #endif

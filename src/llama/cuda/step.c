@@ -197,26 +197,18 @@ static enum status compute(const struct pass *pass, cuda_pointer next, cuda_poin
 static enum status record(struct step *step, const struct pass *pass, cuda_pointer next,
                           cuda_pointer ids, cuda_pointer logits)
 {
-    const struct cuda *cuda = &pass->card->cuda;
     struct exchange *exchange = pass->model->exchange;
-    struct cuda_graph *graph = NULL;
     uint64_t before = exchange ? exchange->bytes : 0;
-    cuda_result result = cuda->StreamBeginCapture(pass->card->stream, CUDA_CAPTURE_THREAD_LOCAL);
-    if (result)
-        return cuda_check(cuda, result, pass->err, "record on %s", pass->card->device.name);
-    enum status status = compute(pass, next, ids, logits);
-    result = cuda->StreamEndCapture(pass->card->stream, &graph);
+    enum status status = card_record_begin(pass->card, pass->err);
+    if (status != STATUS_OK)
+        return status;
+    status =
+        card_record_end(pass->card, compute(pass, next, ids, logits), &step->recorded, pass->err);
     if (exchange) {
         step->exchanged = exchange->bytes - before;
         exchange->bytes = before;
     }
-    if (status == STATUS_OK && !result)
-        result = cuda->GraphInstantiate(&step->recorded, graph, 0);
-    if (graph)
-        cuda->GraphDestroy(graph);
-    return status == STATUS_OK
-               ? cuda_check(cuda, result, pass->err, "record on %s", pass->card->device.name)
-               : status;
+    return status;
 }
 
 enum status step_start(struct step *step, const struct portable *portable, const struct card *card,
