@@ -96,7 +96,8 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
                               "themselves."},
     [METRIC_BANDWIDTH] = {"bandwidth_gb_per_second", "Memory Bandwidth (GB/s)", "GB/s", 1e-9, 1,
                           GROUP_TRUST, 0, false, true,
-                          "What Prony's own probe read from memory in the same blocks."},
+                          "What Prony's own probe read from memory in the same blocks; of a model "
+                          "split over cards the slowest one's by their number."},
     [METRIC_LIMIT_SHARE] = {"limit_percent", "% of Limit", "%", 1e2, 0, GROUP_TRUST, 1, true, true,
                             "Bytes that a token must read, over its latency and the bandwidth "
                             "that the probe read in the same block."},

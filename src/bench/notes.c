@@ -168,21 +168,30 @@ static void note_redone(struct notes *notes, struct arena *arena)
                          summary->disturbed, summary->disturbed == 1 ? " was" : "s were", what));
 }
 
+/* Of a variant by itself: one that is split over cards is held against all of them. */
+static bool bandwidth_drifted(const struct cells *cells, size_t variant, double *low, double *high)
+{
+    *low = INFINITY, *high = 0;
+    for (size_t block = 0; block < cells->blocks; block++) {
+        double bandwidth = cells_at(cells, variant, block)->values[METRIC_BANDWIDTH];
+        *low = fmin(*low, bandwidth); /* NaN, where it was not read, is passed over */
+        *high = fmax(*high, bandwidth);
+    }
+    return *high > 1.25 * *low;
+}
+
 static void note_bandwidth(struct notes *notes, const struct cells *cells, struct arena *arena)
 {
-    double low = INFINITY, high = 0;
-    for (size_t i = 0; i < cells->variants * cells->blocks; i++) {
-        double bandwidth = cells->cell[i].values[METRIC_BANDWIDTH];
-        if (isfinite(bandwidth)) {
-            low = fmin(low, bandwidth);
-            high = fmax(high, bandwidth);
+    double low, high;
+    for (size_t i = 0; i < cells->variants; i++)
+        if (bandwidth_drifted(cells, i, &low, &high)) {
+            add(notes,
+                arena_printf(arena,
+                             "The memory's speed drifted: the probe read between %.1f and %.1f "
+                             "GB/s. Ratios within blocks hold; single figures say less.",
+                             low * 1e-9, high * 1e-9));
+            return;
         }
-    }
-    if (high > 1.25 * low)
-        add(notes, arena_printf(arena,
-                                "The memory's speed drifted: the probe read between %.1f and %.1f "
-                                "GB/s. Ratios within blocks hold; single figures say less.",
-                                low * 1e-9, high * 1e-9));
 }
 
 /* Rows show the mean of a token, comparisons go by the median: where they part, say so. */

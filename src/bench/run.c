@@ -9,16 +9,15 @@
 #include "bench/coldness.h"
 #include "bench/estimate.h"
 #include "bench/gating.h"
+#include "bench/limits.h"
 #include "bench/metrics.h"
 #include "bench/process.h"
 #include "bench/quantising.h"
 #include "bench/readings.h"
 #include "bench/schedule.h"
-#include "machine/bandwidth.h"
-#include "machine/gpu.h"
 #include "machine/text.h"
 
-enum { PROBE_MS = 300, IDLE_MS = 500 };
+enum { IDLE_MS = 500 };
 
 /* One variant's turn at one point in one block. */
 struct turn {
@@ -41,6 +40,7 @@ struct execution {
     bool *described;             /* [variants]: its versions are stored */
     uint32_t *order;             /* [variants] of the block at hand */
     struct coldness coldness;
+    struct limits limits;  /* of the block at hand */
     struct energy *energy; /* NULL: the machine has no counters that can be read */
 };
 
@@ -245,31 +245,16 @@ static void idle_read(struct execution *execution, uint32_t block)
     *idle = energy_idle(execution->energy, IDLE_MS);
 }
 
-/* What this block's share of the limit is held against; 0 where the probe could not read. */
-static double probe(const struct execution *execution)
-{
-    struct bandwidth bandwidth;
-    struct error ignored;
-    const struct plan *plan = execution->plan;
-    progress_phase(&execution->progress, "memory", "reading its bandwidth");
-    enum status status = *plan->gpu.name
-                             ? gpu_bandwidth(plan->device, PROBE_MS, &bandwidth, &ignored)
-                             : bandwidth_probe(&bandwidth, plan->threads, PROBE_MS, &ignored);
-    return status ? 0 : bandwidth.bytes_per_second;
-}
-
 static enum status point_execute(struct execution *execution, uint32_t block, uint32_t point,
-                                 double bandwidth, struct error *err)
+                                 struct error *err)
 {
     for (size_t place = 0; place < execution->plan->variant_count; place++) {
         struct record_process record = {.block = block,
                                         .attempt = execution->blocks[block].attempt,
                                         .point = point,
                                         .position = (uint32_t)place,
-                                        .variant = execution->order[place],
-                                        .bandwidth = bandwidth};
-        if (plan_on_cards(execution->plan, record.variant))
-            record.bandwidth = 0; /* one card's */
+                                        .variant = execution->order[place]};
+        record.bandwidth = limits_of(&execution->limits, execution->plan, record.variant);
         if (!is_due(execution, block, point, record.variant))
             continue;
         enum status status = cancelled(execution, err);
@@ -290,9 +275,10 @@ static enum status attempt_execute(struct execution *execution, uint32_t block, 
     progress_block(&execution->progress, (size_t)block + 1);
     schedule_order(plan->variant_count, block, execution->order);
     idle_read(execution, block);
-    double bandwidth = probe(execution);
+    progress_phase(&execution->progress, "memory", "reading its bandwidth");
+    limits_read(&execution->limits, plan);
     for (uint32_t point = 0; point < plan->point_count && !status; point++)
-        status = point_execute(execution, block, point, bandwidth, err);
+        status = point_execute(execution, block, point, err);
     return status;
 }
 
@@ -335,7 +321,9 @@ static enum status execution_init(struct execution *execution, struct error *err
         return error_no_memory(err, variants * blocks);
     for (size_t block = 0; block < blocks; block++)
         attempt_begin(execution, block, 0);
-    enum status status = take_up(execution, err);
+    enum status status = limits_init(&execution->limits, execution->plan, arena, err);
+    if (!status)
+        status = take_up(execution, err);
     if (!status)
         status =
             store_run_state(execution->options->store, execution->options->run, "running", err);

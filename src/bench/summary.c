@@ -51,7 +51,7 @@ static struct estimate highest(const double *values, size_t count)
 }
 
 /* Why a metric is missing though processes went well: the engine did not tell what it takes. */
-static void missing_reasons(struct summary_variant *variant)
+static void missing_reasons(struct summary_variant *variant, bool on_gpu)
 {
     static const struct {
         enum metric metric, needs;
@@ -72,6 +72,9 @@ static void missing_reasons(struct summary_variant *variant)
          "the steps that count took less than 20 renewals of the energy counter (2 s on most "
          "GPUs): use more --iterations"},
     };
+    if (on_gpu && variant->shard > 1)
+        variant->metrics[METRIC_IDLE_POWER].why = variant->metrics[METRIC_ENERGY].why =
+            "energy is counted of one card, and this is split over several";
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
         struct estimate *estimate = &variant->metrics[reasons[i].metric];
         if (!estimate->known && !estimate->why && !variant->metrics[reasons[i].needs].known)
@@ -128,7 +131,7 @@ static enum status variant_estimates(struct summary *summary, const struct cells
             pooled += process_steps(cells_at(cells, index, block)->process, pool + pooled);
     pool_steps(variant, pool, pooled, measured, &summary->arena);
     if (measured)
-        missing_reasons(variant);
+        missing_reasons(variant, summary->on_gpu);
     return STATUS_OK;
 }
 

@@ -47,6 +47,14 @@ class Work(Cards):
         exchanged = (64 * 4 * 5 + 8) / 1e3
         self.assertAlmostEqual(parts["metrics"]["exchanged_kb_per_token"]["value"], exchanged)
         self.assertIsNotNone(parts["metrics"]["exchange_ms_per_token"]["value"])
+        # Both cards of the driver are as fast, and the tests' driver has no clock of its own.
+        rate, rates = (row["metrics"]["bandwidth_gb_per_second"]["value"] for row in (whole, parts))
+        self.assertAlmostEqual(rates, 2 * rate)
+        self.assertGreater(parts["metrics"]["limit_percent"]["value"], 0)
+        self.assertEqual(
+            parts["metrics"]["idle_power_w"]["why"],
+            "energy is counted of one card, and this is split over several",
+        )
 
     def test_talking(self):
         self.cards(

@@ -56,6 +56,46 @@ static void what_the_processor_bends_is_noted(void **state)
     free(fixture);
 }
 
+/* A variant that is split over cards is held against all of them in each block: that is no drift.
+ */
+static void drift_is_of_a_variant(void **state)
+{
+    (void)state;
+    static const char drifted[] = "the probe read between 1.0 and 2.0 GB/s";
+    struct fixture *fixture = fixture_new(2);
+    for (uint32_t block = 0; block < 2; block++)
+        for (uint32_t variant = 0; variant < 2; variant++)
+            add(fixture, block, variant, 20 * MS)->bandwidth = variant ? 2e9 : 1e9;
+    assert_false(is_noted(fixture, "The memory's speed drifted"));
+    fixture->processes[3].bandwidth = 1e9;
+    assert_true(is_noted(fixture, drifted));
+    free(fixture);
+}
+
+/* Of a split model nobody is sent to look for counters: on cards they are not read. */
+static void energy_is_of_one_card(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *plan, *why;
+    } cases[] = {{"{\"device\": \"cuda\", \"variants\": [{\"shard\": 2}]}", "split over several"},
+                 {"{\"device\": \"cuda\", \"variants\": [{}]}", "counters can be read"},
+                 {"{\"device\": \"cpu\", \"variants\": [{\"shard\": 2}]}", "counters can be read"}};
+    struct fixture *fixture = fixture_new(1);
+    add(fixture, 0, 0, 20 * MS);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct summary summary;
+        struct error err;
+        fixture->run.plan = cases[i].plan;
+        assert_int_equal(summary_make(&summary, &fixture->run, &err), STATUS_OK);
+        const struct estimate *metrics = summary.variants[0].metrics;
+        assert_non_null(strstr(metrics[METRIC_IDLE_POWER].why, cases[i].why));
+        assert_non_null(strstr(metrics[METRIC_ENERGY].why, cases[i].why));
+        summary_free(&summary);
+    }
+    free(fixture);
+}
+
 /* Nothing is said of an engine that does not tell its threads, or where each has its own. */
 static void fewer_threads_are_noted(void **state)
 {
@@ -280,6 +320,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_processor_bends_is_noted),
+        cmocka_unit_test(drift_is_of_a_variant),
+        cmocka_unit_test(energy_is_of_one_card),
         cmocka_unit_test(fewer_threads_are_noted),
         cmocka_unit_test(other_things_are_not_compared),
         cmocka_unit_test(failures_and_gaps),
