@@ -91,12 +91,25 @@ static struct trt_tensor *norm(struct definition *d, struct trt_tensor *x, const
     return cast(d, binary(d, TRT_MULTIPLY, even, scale), d->spec->type);
 }
 
+/* The layer, with sums in float32. TensorRT may add a product of float16 in float16, unless it is
+ * converted on all three sides, which is how to ask it for one product that reads 16 bits. That is
+ * for float16 alone; tensor cores have no other sums for bfloat16. */
+static struct trt_tensor *multiply(struct definition *d, struct trt_tensor *a, struct trt_tensor *b,
+                                   int transposed)
+{
+    if (d->spec->type != TRT_HALF)
+        return LAYER(d, multiply, a, b, transposed);
+    a = cast(d, a, TRT_FLOAT);
+    b = cast(d, b, TRT_FLOAT);
+    return cast(d, LAYER(d, multiply, a, b, transposed), TRT_HALF);
+}
+
 /* x [T, in] by a matrix [out, in]. */
 static struct trt_tensor *project(struct definition *d, struct trt_tensor *x, const void *matrix,
                                   int64_t out, int64_t in)
 {
     struct trt_tensor *weights = constant(d, d->spec->type, DIMS(out, in), matrix);
-    return LAYER(d, multiply, x, weights, 1);
+    return multiply(d, x, weights, 1);
 }
 
 /* [T, heads * d] as [heads, T, d]. */
@@ -133,7 +146,7 @@ static struct trt_tensor *new_scores(struct definition *d, struct trt_tensor *qu
                                      struct trt_tensor *keys)
 {
     const struct model_config *c = d->spec->config;
-    struct trt_tensor *scores = LAYER(d, multiply, queries, keys, 1);
+    struct trt_tensor *scores = multiply(d, queries, keys, 1);
     struct trt_tensor *four = reshape(d, scores, DIMS(c->kv_heads, c->heads / c->kv_heads, 0, -1));
     struct trt_tensor *low = reshape(d, d->least, DIMS(1, 1, 1, 1));
     struct trt_tensor *masked = LAYER(d, select, d->new_mask, four, low);
@@ -148,7 +161,7 @@ static struct trt_tensor *attend_plain(struct definition *d, struct trt_tensor *
 {
     const struct model_config *c = d->spec->config;
     struct trt_tensor *queries = reshape(d, q, DIMS(c->kv_heads, -1, c->head_size));
-    struct trt_tensor *products = LAYER(d, multiply, queries, k_cache, 1);
+    struct trt_tensor *products = multiply(d, queries, k_cache, 1);
     struct trt_tensor *low = reshape(d, d->least, DIMS(1, 1, 1));
     struct trt_tensor *cached = LAYER(d, select, d->cached_mask, products, low);
     struct trt_tensor *new = new_scores(d, queries, k);
@@ -156,8 +169,8 @@ static struct trt_tensor *attend_plain(struct definition *d, struct trt_tensor *
     struct trt_tensor *shares = LAYER(d, softmax, scores);
     struct trt_tensor *of_cache = LAYER(d, slice, shares, 0, d->spec->context);
     struct trt_tensor *of_new = LAYER(d, slice, shares, d->spec->context, -1);
-    struct trt_tensor *from_cache = LAYER(d, multiply, of_cache, v_cache, 0);
-    struct trt_tensor *from_new = LAYER(d, multiply, of_new, v, 0);
+    struct trt_tensor *from_cache = multiply(d, of_cache, v_cache, 0);
+    struct trt_tensor *from_new = multiply(d, of_new, v, 0);
     struct trt_tensor *sum = binary(d, TRT_ADD, from_cache, from_new);
     return reshape(d, sum, DIMS(c->heads, -1, c->head_size));
 }
@@ -320,7 +333,7 @@ static void body_define(struct definition *d)
     x = norm(d, LAYER(d, gather, x, d->rows), w->norm);
     struct trt_tensor *output =
         w->output == w->embedding ? embedding : constant(d, d->spec->type, dims, w->output);
-    struct trt_tensor *logits = LAYER(d, multiply, x, output, 1);
+    struct trt_tensor *logits = multiply(d, x, output, 1);
     struct trt_tensor *next = reshape(d, LAYER(d, largest, logits), DIMS(-1));
     if (!d->failed)
         d->failed = d->trt->output(d->network, "logits", logits) != 0 ||

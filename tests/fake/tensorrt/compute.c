@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/half.h"
+
 /* A node that is computed: itself, its value to fill, and those of its inputs. */
 struct step {
     const struct trt_tensor *node;
@@ -224,6 +226,12 @@ static bool join(struct step *s)
     return true;
 }
 
+/* What is kept of a sum so far. */
+static double rounded(const struct step *s, double sum)
+{
+    return s->node->type == TRT_HALF ? (double)half_to_float(half_from_float((float)sum)) : sum;
+}
+
 static bool multiply(struct step *s)
 {
     const struct value *a = s->in[0], *b = s->in[1];
@@ -242,8 +250,10 @@ static bool multiply(struct step *s)
         int64_t batch = i / (n * m), row = i / m % n, column = i % m;
         const float *x = a->data + (batch * n + row) * k, *y = b->data + batch * k * m;
         double sum = 0;
-        for (int64_t j = 0; j < k; j++)
-            sum += (double)(x[j] * y[transposed ? column * k + j : j * m + column]);
+        for (int64_t j = 0; j < k; j++) {
+            float product = x[j] * y[transposed ? column * k + j : j * m + column];
+            sum = rounded(s, sum + (double)product);
+        }
         s->out->data[i] = (float)sum;
     }
     return true;

@@ -1,5 +1,6 @@
 /* A network of TensorRT's, computed in float32 on the CPU: every layer as TensorRT's documentation
- * defines it, checked for what TensorRT would refuse. */
+ * defines it, checked for what TensorRT would refuse. Only a product of float16 is added in
+ * float16, as TensorRT may. */
 #ifndef PRONY_TESTS_TENSORRT_LAYERS_H
 #define PRONY_TESTS_TENSORRT_LAYERS_H
 
