@@ -82,14 +82,13 @@ static enum status limit_probe(double *bytes_per_second, struct error *err)
 static enum status generate(struct llama *llama, struct llama_sampler *sampler, const int32_t *ids,
                             uint32_t prompt, double *first, double *token, struct error *err)
 {
-    struct stamps s = {.count = 0};
+    struct stamps s = {.ns = {0}};
     llama_reset(llama);
     int64_t begin = clock_now_ns();
-    if (llama_generate(llama, sampler, ids, prompt, TOKENS, stamp, &s, err) != STATUS_OK)
-        return err->status;
+    enum status status = llama_generate(llama, sampler, ids, prompt, TOKENS, stamp, &s, err);
     *first = (double)(s.ns[0] - begin) / 1e6;
     *token = (double)(s.ns[TOKENS - 1] - s.ns[0]) / (TOKENS - 1) / 1e6;
-    return STATUS_OK;
+    return status;
 }
 
 /* That the tokens so far have taken. */
