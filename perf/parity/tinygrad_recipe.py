@@ -64,7 +64,8 @@ def main():
         os.environ["JITBEAM"] = o.beam
     if o.threads:
         os.environ["NUM_CPU_THREADS"] = os.environ["CPU_COUNT"] = o.threads
-    model, _ = transformer().from_gguf(pathlib.Path(o.model), o.context)
+    # As REALIZE=1 has it: else the weights stay bytes of the file, put together again for every token.
+    model, _ = transformer().from_gguf(pathlib.Path(o.model), o.context, realize=True)
     vocabulary = model.output.weight.shape[0]
     prompt = [(i * 7919 + 13) % vocabulary for i in range(o.prompt)]
     count = o.warm_up + o.tokens
