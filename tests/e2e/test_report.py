@@ -87,7 +87,9 @@ class Report(unittest.TestCase):
     def test_claims_nothing_with_few_blocks(self):
         text = self.prony("report", 1, check=True).stdout
         self.assertIn("with 2 blocks this is no verdict", text)
-        self.assertNotRegex(text, r"\dx\s+(faster|slower)")  # a note may say that tokens became faster
+        self.assertNotRegex(
+            text, r"\dx\s+(faster|slower)"
+        )  # a note may say that tokens became faster
 
     def test_says_why_a_figure_is_missing(self):
         text = self.prony("report", 1, check=True).stdout
