@@ -175,6 +175,17 @@ class Llama:
         """On the device; on several of them split along an axis, or whole on each."""
         return Tensor(array, device=self.devices[0]).shard(self.devices, axis).realize()
 
+    def fetch(self, tensor):
+        """The numpy array of what was computed. tinygrad itself reads a tensor of several devices by way of
+        its CPU device, which needs clang, whatever computed it."""
+        if not self.split:
+            return tensor.numpy()
+        parts = tensor.uop.buffer.bufs
+        if not is_split(tensor):
+            return parts[0].numpy().reshape(tensor.shape)
+        arrays = [part.numpy().reshape(tensor.uop.shard_shape) for part in parts]
+        return np.concatenate(arrays, tensor.uop.axis)
+
     def forget_kernels(self):
         self.prompt_jit, self.step_jit = TinyJit(self.forward), TinyJit(self.forward)
 

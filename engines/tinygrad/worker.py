@@ -116,13 +116,16 @@ class TinyGrad(Engine):
         """An id as a step takes it."""
         return self.model.put(np.array([[token]], np.int32))
 
+    def _step_logits(self, token, position):
+        return self.model.fetch(self.model.step(self._put(token), position)[1])
+
     def _warm_up(self):
         """Everything is compiled within the first generate and before its first token, so that the
         cold start has all of it and no later token any."""
         token = self._put(0)
         for position in range(WARM_UP_CALLS):
             self.model.prompt([0])
-            self.model.step(token, position % self.model.context)[0].item()
+            self.model.fetch(self.model.step(token, position % self.model.context)[0])
         self.warm = True
 
     def generate(self, prompt, sampling):
@@ -133,8 +136,8 @@ class TinyGrad(Engine):
         position = len(prompt)
         while True:
             if sampler:
-                token = self._put(sampler.choose(logits[0].numpy()))
-            yield int(token.item())  # waits for the device
+                token = self._put(sampler.choose(self.model.fetch(logits)[0]))
+            yield int(self.model.fetch(token)[0, 0])  # waits for the device
             token, logits = self.model.step(token, position)
             position += 1
 
@@ -144,10 +147,10 @@ class TinyGrad(Engine):
         if not self.warm:
             self._warm_up()
         half = (len(ids) + 1) // 2
-        rows = [self.model.step(self._put(t), i)[1].numpy() for i, t in enumerate(ids[:half])]
-        rows[-1] = self.model.prompt(ids[:half])[1].numpy()
+        rows = [self._step_logits(token, at) for at, token in enumerate(ids[:half])]
+        rows[-1] = self.model.fetch(self.model.prompt(ids[:half])[1])
         for i in range(half, len(ids)):
-            rows.append(self.model.step(self._put(ids[i]), i)[1].numpy())
+            rows.append(self._step_logits(ids[i], i))
         return np.concatenate(rows)
 
     def memory(self):

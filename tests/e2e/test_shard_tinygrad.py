@@ -3,6 +3,7 @@
 import json
 import unittest
 
+from engine_folder import BUILD
 from shard_case import ShardCase
 from test_python_engines import ENGINES, prony
 from worker_host import Host
@@ -17,10 +18,18 @@ class ShardTinygrad(ShardCase):
     def load(self, shard, **more):
         environment = {"PYTHONPATH": str(ENGINES / "sdk")}
         environment["PRONY_ENGINE_CACHE"] = str(self.folder)
+        environment["LD_LIBRARY_PATH"] = str(BUILD / "tests/fake")  # the driver of "cuda"
         host = Host([self.python, "worker.py"], ENGINES / "tinygrad", environment)
         self.addCleanup(host.close)
         request = {"model": str(self.model), "shard": shard, "threads": 2, "context": 96}
         return host, host.ask("load", **{**LOAD, **request, **more})
+
+    def wide_model(self):
+        """Of which two parts can be quantised."""
+        model = self.folder / "wide.gguf"
+        shape = ("--layers", 1, "--hidden", 128, "--heads", 8, "--kv-heads", 2, "--ffn", 256)
+        prony("model", "make", "--output", model, *shape)
+        return model
 
     def test_two_say_what_one_says(self):
         host, whole = self.load(1)
@@ -42,9 +51,7 @@ class ShardTinygrad(ShardCase):
 
     def test_parts_hold_the_numbers_of_the_whole(self):
         """Scales are of whole rows, also where columns are split, and held by both then, as norms are."""
-        model = self.folder / "wide.gguf"
-        shape = ("--layers", 1, "--hidden", 128, "--heads", 8, "--kv-heads", 2, "--ffn", 256)
-        prony("model", "make", "--output", model, *shape)
+        model = self.wide_model()
         for quantize, scales in (("int8", 4 * 2 * 128), ("nf4", 0)):
             with self.subTest(quantize):
                 form = {"model": str(model), "quantize": quantize, "precision": "float32"}
@@ -57,6 +64,22 @@ class ShardTinygrad(ShardCase):
                 self.assert_same_logits(expected, ours, 1e-4)
                 one.close()
                 two.close()
+
+    def test_cards_need_no_compiler_for_the_cpu(self):
+        """With a driver whose kernels do nothing: its ids and logits mean nothing."""
+        model = self.wide_model()
+        nothing = {
+            "CC": "/bin/false",
+            "CCACHE": "0",
+        }  # what would compile for tinygrad's CPU device
+        for shard, quantize in ((1, ""), (2, ""), (2, "int8"), (2, "nf4")):
+            with self.subTest(shard=shard, quantize=quantize):
+                form = {"model": str(model), "device": "cuda", "quantize": quantize}
+                host, reply = self.load(shard, options=nothing, **form)
+                self.assertNotIn("error", reply)
+                self.assertNotIn("error", host.ask("generate", prompt=PROMPT, tokens=2))
+                self.assertEqual(len(self.logits(host, PROMPT)), len(PROMPT) * 512)
+                host.close()
 
     def trace(self, host):
         path = self.folder / "trace.json"

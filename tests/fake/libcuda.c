@@ -1,6 +1,7 @@
-/* A libcuda.so.1 without a GPU: what src/gpu calls, with errors on request. Memory is the host's,
- * the kernels of src/probe/stream.cu and engines/tensorrt/step.cu are computed here, those of
- * src/llama/cuda that choose an id choose the same one always, and all others do nothing.
+/* A libcuda.so.1 without a GPU: what src/gpu calls and, with libcuda_tinygrad.c, what tinygrad
+ * calls, with errors on request. Memory is the host's, the kernels of src/probe/stream.cu and
+ * engines/tensorrt/step.cu are computed here, those of src/llama/cuda that choose an id choose the
+ * same one always, and all others do nothing.
  *
  * FAKE_CUDA holds words: "cuInit=100" makes that function fail with that code; "version=11040",
  * "count=0", "major=7" and "free=1000000" change what the driver tells; "abort=1" crashes it. */
@@ -13,14 +14,6 @@
 #include "setting.h"
 
 typedef unsigned long long pointer;
-
-/* Nothing but a result. */
-#define PLAIN(name)                                                                                \
-    EXPORT int name(void);                                                                         \
-    int name(void)                                                                                 \
-    {                                                                                              \
-        return RESULT;                                                                             \
-    }
 
 PLAIN(cuDevicePrimaryCtxRelease_v2)
 PLAIN(cuCtxSetCurrent)
@@ -134,9 +127,9 @@ int cuDevicePrimaryCtxRetain(void **context, int device)
 EXPORT int cuModuleLoadData(void **module, const void *image);
 int cuModuleLoadData(void **module, const void *image)
 {
-    static const uint32_t magic = 0xba55ed50; /* of a fatbin */
+    static const uint32_t fatbin = 0xba55ed50;
     *module = NULL;
-    return memcmp(image, &magic, sizeof magic) == 0 ? RESULT : 200;
+    return memcmp(image, &fatbin, 4) == 0 || memcmp(image, ".ver", 4) == 0 ? RESULT : 200;
 }
 
 /* A kernel is its name; this driver has none for Hopper alone. */
@@ -243,7 +236,7 @@ EXPORT int cuGraphLaunch(struct graph *run, void *stream);
 int cuGraphLaunch(struct graph *run, void *stream)
 {
     (void)stream;
-    for (size_t i = 0; i < run->count; i++)
+    for (size_t i = 0; run && i < run->count; i++)
         run->step[i].run(run->step[i].data);
     return RESULT;
 }

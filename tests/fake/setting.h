@@ -20,4 +20,12 @@ static long setting(const char *name, long otherwise)
 /* Of the function that it stands in. */
 #define RESULT ((int)setting(__func__, 0))
 
+/* Nothing but a result. */
+#define PLAIN(name)                                                                                \
+    EXPORT int name(void);                                                                         \
+    int name(void)                                                                                 \
+    {                                                                                              \
+        return RESULT;                                                                             \
+    }
+
 #endif
