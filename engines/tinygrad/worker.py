@@ -97,6 +97,8 @@ class TinyGrad(Engine):
     def _start(self, request):
         """tinygrad reads its settings from the environment, once."""
         settings = {"DEV": request.device.partition(":")[0].upper(), **request.options}
+        if request.device == "cpu":
+            settings.setdefault("CC", "clang")  # the user's may be another compiler
         if request.threads:
             # Of tinygrad 0.14, and of 0.13.
             threads = max(1, request.threads // request.shard)
