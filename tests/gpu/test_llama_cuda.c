@@ -321,12 +321,67 @@ static void test_long_context(void **state)
     }
 }
 
+static int grow(void *context, int32_t id)
+{
+    *(*(int32_t **)context)++ = id;
+    return 0;
+}
+
+/* Many ids by one call, while attention is split over more and more blocks: those of one by one,
+ * and logits as the CPU's. The layers are odd in number. */
+static void test_growing_context(void **state)
+{
+    enum { GROWN = 1000 };
+    static const struct kind kind = {"growing", 512, 3, 8, 2, 64, 4096, 512, true, MODEL_GGUF};
+    const size_t count = (size_t)GROWN * kind.vocabulary;
+    float *logits[2] = {malloc(count * sizeof(float)), malloc(count * sizeof(float))};
+    (void)state;
+    assert_true(logits[0] && logits[1]);
+    for (int precision = LLAMA_F32; precision <= LLAMA_F16; precision++) {
+        struct fixture f;
+        struct error err;
+        int32_t ids[GROWN], *end = ids + PROMPT;
+        fixture_open(&f, &kind, (enum llama_precision)precision);
+        memcpy(ids, f.ids, PROMPT * sizeof ids[0]);
+        for (int gpu = 1; gpu >= 0; gpu--) {
+            struct llama_options options = {.precision = (enum llama_precision)precision,
+                                            .context = GROWN,
+                                            .device = gpu ? "cuda" : "cpu"};
+            struct llama *llama;
+            if (llama_load(&llama, &f.model, &options, &err) ||
+                (gpu && llama_generate(llama, NULL, ids, PROMPT, GROWN - PROMPT, grow, &end, &err)))
+                fail_msg("%s", err.what);
+            assert_ptr_equal(end, ids + GROWN);
+            llama_reset(llama);
+            for (uint32_t i = 0, each; i < GROWN; i += each) {
+                each = i == 0 ? PROMPT : gpu ? 1 : GROWN - PROMPT;
+                if (llama_forward(llama, ids + i, each, logits[gpu] + i * kind.vocabulary, 1, &err))
+                    fail_msg("%s", err.what);
+            }
+            llama_free(llama);
+        }
+        for (uint32_t i = PROMPT + 1; i < GROWN; i++) { /* the first one is the prompt's */
+            const float *l = logits[1] + (size_t)(i - 1) * kind.vocabulary;
+            for (uint32_t id = 0; id < kind.vocabulary; id++)
+                assert_true(l[id] <= l[ids[i]]);
+        }
+        double d = distance(logits[1], logits[0], count);
+        printf("context that grows to %d, %s: relative L2 %.2e\n", GROWN, precision ? "F16" : "F32",
+               d);
+        fflush(stdout);
+        assert_true(d < bound((enum llama_precision)precision));
+        fixture_close(&f);
+    }
+    free(logits[0]);
+    free(logits[1]);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(test_models, argc > 1 ? argv[1] : NULL),
         cmocka_unit_test_prestate(test_cards, argc > 1 ? argv[1] : NULL),
-        cmocka_unit_test(test_long_context)};
+        cmocka_unit_test(test_long_context), cmocka_unit_test(test_growing_context)};
     struct cuda cuda;
     struct cuda_device device;
     struct error err;
