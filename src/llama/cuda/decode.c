@@ -98,14 +98,14 @@ static enum status vectors_place(struct decode *d, struct card *card, struct err
         s->hidden * sizeof(float),
         s->ffn * sizeof(float),
         (d->blocks / virtual_heads) * virtual_heads * DECODE_GROUP * (s->head_size + 2) *
-            sizeof(float),
+            sizeof(uint64_t),
         (d->blocks + 1) * sizeof(uint64_t) + sizeof(int32_t),
     };
     for (size_t i = 0; i < 7; i++) {
         offset[i] = total;
         total += (bytes[i] + 255) / 256 * 256;
     }
-    d->cleared_bytes = offset[5];
+    d->cleared_bytes = offset[6];
     enum status status = cuda_memory_get(&card->cuda, total, &d->memory, err);
     if (status != STATUS_OK)
         return status;

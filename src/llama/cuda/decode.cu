@@ -26,9 +26,9 @@ enum { COMPUTE_REGISTERS = 104, OTHER_REGISTERS = 64 };
 template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     DECODE_BLOCK(base);
     typedef decode_product<F, SIZE> products;
+    using products::embed, decode_attention<F, SIZE>::attention;
     using products::row_sum, products::layer_sum, products::codes_sum;
     using products::vector_load, products::weight_load, products::norm_finish, products::x_load;
-    using products::embed, decode_attention<F, SIZE>::attention;
     __device__ __forceinline__ decoder(const base &b) : decode_attention<F, SIZE>(b)
     {
     }
@@ -36,11 +36,11 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     /* Waits for an operation's input, which is in shared memory then; the first one's is the
      * embedding of id. */
     __device__ __forceinline__ void input_take(uint32_t kind, uint32_t layer, uint32_t step,
-                                               int32_t id)
+                                               uint32_t attended, int32_t id)
     {
         const cuda_shape &s = p.shape;
         if (kind == OP_OUT) {
-            wait_for(COUNTER_MIXED, step * s.kv_heads * group_passes(&s));
+            wait_for(COUNTER_MIXED, attended * s.kv_heads * group_passes(&s));
             vector_load(p.mixed, s.heads * SIZE, step & 1, kind);
             return;
         }
@@ -61,8 +61,8 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
         norm_finish(weight, w, x_load(kind == OP_GATE_UP), kind);
     }
 
-    /* Of int8 the scales of this thread's rows of an operation: row i and that of the next round, or
-     * both of a pair. Asked for before others are waited for. */
+    /* Of int8 the scales of this thread's rows of an operation: row i and that of the next round,
+     * or both of a pair. Asked for before others are waited for. */
     __device__ __forceinline__ float2 scales_load(uint32_t kind, uint32_t layer)
     {
         float2 scale = make_float2(1, 1);
@@ -130,7 +130,7 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     __device__ __forceinline__ void run()
     {
         const cuda_shape &s = p.shape;
-        uint32_t step = 0, split_target = 0; /* layers begun; blocks that have attended to a head */
+        uint32_t step = 0, attended = 0; /* layers begun; blocks that have attended to a head */
         int32_t id = *p.first;
 #pragma unroll 1
         for (uint32_t token = 0; token < p.tokens; token++) {
@@ -141,15 +141,15 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
 #pragma unroll 1
             for (uint32_t layer = 0, kind = OP_QKV; layer <= s.layers;) {
                 if (kind == OP_ATTENTION) {
-                    split_target += m->part.splits > 1 ? m->part.splits : 0;
+                    attended += m->part.splits;
                     if (m->part.head < s.kv_heads * group_passes(&s))
-                        attention(m->part, layer, p.position + token, step, split_target);
+                        attention(m->part, layer, p.position + token, step, attended);
                     kind++;
                     continue;
                 }
                 step += kind == OP_QKV;
                 const float2 scale = scales_load(kind, layer);
-                input_take(kind, layer, step, id);
+                input_take(kind, layer, step, attended, id);
                 if (ENDS != CODES_NONE && kind == OP_LOGITS)
                     break;
                 const uint32_t rows = m->share[kind].end - m->share[kind].begin;
@@ -285,7 +285,7 @@ template <typename F, int SIZE> __device__ __forceinline__ void decode(const dec
         table_fill(table, p.nf4);
         d.table = shared_address(table + d.lane);
     }
-    d.stage = d.parity = d.told = d.asked = 0;
+    d.stage = d.parity = d.told = 0;
     if (threadIdx.x < DECODE_MAX_STAGES) {
         barrier_init(&d.m->full[threadIdx.x], 1);
         barrier_init(&d.m->empty[threadIdx.x], DECODE_WARPS);
@@ -293,7 +293,6 @@ template <typename F, int SIZE> __device__ __forceinline__ void decode(const dec
     if (threadIdx.x == 0) {
         barrier_init(&d.m->ordered[0], DECODE_WARPS);
         barrier_init(&d.m->ordered[1], DECODE_WARPS);
-        barrier_init(&d.m->answered, 1);
         d.m->begun = d.m->stop = 0;
     }
     d.shares_find();
@@ -318,7 +317,7 @@ template <typename F, int SIZE> __device__ __forceinline__ void decode(const dec
         decode<decode_form<T, L, E>, size>(p);                                                     \
     }
 #else
-#define DECODE_KERNEL(T, L, E, suffix, size)                                                             \
+#define DECODE_KERNEL(T, L, E, suffix, size)                                                       \
     extern "C" __global__ void decode_##suffix##_##size(const __grid_constant__ decode_params p)   \
     {                                                                                              \
     }

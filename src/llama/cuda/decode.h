@@ -9,7 +9,7 @@ struct decode {
     struct decode_params params;
     uint32_t blocks, shared_bytes;
     cuda_pointer memory;
-    uint64_t cleared_bytes; /* counters and vectors, before the kernel starts */
+    uint64_t cleared_bytes; /* counters, vectors and parts, before the kernel starts */
 };
 
 /* Whether the kernel serves a shape on so many multiprocessors with so much shared memory for a

@@ -10,6 +10,7 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
     {
     }
 
+    enum { PART = DECODE_GROUP * (SIZE + 2) }; /* sums, the largest and the total of each head */
     struct softmax {
         float acc[DECODE_GROUP][CPACK], max[DECODE_GROUP], total[DECODE_GROUP];
     };
@@ -109,24 +110,20 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
         }
     }
 
-    /* Merges count partial results [count, DECODE_GROUP, SIZE + 2] of head g's element i. */
-    template <bool GLOBAL>
-    __device__ __forceinline__ float2 merge(const float *from, uint32_t count, uint32_t g,
-                                            uint32_t i, float *largest)
+    /* Merges all warps' results [DECODE_WARPS, DECODE_GROUP, SIZE + 2] of head g's element i. */
+    __device__ __forceinline__ float2 warps_merge(const float *from, uint32_t g, uint32_t i,
+                                                  float *largest)
     {
         float high = -INFINITY;
         const float *at = from + g * (SIZE + 2);
-        for (uint32_t n = 0; n < count; n++) {
-            const float *other = at + n * DECODE_GROUP * (SIZE + 2) + SIZE;
-            high = fmaxf(high, GLOBAL ? __ldcg(other) : *other);
-        }
+        for (uint32_t n = 0; n < DECODE_WARPS; n++)
+            high = fmaxf(high, at[n * PART + SIZE]);
         float2 sum = make_float2(0, 0);
-        for (uint32_t n = 0; n < count; n++) {
-            const float *other = at + n * DECODE_GROUP * (SIZE + 2);
-            float peak = GLOBAL ? __ldcg(other + SIZE) : other[SIZE];
-            float share = peak == -INFINITY ? 0 : exp2f(peak - high);
-            sum.x += share * (GLOBAL ? __ldcg(other + i) : other[i]);
-            sum.y += share * (GLOBAL ? __ldcg(other + SIZE + 1) : other[SIZE + 1]);
+        for (uint32_t n = 0; n < DECODE_WARPS; n++) {
+            const float *other = at + n * PART;
+            float share = other[SIZE] == -INFINITY ? 0 : exp2f(other[SIZE] - high);
+            sum.x += share * other[i];
+            sum.y += share * other[SIZE + 1];
         }
         *largest = high;
         return sum;
@@ -167,8 +164,7 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
     }
 
     __device__ __forceinline__ void attention(const attention_part &a, uint32_t layer,
-                                              uint32_t positions, uint32_t step,
-                                              uint32_t split_target)
+                                              uint32_t positions, uint32_t step, uint32_t attended)
     {
         const cuda_shape &s = p.shape;
         float *rotated = vector;                                        /* [DECODE_GROUP, SIZE] */
@@ -229,46 +225,84 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
         meet(); /* all have read the vector */
         warp_store(found, vector + warp * DECODE_GROUP * (SIZE + 2));
         meet();
-        attention_merge(a, step & 1, split_target);
+        attention_merge(a, step, attended);
     }
 
     /* The warps' results to one, and the blocks' of a head to the heads' output. */
-    __device__ __forceinline__ void attention_merge(const attention_part &a, uint32_t parity,
-                                                    uint32_t split_target)
+    __device__ __forceinline__ void attention_merge(const attention_part &a, uint32_t step,
+                                                    uint32_t attended)
     {
         const cuda_shape &s = p.shape;
         uint32_t group = s.heads / s.kv_heads;
         float *out = p.mixed + (size_t)(a.kv * group + a.first) * SIZE;
-        float *all = p.split + (size_t)a.head * p.most_splits * DECODE_GROUP * (SIZE + 2);
+        uint64_t *all = p.split + (size_t)a.head * p.most_splits * PART;
         for (uint32_t i = threadIdx.x; i < DECODE_GROUP * SIZE; i += THREADS) {
             uint32_t g = i / SIZE, c = i % SIZE;
             float largest;
-            float2 sum = merge<false>(vector, DECODE_WARPS, g, c, &largest);
+            float2 sum = warps_merge(vector, g, c, &largest);
             if (a.splits == 1) {
                 if (g < a.heads)
-                    word_store(out + i, sum.x / sum.y, parity);
+                    word_store(out + i, sum.x / sum.y, step & 1);
             } else {
-                float *part = all + ((size_t)a.split * DECODE_GROUP + g) * (SIZE + 2);
-                part[c] = sum.x;
+                uint64_t *part = all + (size_t)a.split * PART + g * (SIZE + 2);
+                stamped_store(part + c, sum.x, step);
                 if (c == 0) {
-                    part[SIZE] = largest;
-                    part[SIZE + 1] = sum.y;
+                    stamped_store(part + SIZE, largest, step);
+                    stamped_store(part + SIZE + 1, sum.y, step);
                 }
             }
         }
+        count(COUNTER_HEADS + s.kv_heads + a.head);
         if (a.splits > 1) {
-            tell(ORDER_SPLIT, split_target);
-            barrier_wait(&m->answered, asked);
-            asked ^= 1;
-            if (!m->last)
-                return;
-            for (uint32_t i = threadIdx.x; i < a.heads * SIZE; i += THREADS) {
-                float largest;
-                float2 sum = merge<true>(all, a.splits, i / SIZE, i % SIZE, &largest);
-                word_store(out + i, sum.x / sum.y, parity);
-            }
+            wait_for(COUNTER_HEADS + s.kv_heads + a.head, attended);
+            splits_merge(a, all, out, step);
         }
         count(COUNTER_MIXED);
+    }
+
+    /* This block's share of its head's elements, of all blocks' parts: a part for a lane, as far as
+     * there are lanes, so that all are asked for at once. */
+    __device__ __forceinline__ void splits_merge(const attention_part &a, const uint64_t *all,
+                                                 float *out, uint32_t step)
+    {
+        const range own = rows_share(a.heads * SIZE, 1, a.split, a.splits);
+        uint32_t lanes = 2; /* for an element */
+        while (lanes < 16 && lanes < a.splits)
+            lanes *= 2;
+#pragma unroll 1
+        for (uint32_t begin = own.begin; begin < own.end; begin += THREADS / lanes) {
+            const uint32_t i = begin + threadIdx.x / lanes;
+            float high = -INFINITY, sum = 0, total = 0;
+            if (i < own.end) {
+#pragma unroll 1
+                for (uint32_t n = threadIdx.x % lanes; n < a.splits; n += lanes) {
+                    const uint64_t *from = all + (size_t)n * PART + i / SIZE * (SIZE + 2);
+                    const uint64_t words[3] = {stamped_get(from + i % SIZE),
+                                               stamped_get(from + SIZE),
+                                               stamped_get(from + SIZE + 1)};
+                    const float value = stamped_wait(words[0], from + i % SIZE, step);
+                    const float peak = stamped_wait(words[1], from + SIZE, step);
+                    const float weight = stamped_wait(words[2], from + SIZE + 1, step);
+                    const float next = fmaxf(high, peak);
+                    const float keep = exp2f(high - next), share = exp2f(peak - next);
+                    sum = sum * keep + value * share;
+                    total = total * keep + weight * share;
+                    high = next;
+                }
+            }
+            float highest = high;
+            for (uint32_t way = lanes / 2; way > 0; way /= 2)
+                highest = fmaxf(highest, __shfl_xor_sync(0xffffffffu, highest, way));
+            const float share = exp2f(high - highest);
+            sum *= share;
+            total *= share;
+            for (uint32_t way = lanes / 2; way > 0; way /= 2) {
+                sum += __shfl_xor_sync(0xffffffffu, sum, way);
+                total += __shfl_xor_sync(0xffffffffu, total, way);
+            }
+            if (i < own.end && threadIdx.x % lanes == 0)
+                word_store(out + i, sum / total, step & 1);
+        }
     }
 };
 

@@ -20,19 +20,17 @@ struct attention_part {
 struct order {
     uint32_t kind, value;
 };
-enum { ORDER_BEST, ORDER_SPLIT, ORDER_ID, ORDER_END };
+enum { ORDER_BEST, ORDER_ID, ORDER_END };
 
 struct misc {
     uint64_t full[DECODE_MAX_STAGES], empty[DECODE_MAX_STAGES];
     uint64_t ordered[2]; /* all that compute have come to an order */
-    uint64_t answered;   /* the herald has set last */
     uint64_t best[DECODE_WARPS];
     float sum[DECODE_WARPS];
     float own[DECODE_OWN]; /* this block's rows of the residual stream */
     uint32_t begun;        /* tokens whose keys may be copied */
     attention_part part;   /* of this token */
     range share[OP_KINDS]; /* rows */
-    uint32_t last;         /* this block was the last of its head's splits */
     uint32_t stop;
     order orders[2]; /* written in turn: nobody gets two ahead of the herald */
 };
@@ -54,10 +52,9 @@ template <typename F, int SIZE> struct decode_block {
     enum {
         LAYERS = codes_of<L>::KIND,
         ENDS = codes_of<E>::KIND,
-        SLOT = LAYERS == CODES_NF4 ? CODES_GROUPS * DECODE_WARPS * NF4_WARP_UNITS * NF4_UNIT
-               : LAYERS == CODES_INT8
-                   ? CODES_GROUPS * DECODE_WARPS * INT8_WARP_UNITS * INT8_UNIT
-                   : DECODE_STAGE, /* bytes of a stage */
+        SLOT = LAYERS == CODES_NF4    ? CODES_GROUPS * DECODE_WARPS * NF4_WARP_UNITS * NF4_UNIT
+               : LAYERS == CODES_INT8 ? CODES_GROUPS * DECODE_WARPS * INT8_WARP_UNITS * INT8_UNIT
+                                      : DECODE_STAGE, /* bytes of a stage */
         PACK = pack<T>::COUNT,
         STEPS = DECODE_STAGE / DECODE_WARPS / 512, /* of 16 bytes for each lane in a stage */
         CPACK = pack<C>::COUNT,
@@ -75,7 +72,7 @@ template <typename F, int SIZE> struct decode_block {
     uint32_t table; /* of nf4: where this lane's [256, 32] pairs of values are in shared memory */
     uint32_t warp, lane, block, blocks;
     uint32_t stage, parity; /* what this warp reads, or fills, next */
-    uint32_t told, asked;   /* parities of orders, and of those that get an answer */
+    uint32_t told;          /* parity of orders */
 
     __device__ __forceinline__ decode_block(const decode_params &params) : p(params)
     {
@@ -92,8 +89,8 @@ template <typename F, int SIZE> struct decode_block {
         for (int i = 0; i < OP_KINDS; i++) {
             const codes_kind kind = kind_of(i);
             if (threadIdx.x == i)
-                m->share[i] = rows_share(rows_held(kind, rows[i]),
-                                         rows_unit(kind, i == OP_GATE_UP), block, blocks);
+                m->share[i] = rows_share(rows_held(kind, rows[i]), rows_unit(kind, i == OP_GATE_UP),
+                                         block, blocks);
         }
     }
 
@@ -178,7 +175,7 @@ template <typename F, int SIZE> struct decode_block {
     using base::LAYERS, base::ENDS, base::SLOT, base::table, base::kind_of, base::matrix_of;       \
     using base::PACK, base::STEPS, base::CPACK, base::LANES, base::AT_ONCE, base::CHUNK;           \
     using base::p, base::m, base::stages, base::vector, base::partial, base::warp, base::lane;     \
-    using base::block, base::blocks, base::stage, base::parity, base::told, base::asked;           \
+    using base::block, base::blocks, base::stage, base::parity, base::told;                        \
     using base::stage_next, base::wait_for, base::count, base::tell, base::attention_share
 
 #endif

@@ -22,7 +22,8 @@ template <typename F, int SIZE> struct decode_loader : decode_block<F, SIZE> {
     {
     }
 
-    /* Waits until the next stage is free and copies may be asked for; false when the loop has ended. */
+    /* Waits until the next stage is free and copies may be asked for; false when the loop has
+     * ended. */
     __device__ __forceinline__ bool stage_free()
     {
         if (!barrier_try(&m->empty[stage], parity ^ 1)) {
@@ -214,22 +215,6 @@ template <typename F, int SIZE> struct decode_loader : decode_block<F, SIZE> {
                 *p.last = o.value;
             }
             token += o.kind == ORDER_ID;
-            if (o.kind == ORDER_SPLIT) {
-                if (lane == 0) {
-                    const uint32_t *counter =
-                        p.counters +
-                        (COUNTER_HEADS + p.shape.kv_heads + m->part.head) * COUNTER_STEP;
-                    uint32_t before;
-                    asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;"
-                                 : "=r"(before)
-                                 : "l"(counter)
-                                 : "memory");
-                    m->last = before + 1 == o.value;
-                }
-                __syncwarp();
-                if (lane == 0)
-                    barrier_arrive(&m->answered);
-            }
         }
     }
 };

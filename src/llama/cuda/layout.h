@@ -83,7 +83,7 @@ struct decode_params {
     const float *frequency;        /* [head_size / 2] */
     void *keys, *values;           /* [layers, kv_heads, context, head_size] */
     float *qkv, *mixed, *x, *ffn;  /* vectors between operations */
-    float *split;                  /* [virtual heads, splits, DECODE_GROUP, head_size + 2] */
+    uint64_t *split;               /* [virtual heads, splits, DECODE_GROUP, head_size + 2] */
     float *logits;                 /* [vocabulary], or NULL: not wanted */
     uint64_t *best;                /* [blocks]: each block's largest logit; then the stop flag */
     uint32_t *counters;            /* zeroed before the launch */
@@ -104,7 +104,7 @@ struct decode_params {
 /* counters[]: each on its own cache line */
 enum { COUNTER_STEP = 32 };
 enum {
-    COUNTER_MIXED, /* heads whose attention is done */
+    COUNTER_MIXED, /* blocks that have merged their share of a head's attention */
     COUNTER_X,     /* blocks that have added to x: twice a layer */
     COUNTER_FFN,   /* blocks that have written ffn */
     COUNTER_BEST,  /* blocks that have found their largest logit */

@@ -76,6 +76,26 @@ __device__ __forceinline__ float word_load(const float *p, uint32_t parity)
     return __uint_as_float(bits);
 }
 
+/* The same for words that not every step writes: each carries the step itself. */
+__device__ __forceinline__ void stamped_store(uint64_t *p, float value, uint32_t step)
+{
+    asm volatile("st.relaxed.gpu.global.u64 [%0], %1;" ::"l"(p),
+                 "l"((uint64_t)step << 32 | __float_as_uint(value))
+                 : "memory");
+}
+__device__ __forceinline__ uint64_t stamped_get(const uint64_t *p)
+{
+    uint64_t v;
+    asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(v) : "l"(p) : "memory");
+    return v;
+}
+__device__ __forceinline__ float stamped_wait(uint64_t v, const uint64_t *p, uint32_t step)
+{
+    while ((uint32_t)(v >> 32) != step)
+        v = stamped_get(p);
+    return __uint_as_float((uint32_t)v);
+}
+
 /* All that compute meet, at barrier 1. */
 __device__ __forceinline__ void meet()
 {
