@@ -70,6 +70,9 @@ bool decode_fits(struct decode_params *params, const struct cuda_shape *s,
         coded ? 0 : sums_most(s->vocabulary, false, s->hidden, CODES_NONE, form, blocks);
     uint32_t merge = DECODE_WARPS * DECODE_GROUP * (s->head_size + 2);
     uint32_t sums = sums_most(2 * s->ffn, true, s->hidden, form->layers, form, blocks);
+    struct tiling tiling = tiling_of(s->hidden, form->element);
+    if (form->layers == CODES_NONE)
+        sums += 2 * DECODE_SPARE * tiling_sums(&tiling);
     sums = larger(sums, sums_most(qkv_rows(s), false, s->hidden, form->layers, form, blocks));
     sums = larger(sums, sums_most(s->hidden, false, query, form->layers, form, blocks));
     sums = larger(sums, sums_most(s->hidden, false, s->ffn, form->layers, form, blocks));

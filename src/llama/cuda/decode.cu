@@ -118,7 +118,11 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     __device__ __forceinline__ void token_begin(uint32_t token)
     {
         if (threadIdx.x == 0) {
-            m->part = attention_share(p.position + token);
+            const uint32_t positions = p.position + token;
+            m->part = attention_share(positions);
+            if (LAYERS == CODES_NONE)
+                m->share[OP_GATE_UP] = gate_up_share(&p.shape, sizeof(T), sizeof(C), positions,
+                                                     m->part.splits, block, blocks);
             asm volatile("fence.proxy.async;" ::: "memory");
             asm volatile("st.release.cta.shared.u32 [%0], %1;" ::"r"(shared_address(&m->begun)),
                          "r"(token + 1)
