@@ -11,101 +11,129 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
     }
 
     enum { PART = DECODE_GROUP * (SIZE + 2) }; /* sums, the largest and the total of each head */
+    /* A step has two positions of each LANES lanes, hence eight scores: lane % LANES / EACH has
+     * one, of position score / DECODE_GROUP for query head score % DECODE_GROUP. */
+    enum { SCORES = STEPS * DECODE_GROUP, EACH = LANES / SCORES };
+    static_assert(STEPS == 2 && EACH > 0, "a score for each lane");
+
     struct softmax {
-        float acc[DECODE_GROUP][CPACK], max[DECODE_GROUP], total[DECODE_GROUP];
+        float acc[DECODE_GROUP][CPACK];
+        float max, total; /* of the head of this lane's score; total is this lane's part */
     };
+
+    /* Adds the lanes' parts of all scores: the sum of this lane's is returned. */
+    __device__ __forceinline__ float scores_sum(float (&score)[SCORES])
+    {
+#pragma unroll
+        for (int half = SCORES / 2, way = LANES / 2; half > 0; half /= 2, way /= 2) {
+            const bool upper = (lane & way) != 0;
+#pragma unroll
+            for (int j = 0; j < half; j++) {
+                const float other = upper ? score[j] : score[j + half];
+                const float mine = upper ? score[j + half] : score[j];
+                score[j] = mine + __shfl_xor_sync(0xffffffffu, other, way);
+            }
+        }
+#pragma unroll
+        for (int way = EACH / 2; way > 0; way /= 2)
+            score[0] += __shfl_xor_sync(0xffffffffu, score[0], way);
+        return score[0];
+    }
 
     /* Adds count positions, whose keys and values lie in shared memory, to the running softmax. */
     __device__ __forceinline__ void steps_attend(softmax &a, const C *keys, const C *values,
                                                  uint32_t step, uint32_t count)
     {
-        enum { STEP = STEPS };
-        uint32_t mine = lane / LANES, part = lane % LANES * CPACK;
-        {
-            float share[STEP][DECODE_GROUP], next[DECODE_GROUP], k[STEP][CPACK];
+        const uint32_t mine = lane / LANES, part = lane % LANES * CPACK;
+        float k[STEPS][CPACK], score[SCORES];
 #pragma unroll
-            for (int i = 0; i < STEP; i++) {
-                uint32_t at = (step + i) * AT_ONCE + mine;
-                uint4 v = make_uint4(0, 0, 0, 0);
-                if (at < count)
-                    v = *reinterpret_cast<const uint4 *>(keys + at * SIZE + part);
-                unpack(k[i], v, C());
-            }
+        for (int i = 0; i < STEPS; i++) {
+            uint32_t at = (step + i) * AT_ONCE + mine;
+            uint4 v = make_uint4(0, 0, 0, 0);
+            if (at < count)
+                v = *reinterpret_cast<const uint4 *>(keys + at * SIZE + part);
+            unpack(k[i], v, C());
+        }
 #pragma unroll
-            for (int g = 0; g < DECODE_GROUP; g++) {
-                next[g] = a.max[g];
-                const float *q = vector + g * SIZE + part; /* registers are few */
-                float4 q4[CPACK / 4];
+        for (int g = 0; g < DECODE_GROUP; g++) {
+            const float *q = vector + g * SIZE + part; /* registers are few */
+            float4 q4[CPACK / 4];
 #pragma unroll
-                for (int j = 0; j < CPACK / 4; j++)
-                    q4[j] = reinterpret_cast<const float4 *>(q)[j];
+            for (int j = 0; j < CPACK / 4; j++)
+                q4[j] = reinterpret_cast<const float4 *>(q)[j];
 #pragma unroll
-                for (int i = 0; i < STEP; i++) {
-                    float score = 0;
-#pragma unroll
-                    for (int j = 0; j < CPACK; j++)
-                        score = fmaf(reinterpret_cast<const float *>(q4)[j], k[i][j], score);
-#pragma unroll
-                    for (int way = LANES / 2; way > 0; way /= 2)
-                        score += __shfl_xor_sync(0xffffffffu, score, way);
-                    share[i][g] = (step + i) * AT_ONCE + mine < count ? score : -INFINITY;
-                    next[g] = fmaxf(next[g], share[i][g]);
-                }
-            }
-#pragma unroll
-            for (int g = 0; g < DECODE_GROUP; g++) {
-#pragma unroll
-                for (int way = LANES; way < 32; way *= 2)
-                    next[g] = fmaxf(next[g], __shfl_xor_sync(0xffffffffu, next[g], way));
-                float keep = exp2f(a.max[g] - next[g]);
-                a.max[g] = next[g];
-                a.total[g] *= keep;
+            for (int i = 0; i < STEPS; i++) {
+                float sum = 0;
 #pragma unroll
                 for (int j = 0; j < CPACK; j++)
-                    a.acc[g][j] *= keep;
-#pragma unroll
-                for (int i = 0; i < STEP; i++) {
-                    share[i][g] = exp2f(share[i][g] - next[g]);
-                    a.total[g] += share[i][g];
-                }
+                    sum = fmaf(reinterpret_cast<const float *>(q4)[j], k[i][j], sum);
+                score[i * DECODE_GROUP + g] = sum;
             }
+        }
+        float share = scores_sum(score);
+        const uint32_t which = lane % LANES / EACH / DECODE_GROUP;
+        if ((step + which) * AT_ONCE + mine >= count)
+            share = -INFINITY;
+        float next = fmaxf(share, __shfl_xor_sync(0xffffffffu, share, LANES / 2));
 #pragma unroll
-            for (int i = 0; i < STEP; i++) {
-                uint32_t at = (step + i) * AT_ONCE + mine;
-                float v[CPACK];
-                uint4 raw = make_uint4(0, 0, 0, 0);
-                if (at < count)
-                    raw = *reinterpret_cast<const uint4 *>(values + at * SIZE + part);
-                unpack(v, raw, C());
+        for (int way = LANES; way < 32; way *= 2)
+            next = fmaxf(next, __shfl_xor_sync(0xffffffffu, next, way));
+        next = fmaxf(next, a.max);
+        if (__any_sync(0xffffffffu, next > a.max)) {
+            const float keep = exp2f(a.max - next);
+            a.max = next;
+            a.total *= keep;
 #pragma unroll
-                for (int g = 0; g < DECODE_GROUP; g++)
+            for (int g = 0; g < DECODE_GROUP; g++) {
+                const float head = __shfl_sync(0xffffffffu, keep, g * EACH);
 #pragma unroll
-                    for (int j = 0; j < CPACK; j++)
-                        a.acc[g][j] = fmaf(share[i][g], v[j], a.acc[g][j]);
+                for (int j = 0; j < CPACK; j++)
+                    a.acc[g][j] *= head;
+            }
+        }
+        share = exp2f(share - next);
+        a.total += share;
+#pragma unroll
+        for (int i = 0; i < STEPS; i++) {
+            uint32_t at = (step + i) * AT_ONCE + mine;
+            float v[CPACK];
+            uint4 raw = make_uint4(0, 0, 0, 0);
+            if (at < count)
+                raw = *reinterpret_cast<const uint4 *>(values + at * SIZE + part);
+            unpack(v, raw, C());
+#pragma unroll
+            for (int g = 0; g < DECODE_GROUP; g++) {
+                const float head =
+                    __shfl_sync(0xffffffffu, share, (i * DECODE_GROUP + g) * EACH, LANES);
+#pragma unroll
+                for (int j = 0; j < CPACK; j++)
+                    a.acc[g][j] = fmaf(head, v[j], a.acc[g][j]);
             }
         }
     }
     /* What a warp has found, to shared memory: [warp][group][SIZE + 2]. */
     __device__ __forceinline__ void warp_store(softmax &a, float *to)
     {
-        uint32_t mine = lane / LANES, part = lane % LANES * CPACK;
+        const uint32_t mine = lane / LANES, part = lane % LANES * CPACK;
+        a.total += __shfl_xor_sync(0xffffffffu, a.total, LANES / 2);
+#pragma unroll
+        for (int way = LANES; way < 32; way *= 2)
+            a.total += __shfl_xor_sync(0xffffffffu, a.total, way);
 #pragma unroll
         for (int g = 0; g < DECODE_GROUP; g++) {
 #pragma unroll
-            for (int way = LANES; way < 32; way *= 2) {
-                a.total[g] += __shfl_xor_sync(0xffffffffu, a.total[g], way);
+            for (int way = LANES; way < 32; way *= 2)
 #pragma unroll
                 for (int j = 0; j < CPACK; j++)
                     a.acc[g][j] += __shfl_xor_sync(0xffffffffu, a.acc[g][j], way);
-            }
             float *head = to + g * (SIZE + 2);
             if (mine == 0)
 #pragma unroll
                 for (int j = 0; j < CPACK; j++)
                     head[part + j] = a.acc[g][j];
-            if (lane == 0) {
-                head[SIZE] = a.max[g];
-                head[SIZE + 1] = a.total[g];
+            if (lane == g * EACH) {
+                head[SIZE] = a.max;
+                head[SIZE + 1] = a.total;
             }
         }
     }
@@ -182,10 +210,10 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
                 ((C *)p.values)[at + threadIdx.x - SIZE] = fresh[threadIdx.x];
         }
         softmax found;
+        found.max = -INFINITY;
+        found.total = 0;
 #pragma unroll
         for (int g = 0; g < DECODE_GROUP; g++) {
-            found.max[g] = -INFINITY;
-            found.total[g] = 0;
 #pragma unroll
             for (int j = 0; j < CPACK; j++) {
                 found.acc[g][j] = 0;
