@@ -95,7 +95,7 @@ static enum status vectors_place(struct decode *d, struct card *card, struct err
     uint64_t virtual_heads = (uint64_t)s->kv_heads * group_passes(s), total = 0;
     uint64_t query = (uint64_t)s->heads * s->head_size, offset[7];
     const uint64_t bytes[7] = {
-        counter_count(s) * sizeof(uint32_t),
+        COUNTERS * COUNTER_STEP * sizeof(uint32_t),
         qkv_rows(s) * sizeof(float),
         query * sizeof(float),
         s->hidden * sizeof(float),

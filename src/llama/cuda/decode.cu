@@ -86,11 +86,8 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     {
         const uint32_t begin = m->share[kind].begin;
         if (kind == OP_QKV) {
-            const uint32_t head_rows = qkv_head_rows(&p.shape), first = begin / head_rows;
             for (uint32_t i = threadIdx.x; i < rows; i += THREADS, scale.x = scale.y)
                 word_store(p.qkv + begin + i, layer_sum(partial, i, parts) * scale.x, parity);
-            if (rows && threadIdx.x < (begin + rows + head_rows - 1) / head_rows - first)
-                count_up_alone(p.counters + (COUNTER_HEADS + first + threadIdx.x) * COUNTER_STEP);
         } else if (kind == OP_GATE_UP) {
             for (uint32_t i = threadIdx.x; i < rows / 2; i += THREADS) {
                 float gate = layer_sum(partial, 2 * i, parts) * scale.x;
@@ -147,7 +144,7 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
                 if (kind == OP_ATTENTION) {
                     attended += m->part.splits;
                     if (m->part.head < s.kv_heads * group_passes(&s))
-                        attention(m->part, layer, p.position + token, step, attended);
+                        attention(m->part, layer, p.position + token, step);
                     kind++;
                     continue;
                 }

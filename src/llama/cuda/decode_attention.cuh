@@ -192,14 +192,13 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
     }
 
     __device__ __forceinline__ void attention(const attention_part &a, uint32_t layer,
-                                              uint32_t positions, uint32_t step, uint32_t attended)
+                                              uint32_t positions, uint32_t step)
     {
         const cuda_shape &s = p.shape;
         float *rotated = vector;                                        /* [DECODE_GROUP, SIZE] */
         C *fresh = reinterpret_cast<C *>(vector + DECODE_GROUP * SIZE); /* k, then v */
         float sine, cosine;
         sincosf((float)positions * p.frequency[threadIdx.x % (SIZE / 2)], &sine, &cosine);
-        wait_for(COUNTER_HEADS + a.kv, step * a.writers);
         rotate(a, sine, cosine, step & 1, rotated, fresh);
         meet();
         if (a.split == 0 && a.first == 0) { /* the cache gets them for the next token */
@@ -253,12 +252,11 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
         meet(); /* all have read the vector */
         warp_store(found, vector + warp * DECODE_GROUP * (SIZE + 2));
         meet();
-        attention_merge(a, step, attended);
+        attention_merge(a, step);
     }
 
     /* The warps' results to one, and the blocks' of a head to the heads' output. */
-    __device__ __forceinline__ void attention_merge(const attention_part &a, uint32_t step,
-                                                    uint32_t attended)
+    __device__ __forceinline__ void attention_merge(const attention_part &a, uint32_t step)
     {
         const cuda_shape &s = p.shape;
         uint32_t group = s.heads / s.kv_heads;
@@ -280,11 +278,8 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
                 }
             }
         }
-        count(COUNTER_HEADS + s.kv_heads + a.head);
-        if (a.splits > 1) {
-            wait_for(COUNTER_HEADS + s.kv_heads + a.head, attended);
+        if (a.splits > 1)
             splits_merge(a, all, out, step);
-        }
         count(COUNTER_MIXED);
     }
 

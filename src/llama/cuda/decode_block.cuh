@@ -13,7 +13,6 @@ struct attention_part {
     uint32_t head;   /* the virtual one; none beyond the last */
     uint32_t split;
     uint32_t kv, first, heads; /* key head, and the query heads of its group */
-    uint32_t writers;          /* blocks that write its rows of qkv */
 };
 
 /* What the herald is to do when all that compute have arrived. */
@@ -151,17 +150,12 @@ template <typename F, int SIZE> struct decode_block {
         const cuda_shape &s = p.shape;
         attention_part a;
         uint32_t passes = group_passes(&s), group = s.heads / s.kv_heads;
-        uint32_t head_rows = qkv_head_rows(&s), rows = qkv_rows(&s);
         a.splits = attention_splits(&s, sizeof(C), positions, blocks, p.chunks_alone);
         a.head = block / a.splits;
         a.split = block % a.splits;
         a.kv = a.head / passes;
         a.first = a.head % passes * DECODE_GROUP;
         a.heads = group - a.first < DECODE_GROUP ? group - a.first : DECODE_GROUP;
-        a.writers = 0;
-        if (a.kv < s.kv_heads)
-            a.writers = row_owners(rows, rows_unit((codes_kind)LAYERS, 0), a.kv * head_rows,
-                                   head_rows, blocks);
         return a;
     }
 };

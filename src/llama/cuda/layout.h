@@ -109,13 +109,8 @@ enum {
     COUNTER_X,     /* blocks that have added to x: twice a layer */
     COUNTER_FFN,   /* blocks that have written ffn */
     COUNTER_BEST,  /* blocks that have found their largest logit */
-    COUNTER_HEADS  /* [kv_heads]: blocks that have written rows of a head's qkv;
-                    * [virtual heads]: blocks that have written their split */
+    COUNTERS
 };
-BOTH uint32_t counter_count(const struct cuda_shape *s)
-{
-    return (COUNTER_HEADS + s->kv_heads + s->heads) * COUNTER_STEP;
-}
 
 struct range {
     uint32_t begin, end;
