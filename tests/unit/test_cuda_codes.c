@@ -263,25 +263,6 @@ static void test_every_unit_is_multiplied_once(void **state)
     }
 }
 
-/* Attention waits for the blocks that have rows of a head: counted here one by one. */
-static void test_owners_of_rows(void **state)
-{
-    static const uint32_t rows[] = {192, 768, 3072, 6144}, units[] = {1, CODES_ROWS};
-    (void)state;
-    for (size_t i = 0; i < COUNT(rows) * COUNT(units); i++) {
-        uint32_t all = rows[i / 2], unit = units[i % 2], head = 192, blocks = 132;
-        for (uint32_t begin = 0; begin < all; begin += head) {
-            uint32_t owners = 0;
-            for (uint32_t b = 0; b < blocks; b++) {
-                struct range share = rows_share(all, unit, b, blocks);
-                owners +=
-                    share.begin < share.end && share.begin < begin + head && share.end > begin;
-            }
-            assert_int_equal(row_owners(all, unit, begin, head, blocks), owners);
-        }
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,7 +270,6 @@ int main(void)
         cmocka_unit_test(test_cards_hold_what_the_whole_has),
         cmocka_unit_test(test_what_fills_up_is_left_alone),
         cmocka_unit_test(test_every_unit_is_multiplied_once),
-        cmocka_unit_test(test_owners_of_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,9 +40,8 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
         return score[0];
     }
 
-    /* Adds count positions, whose keys and values lie in shared memory, to the running softmax. */
-    __device__ __forceinline__ void steps_attend(softmax &a, const C *keys, const C *values,
-                                                 uint32_t step, uint32_t count)
+    /* The score of this lane: of all that its lanes read of a step's keys with the queries. */
+    __device__ __forceinline__ float step_score(const C *keys, uint32_t step, uint32_t count)
     {
         const uint32_t mine = lane / LANES, part = lane % LANES * CPACK;
         float k[STEPS][CPACK], score[SCORES];
@@ -70,11 +69,16 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
                 score[i * DECODE_GROUP + g] = sum;
             }
         }
-        float share = scores_sum(score);
+        const float sum = scores_sum(score);
         const uint32_t which = lane % LANES / EACH / DECODE_GROUP;
-        if ((step + which) * AT_ONCE + mine >= count)
-            share = -INFINITY;
-        float next = fmaxf(share, __shfl_xor_sync(0xffffffffu, share, LANES / 2));
+        return (step + which) * AT_ONCE + mine >= count ? -INFINITY : sum;
+    }
+
+    /* Raises the largest score of this lane's head to that of the step, which is returned, and
+     * makes what has been summed up smaller for it. */
+    __device__ __forceinline__ float largest_raise(softmax &a, float score)
+    {
+        float next = fmaxf(score, __shfl_xor_sync(0xffffffffu, score, LANES / 2));
 #pragma unroll
         for (int way = LANES; way < 32; way *= 2)
             next = fmaxf(next, __shfl_xor_sync(0xffffffffu, next, way));
@@ -91,7 +95,17 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
                     a.acc[g][j] *= head;
             }
         }
-        share = exp2f(share - next);
+        return next;
+    }
+
+    /* Adds a step's positions, of count whose keys and values lie in shared memory, to the running
+     * softmax. */
+    __device__ __forceinline__ void steps_attend(softmax &a, const C *keys, const C *values,
+                                                 uint32_t step, uint32_t count)
+    {
+        const uint32_t mine = lane / LANES, part = lane % LANES * CPACK;
+        const float score = step_score(keys, step, count);
+        const float share = exp2f(score - largest_raise(a, score));
         a.total += share;
 #pragma unroll
         for (int i = 0; i < STEPS; i++) {
@@ -111,6 +125,7 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
             }
         }
     }
+
     /* What a warp has found, to shared memory: [warp][group][SIZE + 2]. */
     __device__ __forceinline__ void warp_store(softmax &a, float *to)
     {

@@ -84,7 +84,7 @@ struct decode_params {
     const float *frequency;        /* [head_size / 2] */
     void *keys, *values;           /* [layers, kv_heads, context, head_size] */
     float *qkv, *mixed, *x, *ffn;  /* vectors between operations */
-    uint64_t *split;               /* [virtual heads, splits, DECODE_GROUP, head_size + 2] */
+    uint64_t *split;               /* [virtual heads, most_splits, DECODE_GROUP, head_size + 2] */
     float *logits;                 /* [vocabulary], or NULL: not wanted */
     uint64_t *best;                /* [blocks]: each block's largest logit; then the stop flag */
     uint32_t *counters;            /* zeroed before the launch */
@@ -135,22 +135,6 @@ BOTH struct range rows_share(uint32_t rows, uint32_t unit, uint32_t b, uint32_t 
     range.begin = (uint32_t)(units * b / blocks) * unit;
     range.end = (uint32_t)(units * (b + 1) / blocks) * unit;
     return range;
-}
-
-/* The block whose share (of unit 1) has a row. */
-BOTH uint32_t row_owner(uint32_t rows, uint32_t row, uint32_t blocks)
-{
-    return (uint32_t)((((uint64_t)row + 1) * blocks + rows - 1) / rows) - 1;
-}
-
-/* The blocks that have some of so many rows from begin on, which are whole units. */
-BOTH uint32_t row_owners(uint32_t rows, uint32_t unit, uint32_t begin, uint32_t count,
-                         uint32_t blocks)
-{
-    uint32_t units = rows / unit, first = begin / unit, last = (begin + count - 1) / unit;
-    if (units < blocks)
-        return last - first + 1;
-    return row_owner(units, last, blocks) - row_owner(units, first, blocks) + 1;
 }
 
 /* How a matrix of so many columns fills stages: rows of them (1, 2, 4, 8 or 16), each by 16 / rows
@@ -251,6 +235,7 @@ BOTH uint32_t attention_splits(const struct cuda_shape *s, uint32_t element, uin
         return 1;
     return chunks < most ? chunks : most;
 }
+
 /* Of all virtual heads, the positions of the cache that blocks before b read. */
 BOTH uint64_t positions_before(const struct cuda_shape *s, uint32_t chunk, uint32_t positions,
                                uint32_t splits, uint32_t b)
@@ -310,6 +295,7 @@ BOTH uint32_t gate_up_begin(const struct cuda_shape *s, const struct layer_bytes
         return 2 * s->ffn;
     return 2 * (uint32_t)((all * b / blocks - others) / l->pair);
 }
+/* Of elements; codes have even shares. */
 BOTH struct range gate_up_share(const struct cuda_shape *s, uint32_t element, uint32_t cache,
                                 uint32_t positions, uint32_t splits, uint32_t b, uint32_t blocks)
 {

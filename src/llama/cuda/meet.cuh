@@ -67,6 +67,7 @@ __device__ __forceinline__ float4 words_wait(uint4 v, const float *p, uint32_t p
     return make_float4(__uint_as_float(v.x), __uint_as_float(v.y), __uint_as_float(v.z),
                        __uint_as_float(v.w));
 }
+/* Of a vector whose counter nobody waits for: reads until the word is there. */
 __device__ __forceinline__ float word_load(const float *p, uint32_t parity)
 {
     uint32_t bits;
@@ -76,7 +77,7 @@ __device__ __forceinline__ float word_load(const float *p, uint32_t parity)
     return __uint_as_float(bits);
 }
 
-/* The same for words that not every step writes: each carries the step itself. */
+/* The same for words that not every step writes: each carries the number of the step. */
 __device__ __forceinline__ void stamped_store(uint64_t *p, float value, uint32_t step)
 {
     asm volatile("st.relaxed.gpu.global.u64 [%0], %1;" ::"l"(p),
