@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "machine/bandwidth.h"
 #include "machine/gpu.h"
@@ -35,12 +36,17 @@ static double cpu_rate(uint32_t threads)
 
 void limits_read(struct limits *limits, const struct plan *plan)
 {
-    limits->device = *plan->gpu.name ? gpu_rate(plan->device) : cpu_rate(plan->threads);
     for (uint32_t card = 0; card < limits->card_count; card++) {
         char device[24];
         snprintf(device, sizeof device, "cuda:%u", card);
         limits->cards[card] = gpu_rate(device);
     }
+    if (!*plan->gpu.name)
+        limits->device = cpu_rate(plan->threads);
+    else if (limits->card_count > 0 && strcmp(plan->device, "cuda") == 0)
+        limits->device = limits->cards[0];
+    else
+        limits->device = gpu_rate(plan->device);
 }
 
 double limits_of(const struct limits *limits, const struct plan *plan, size_t variant)

@@ -15,7 +15,8 @@ struct limits {
 /* Room for the plan's cards, in the arena; nothing is read yet. */
 enum status limits_init(struct limits *limits, const struct plan *plan, struct arena *arena,
                         struct error *err);
-/* Reads the device, and every card by itself. Takes about a second for each. */
+/* Reads the device, and every card by itself; "cuda" is the first one, which is read once. Takes
+ * about a second for each. */
 void limits_read(struct limits *limits, const struct plan *plan);
 /* What a variant is held against. Cards that a model is split over read equal parts of it, so that
  * the slowest of them bounds all: its rate by their number. */
