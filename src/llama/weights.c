@@ -62,6 +62,13 @@ static size_t scale_bytes(const struct job *job)
     return rows_held(job) * matrix_row_scales(job->precision, columns_held(job)) * sizeof(float);
 }
 
+/* int8 and Q8_0 need a row as a whole. */
+static struct part columns_read(const struct loading *loading, const struct job *job)
+{
+    bool whole = job->precision == LLAMA_INT8 || loading->q8_0;
+    return whole ? (struct part){0, tensor_columns(job->tensor)} : job->columns;
+}
+
 /* Where what is held lies in the file, which has it as it is to be held. */
 static const unsigned char *borrowed_data(const struct job *job)
 {
@@ -86,10 +93,10 @@ static void row_convert(const struct loading *loading, const struct job *job, si
     unsigned char *to = job->copy + row * matrix_row_bytes(job->precision, columns);
     float *scales = job->scales + row * matrix_row_scales(job->precision, columns);
     if (job->precision == LLAMA_INT8) {
-        *scales = quantize_int8_scale(whole, tensor_columns(job->tensor));
-        quantize_int8_codes((int8_t *)to, *scales, held, columns);
+        *scales = loading->kernels->int8_scale(whole, tensor_columns(job->tensor));
+        loading->kernels->int8_codes((int8_t *)to, *scales, held, columns);
     } else if (job->precision == LLAMA_NF4) {
-        quantize_nf4(to, scales, held, columns);
+        loading->kernels->nf4_codes(to, scales, held, columns);
     } else {
         loading->kernels->narrow[job->precision](to, held, columns);
     }
@@ -105,13 +112,14 @@ static void load_share(void *context, uint32_t thread)
         const struct job *job = &loading->job[i];
         size_t row_bytes = matrix_row_bytes(job->precision, columns_held(job));
         struct share share = pool_share(loading->pool, thread, rows_held(job), 1);
+        struct part read = columns_read(loading, job);
         if (!job->copy) {
             pages_populate(borrowed_data(job) + share.begin * row_bytes,
                            (share.end - share.begin) * row_bytes, 0);
             continue;
         }
         for (size_t r = share.begin; r < share.end; r++) {
-            row_f32(loading->kernels, job->tensor, job->rows.begin + r, row);
+            row_f32(loading->kernels, job->tensor, job->rows.begin + r, read, row);
             if (loading->q8_0 && job->scales_to)
                 quantize_q8_0(row, tensor_columns(job->tensor));
             row_convert(loading, job, r, row);

@@ -217,6 +217,46 @@ static void test_q8_0_is_as_files_have_it(void **state)
     assert_true(again[1] == 119 * half_to_float(scale) && again[Q8_0_BLOCK] == 0);
 }
 
+/* Weights of every kind, and some that no model should have. */
+static float *hostile_array(size_t count)
+{
+    static const float rare[] = {0, -0.0f, 1e-45f, -1e-39f, 3e38f, INFINITY, -INFINITY, NAN};
+    float *array = random_array(count, 11);
+    for (size_t i = 0; i < count; i++)
+        if (i / NF4_BLOCK % 5 == 1)
+            array[i] = 0;
+        else if (i / NF4_BLOCK % 5 == 2)
+            array[i] *= 1e-43f;
+        else if (i / NF4_BLOCK % 5 == 3 && i % 7 == 0)
+            array[i] = rare[i / 7 % (sizeof rare / sizeof rare[0])];
+    return array;
+}
+
+static void test_all_kernels_quantise_the_same(void **state)
+{
+    enum { COUNT = 40 * NF4_BLOCK, BLOCKS = COUNT / NF4_BLOCK };
+    const struct kernels *kernels;
+    float *weights = hostile_array(COUNT), scales[BLOCKS], expected_scales[BLOCKS];
+    uint8_t codes[COUNT], expected[COUNT];
+    (void)state;
+    for (size_t k = 0; (kernels = kernels_at(k)); k++) {
+        quantize_nf4(expected, expected_scales, weights, COUNT);
+        kernels->nf4_codes(codes, scales, weights, COUNT);
+        assert_memory_equal(codes, expected, COUNT / 2);
+        assert_memory_equal(scales, expected_scales, sizeof scales);
+        for (size_t begin = 0; begin < COUNT; begin += 37)
+            for (size_t count = 1; count <= COUNT - begin; count += 1 + count / 2) {
+                const float *row = weights + begin;
+                quantize_int8((int8_t *)expected, expected_scales, row, count);
+                scales[0] = kernels->int8_scale(row, count);
+                assert_memory_equal(scales, expected_scales, sizeof scales[0]);
+                kernels->int8_codes((int8_t *)codes, scales[0], row, count);
+                assert_memory_equal(codes, expected, count);
+            }
+    }
+    free(weights);
+}
+
 static void test_widen_int8(void **state)
 {
     const struct kernels *kernels;
@@ -238,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_int8),
         cmocka_unit_test(test_nf4),
+        cmocka_unit_test(test_all_kernels_quantise_the_same),
         cmocka_unit_test(test_products_are_the_same_however_they_are_split),
         cmocka_unit_test(test_int8_is_as_defined),
         cmocka_unit_test(test_nf4_is_as_defined),

@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "../support/temporary.h"
+#include "llama/cpu/kernels.h"
 #include "llama/llama.h"
+#include "llama/row.h"
 #include "model/narrow.h"
 #include "model/synthetic.h"
 #include "model/tensor_walk.h"
@@ -61,6 +63,53 @@ static void weights_are_those_of_the_file(void **state)
     assert_null(model_tensor(&made, 21));
     model_close(&file);
     model_close(&made);
+}
+
+/* The values of a seed are the same for ever: stored figures and hashes are of them. */
+static void weights_are_what_they_have_always_been(void **state)
+{
+    (void)state;
+    struct model model;
+    const struct tensor *tensor;
+    uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
+    float row[256];
+    opened(&model, "synthetic:tiny:3");
+    for (uint64_t i = 0; (tensor = model_tensor(&model, i)); i++)
+        for (uint64_t r = 0; r < tensor_rows(tensor); r++) {
+            tensor_row_f32(tensor, r, row);
+            const unsigned char *bytes = (const unsigned char *)row;
+            for (size_t b = 0; b < tensor_columns(tensor) * sizeof *row; b++)
+                hash = (hash ^ bytes[b]) * 0x100000001b3;
+        }
+    assert_true(hash == 0x2364a1dec66f98a6);
+    model_close(&model);
+}
+
+/* Any columns of a row, by any kernels, made up or from a file. */
+static void parts_of_rows_are_those_of_the_whole(void **state)
+{
+    static const struct part parts[] = {{0, 64}, {0, 1}, {5, 64}, {16, 48}, {31, 50}, {63, 64}};
+    (void)state;
+    const struct kernels *kernels;
+    float whole[256], some[256];
+    file_make("five", 5);
+    for (int file = 0; file < 2; file++) {
+        struct model model;
+        opened(&model, file ? temporary_path("five") : "synthetic:tiny:5");
+        const struct tensor *tensors[] = {&model.embedding, &model.layer[1].wk,
+                                          &model.layer[1].attn_norm};
+        for (size_t k = 0; (kernels = kernels_at(k)); k++)
+            for (size_t i = 0; i < 3 * sizeof parts / sizeof *parts; i++) {
+                const struct tensor *tensor = tensors[i % 3];
+                struct part part = parts[i / 3];
+                uint64_t row = tensor_rows(tensor) - 1;
+                tensor_row_f32(tensor, row, whole);
+                row_f32(kernels, tensor, row, part, some);
+                assert_memory_equal(some + part.begin, whole + part.begin,
+                                    (part.end - part.begin) * sizeof *some);
+            }
+        model_close(&model);
+    }
 }
 
 static void logits_of(const char *path, float *logits)
@@ -138,6 +187,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_are_those_of_the_file),
+        cmocka_unit_test(weights_are_what_they_have_always_been),
+        cmocka_unit_test(parts_of_rows_are_those_of_the_whole),
         cmocka_unit_test(the_native_engine_computes_the_same),
         cmocka_unit_test(a_name_is_a_model),
         cmocka_unit_test(the_largest_opens_at_once),

@@ -38,6 +38,14 @@ struct kernels {
     void (*mix[KERNEL_TYPES])(float *out, const float *share, size_t share_stride, size_t heads,
                               const void *values, size_t positions, size_t columns);
 
+    /* Quantising, to the bit as llama/quantize.h has it: int8's scale of a row, and codes of some
+     * of its weights; nf4 of whole blocks. */
+    float (*int8_scale)(const float *row, size_t columns);
+    void (*int8_codes)(int8_t *codes, float scale, const float *weights, size_t count);
+    void (*nf4_codes)(uint8_t *codes, float *scales, const float *weights, size_t count);
+    /* Values of a made-up matrix, to the bit as model/noise.h has them. */
+    void (*noise)(float *out, uint64_t key, uint64_t index, size_t count, float scale);
+
     /* To and from float32; narrowing rounds to nearest, ties to even. */
     void (*narrow[KERNEL_TYPES])(void *out, const float *x, size_t count);
     void (*widen[KERNEL_TYPES])(float *out, const void *x, size_t count);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "llama/cpu/kernels.h"
-#include "llama/quantize.h"
+#include "llama/cpu/loading.h"
 #include "model/half.h"
 
 static float element(const void *data, size_t i, enum llama_precision type)
@@ -190,4 +190,5 @@ const struct kernels kernels_plain = {
     .softmax = softmax,
     .silu_mul = silu_mul,
     .add = add,
+    LOADING_KERNELS,
 };

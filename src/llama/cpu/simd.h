@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "llama/cpu/kernels.h"
+#include "llama/cpu/loading.h"
 
 #define INLINE static inline __attribute__((always_inline))
 /* A loop that is unrolled, so that an array it indexes lives in registers. */
@@ -377,5 +378,5 @@ KERNELS_OF(bf16, LLAMA_BF16)
         .matmul_int8 = matmul_int8, .matmul_nf4 = matmul_nf4, .widen_int8 = widen_int8,            \
         .mix = {mix_f32, mix_f16, mix_bf16}, .narrow = {narrow_f32, narrow_f16, narrow_bf16},      \
         .widen = {widen_f32, widen_f16, widen_bf16}, .rmsnorm = rmsnorm, .softmax = softmax,       \
-        .silu_mul = silu_mul, .add = add,                                                          \
+        .silu_mul = silu_mul, .add = add, LOADING_KERNELS,                                         \
     }

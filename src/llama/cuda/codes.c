@@ -13,13 +13,12 @@ FATBIN_DECLARE(codes);
  * column. */
 static void block_put(unsigned char to[NF4_BYTES], const uint8_t *from)
 {
-    for (unsigned k = 0; k < 4; k++) {
-        for (unsigned l = 0; l < 16; l += 2) {
-            unsigned first = from[2 * l + k / 2] >> (k % 2 * 4) & 15;
-            unsigned second = from[2 * l + 2 + k / 2] >> (k % 2 * 4) & 15;
-            to[8 * k + l / 2] = (unsigned char)(first | second << 4);
-        }
-    }
+    uint32_t pair[NF4_BLOCK / 8]; /* of the 16 (little-endian) */
+    memcpy(pair, from, sizeof pair);
+    for (unsigned k = 0; k < 4; k++)
+        for (unsigned i = 0; i < NF4_BLOCK / 8; i++)
+            to[8 * k + i] =
+                (unsigned char)((pair[i] >> 4 * k & 15) | (pair[i] >> (4 * k + 12) & 0xf0));
 }
 
 void codes_put(enum codes_kind kind, unsigned char *matrix, uint32_t row, uint32_t columns,

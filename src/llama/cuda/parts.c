@@ -6,7 +6,6 @@
 #include "llama/quantize.h"
 #include "llama/row.h"
 #include "llama/weights.h"
-#include "model/narrow.h"
 
 enum { ALIGN_BYTES = 256, PER_LAYER = 4, OTHERS = 2 };
 
@@ -74,16 +73,26 @@ void part_room_free(struct part_room *room)
 }
 
 /* Of int8 that is cut by columns a row has the scale of the whole row. */
-static void row_quantise(const struct card_part *part, const float *whole, size_t columns,
-                         struct part_room *room)
+static void row_quantise(const struct kernels *kernels, const struct card_part *part,
+                         const float *whole, size_t columns, struct part_room *room)
 {
     const float *held = whole + part->first_column;
     if (part->precision == LLAMA_NF4) {
-        quantize_nf4(room->codes, room->scales, held, part->columns);
+        kernels->nf4_codes(room->codes, room->scales, held, part->columns);
         return;
     }
-    *room->scales = quantize_int8_scale(whole, columns);
-    quantize_int8_codes((int8_t *)room->codes, *room->scales, held, part->columns);
+    *room->scales = kernels->int8_scale(whole, columns);
+    kernels->int8_codes((int8_t *)room->codes, *room->scales, held, part->columns);
+}
+
+/* Makes a row of a part float32, with what it takes to quantise it. */
+static void row_widen(const struct parts *parts, const struct card_part *part,
+                      const struct tensor *tensor, size_t row, struct part_room *room)
+{
+    struct part held = {part->first_column, part->first_column + part->columns};
+    if (part->precision == LLAMA_INT8)
+        held = (struct part){0, tensor_columns(tensor)};
+    row_f32(parts->kernels, tensor, row, held, room->wide);
 }
 
 static void codes_fill(const struct parts *parts, const struct card_part *part, size_t begin,
@@ -93,8 +102,8 @@ static void codes_fill(const struct parts *parts, const struct card_part *part, 
     for (size_t i = 0; i < rows; i++) {
         size_t row;
         const struct tensor *tensor = row_source(parts->model, part, begin + i, &row);
-        row_f32(parts->kernels, tensor, row, room->wide);
-        row_quantise(part, room->wide, tensor_columns(tensor), room);
+        row_widen(parts, part, tensor, row, room);
+        row_quantise(parts->kernels, part, room->wide, tensor_columns(tensor), room);
         codes_put(codes_kind_of(part->precision), to, (uint32_t)i, (uint32_t)part->columns,
                   room->codes, room->scales);
     }
@@ -113,8 +122,9 @@ static void elements_fill(const struct parts *parts, const struct card_part *par
             size_t whole = matrix_row_bytes(part->precision, tensor_columns(tensor));
             memcpy(to, (const unsigned char *)tensor->data + row * whole + before, bytes);
         } else {
-            row_f32(parts->kernels, tensor, row, room->wide);
-            narrow(room->wide + part->first_column, part->columns, type, to);
+            row_widen(parts, part, tensor, row, room);
+            parts->kernels->narrow[part->precision](to, room->wide + part->first_column,
+                                                    part->columns);
         }
     }
 }

@@ -5,15 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cores.h"
 #include "llama/cuda/parts.h"
 #include "llama/threads.h"
 #include "model/tensor_walk.h"
 
 enum {
-    BUFFER_BYTES = 4 << 20,
-    BUFFERS = 2, /* of a thread: one is filled while the card fetches the other */
-    MOST_THREADS = 16
+    BUFFER_BYTES = 2 << 20,
+    BUFFERS = 2 /* of a thread: one is filled while the card fetches the other */
 };
 
 /* Some rows of a part, no more than a buffer holds; of codes whole groups, but for the last one. */
@@ -183,12 +181,7 @@ static const void *moved(const void *offset, cuda_pointer base)
 static enum status upload_run(struct upload *u, uint32_t threads, struct error *err)
 {
     struct pool *pool;
-    struct cores cores;
     enum status status = pieces_cut(u, err);
-    cores_read(&cores);
-    if (threads == 0)
-        threads = cores.count;
-    threads = threads < MOST_THREADS ? threads : MOST_THREADS;
     if (status == STATUS_OK)
         status = pool_open(&pool, threads, err);
     if (status != STATUS_OK)
