@@ -28,9 +28,8 @@ exchanged = {"bytes": 0, "ns": 0}  # by this process so far
 
 
 class Group:
-    """Of all ranks, with the patience that fits tokens."""
+    """Of all ranks: its name, as what is compiled calls it."""
 
-    tokens = None
     name = ""
 
 
@@ -39,7 +38,7 @@ def timed_sum(x: torch.Tensor) -> torch.Tensor:
     """Opaque to torch.compile, so that it can be timed."""
     start = time.monotonic_ns()
     x = x.clone()
-    dist.all_reduce(x, group=Group.tokens)
+    dist.all_reduce(x)
     exchanged["ns"] += time.monotonic_ns() - start
     return x
 
@@ -132,38 +131,36 @@ def all_logits(model, logits):
     return sum_ranks(spread(logits[0], model.rank, model.ranks)).reshape(1, -1)
 
 
-def agree(held):
-    """What all ranks hold, by rank. held["model"] has to be the same. From now on a rank that does
-    not come is missed soon."""
-    all_held = [None] * dist.get_world_size()
-    dist.all_gather_object(all_held, held)
-    for rank, other in enumerate(all_held):
-        if other["model"] != all_held[0]["model"]:
-            what = f"rank {rank} of {len(all_held)} has another model than rank 0"
-            raise Failure("bad_model", what, "Was it written while it was read?")
-    Group.tokens = dist.new_group(timeout=datetime.timedelta(seconds=PATIENCE_S))
-    Group.name = Group.tokens.group_name
-    return all_held
-
-
 def meeting():
     """A file that does not exist yet, through which ranks find each other."""
     return os.path.join(os.environ["PRONY_ENGINE_SCRATCH"], f"ranks-{time.monotonic_ns()}")
 
 
-def join(rank, count, meeting, device):
+def join(held, rank, count, meeting, device):
+    """What all ranks hold, by rank, as soon as each has its part; from then on they exchange, and one that
+    does not come is missed soon. held["model"] has to be the same. They tell each other through a file,
+    since with NCCL each group takes some of the cards' memory."""
+    store = dist.FileStore(meeting, count)
+    store.set_timeout(datetime.timedelta(seconds=LOAD_PATIENCE_S))
+    store.set(f"held-{rank}", json.dumps(held))
+    all_held = [json.loads(store.get(f"held-{other}")) for other in range(count)]
+    for other in range(count):
+        if all_held[other]["model"] != all_held[0]["model"]:
+            what = f"rank {other} of {count} has another model than rank 0"
+            raise Failure("bad_model", what, "Was it written while it was read?")
     on_gpu = device.type == "cuda"
-    if on_gpu:
-        torch.cuda.set_device(device)  # where objects are gathered, too
-    else:
+    if not on_gpu:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # the ranks are on one machine
     dist.init_process_group(
         "nccl" if on_gpu else "gloo",
-        init_method=f"file://{meeting}",
+        store=store,
         rank=rank,
         world_size=count,
-        timeout=datetime.timedelta(seconds=LOAD_PATIENCE_S),
+        timeout=datetime.timedelta(seconds=PATIENCE_S),
+        device_id=device if on_gpu else None,  # NCCL begins now, and not with the first token
     )
+    Group.name = dist.group.WORLD.group_name
+    return all_held
 
 
 class Team:
@@ -254,7 +251,9 @@ class Team:
                 other.stdin.close()
 
     def close(self):
-        """Waits for their end."""
+        """Waits for their end; while a model is loaded one may wait for this rank, and not listen."""
+        if self.loading:
+            self.kill()
         for other in self.others:
             try:
                 other.wait(5)

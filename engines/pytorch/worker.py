@@ -127,7 +127,7 @@ class PyTorch(Engine):
             self.shard = shard
             if self.device.type == "cuda":
                 self.device = torch.device("cuda", rank)
-            shard.join(rank, request.shard, meeting, self.device)
+                torch.cuda.set_device(self.device)
         precision = self._dtype(request, self.device)
         mode = request.options["compile"]
         if request.threads:
@@ -151,7 +151,9 @@ class PyTorch(Engine):
             "kv_token_bytes": 2 * len(self.model.layers) * cache[:, 0].numel() * cache.itemsize,
             "threads": torch.get_num_threads(),
         }
-        ranks = self.shard.agree(held) if self.shard else [held]
+        ranks = [held]
+        if self.shard:
+            ranks = self.shard.join(held, rank, request.shard, meeting, self.device)
         detail = f"the rest {precision}, " if request.quantize else ""
         return {
             **{key: sum(held[key] for held in ranks) for key in held if key != "model"},
