@@ -12,6 +12,7 @@ from packed import LAYERS, NF4Linear, held
 from prony_model.quantise import CODE
 from prony_model.shards import split_axis
 from tinygrad import Context, Device, Tensor, TinyJit, UOp, dtypes, function, nn
+from tinygrad.device import Buffer
 from tinygrad.uop.ops import resolve
 
 CHUNK = 32  # tokens of a prompt at once, as in the app
@@ -128,7 +129,7 @@ class Llama:
         """The model of a LlamaFile, with weights and cache of a numpy dtype, or quantised weights; split
         over the devices if there are several."""
         config, model = file.config, cls(file.config, quantize)
-        model.context, model.devices = context, devices
+        model.context, model.devices, model.split = context, devices, len(devices) > 1
         NF4Linear.code = model.put(CODE)
         places = nn.state.get_state_dict(model)
         for name, tensor in file.tensors():
@@ -152,7 +153,7 @@ class Llama:
         return model
 
     def free_unused(self):
-        """What tinygrad would use again: whole weights, before they were split."""
+        """What tinygrad would use again: copies of weights on their way."""
         for device in self.devices:
             Device[device].synchronize()
             Device[device].allocator.free_cache()
@@ -160,7 +161,6 @@ class Llama:
     def make_variables(self):
         """tinygrad's sums over devices are wrong for a length that is symbolic. So the last chunk of a
         split model is filled up, and the cache has room for that."""
-        self.split = len(self.devices) > 1
         chunk = min(CHUNK, self.context)
         self.room = self.context + (chunk if self.split else 0)
         self.start = UOp.variable("start_pos", 0, self.context - 1)
@@ -172,8 +172,17 @@ class Llama:
         self.prompt_graph = 2 if on_gpu and not self.split else 1
 
     def put(self, array, axis=None):
-        """On the device; on several of them split along an axis, or whole on each."""
-        return Tensor(array, device=self.devices[0]).shard(self.devices, axis).realize()
+        """On the device; on several of them cut along an axis, or whole on each. It is cut here, since
+        tinygrad has the whole on the first device to cut it, and the parts twice."""
+        if not self.split:
+            return Tensor(array, device=self.devices[0]).realize()
+        count, dtype = len(self.devices), getattr(dtypes, array.dtype.name)
+        parts = [array] * count if axis is None else np.split(array, count, axis)
+        held = Tensor.empty(*parts[0].shape, device=self.devices, dtype=dtype)
+        for buffer, part in zip(held.uop.buffer.bufs, parts, strict=True):
+            source = Buffer("NPY", part.size, dtype).allocate(np.ascontiguousarray(part))
+            buffer.ensure_allocated().copy_from(source)
+        return held if axis is None else Tensor(held.uop.unshard(axis))
 
     def fetch(self, tensor):
         """The numpy array of what was computed. tinygrad itself reads a tensor of several devices by way of
