@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 /* Measured on an H100: docs/speed-log.md. */
-enum { CHUNKS_ALONE = 2, FLIGHT = 2 };
+enum { CHUNKS_ALONE = 2, FLIGHT = 2, EARLY = 4 };
 
 FATBIN_DECLARE(decode);
 
@@ -56,6 +56,14 @@ static bool rows_fit(const struct cuda_shape *s, const struct cuda_form *form, u
     return s->hidden % CODES_COLUMNS == 0 && s->ffn % CODES_COLUMNS == 0 &&
            rows_most(qkv_rows(s), false, form->layers, blocks) <= SCALES &&
            rows_most(2 * s->ffn, true, form->layers, blocks) <= SCALES;
+}
+
+/* Whether every block has rows of each layer's matrices of codes, so that a vector's words say that
+ * all have read what was before it. Of elements a block may have none of gate_up. */
+static bool all_write(const struct cuda_shape *s, enum codes_kind kind, uint32_t blocks)
+{
+    return kind != CODES_NONE && codes_groups(qkv_rows(s)) >= blocks &&
+           codes_groups(s->hidden) >= blocks && codes_groups(2 * s->ffn) >= blocks;
 }
 
 bool decode_fits(struct decode_params *params, const struct cuda_shape *s,
@@ -148,6 +156,7 @@ enum status decode_open(struct decode *d, struct card *card, const struct device
     p->values = (void *)(uintptr_t)model->values;
     p->chunks_alone = CHUNKS_ALONE;
     p->flight = FLIGHT;
+    p->early = all_write(&p->shape, model->form.layers, d->blocks) ? d->blocks / EARLY : 0;
     snprintf(name, sizeof name, "decode_%s_%u",
              model->form.layers == CODES_INT8  ? "int8"
              : model->form.layers == CODES_NF4 ? "nf4"

@@ -7,8 +7,8 @@
  * time only when the ring is full. Keys and values of earlier tokens pass through the same ring.
  *
  * Blocks meet at counters in global memory: a block adds 1 when its share of a vector is under way,
- * and waits until all that it needs have; the vector's words say themselves when they are there
- * (meet.cuh). Nothing is summed by atomics: every sum has one order, and the same ids come out of
+ * and waits until all that it needs have, or most; the vector's words say themselves when they are
+ * there (meet.cuh). Nothing is summed by atomics: every sum has one order, and the same ids come out of
  * every run.
  *
  * Two things that cost more than they look: a fence waits for the copies that its own warp has
@@ -40,12 +40,14 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     {
         const cuda_shape &s = p.shape;
         if (kind == OP_OUT) {
-            wait_for(COUNTER_MIXED, attended * s.kv_heads * group_passes(&s));
+            const uint32_t heads = s.kv_heads * group_passes(&s);
+            const uint32_t early = p.early ? m->part.splits * heads / 2 : 0;
+            wait_for(COUNTER_MIXED, attended * heads - early);
             vector_load(p.mixed, s.heads * SIZE, step & 1, kind);
             return;
         }
         if (kind == OP_DOWN) {
-            wait_for(COUNTER_FFN, step * blocks);
+            wait_for(COUNTER_FFN, step * blocks - p.early);
             vector_load(p.ffn, s.ffn, step & 1, kind);
             return;
         }
@@ -57,7 +59,8 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
             norm_finish(weight, w, embed(id, m->share[OP_OUT]), kind);
             return;
         }
-        wait_for(COUNTER_X, (2 * step - (kind == OP_QKV ? 2 : kind == OP_GATE_UP)) * blocks);
+        wait_for(COUNTER_X,
+                 (2 * step - (kind == OP_QKV ? 2 : kind == OP_GATE_UP)) * blocks - p.early);
         norm_finish(weight, w, x_load(kind == OP_GATE_UP), kind);
     }
 

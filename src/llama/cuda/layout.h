@@ -100,6 +100,7 @@ struct decode_params {
     uint32_t chunks_alone;    /* of keys, that one block attends to: more are shared, one each */
     uint32_t flight;          /* stages whose copies may be under way at a time */
     uint32_t most_splits;     /* of a virtual head: what split has room for */
+    uint32_t early;           /* blocks that readers of x and ffn leave to the words themselves */
 };
 
 /* counters[]: each on its own cache line */

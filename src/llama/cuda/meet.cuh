@@ -40,7 +40,7 @@ __device__ __forceinline__ void count_wait(const uint32_t *counter, uint32_t tar
 
 /* Vectors between blocks: the last bit of each float32 is the parity of the step that wrote it, so
  * that a reader sees whether it is there. No fence has to order a vector and its counter, and
- * waiting for the counter only keeps the readers' polls few. */
+ * waiting until most have counted only keeps the readers' polls few. */
 __device__ __forceinline__ void word_store(float *p, float value, uint32_t parity)
 {
     uint32_t bits = (__float_as_uint(value) & ~1u) | parity;
@@ -59,7 +59,7 @@ __device__ __forceinline__ bool words_there(uint4 v, uint32_t parity)
 {
     return ((parity ? v.x & v.y & v.z & v.w : ~(v.x | v.y | v.z | v.w)) & 1) != 0;
 }
-/* v was read from p, maybe too early: it is on its way, since its counter has been waited for. */
+/* v was read from p, maybe too early: most that write such words have counted already. */
 __device__ __forceinline__ float4 words_wait(uint4 v, const float *p, uint32_t parity)
 {
     while (!words_there(v, parity))
