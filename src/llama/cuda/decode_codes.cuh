@@ -35,18 +35,31 @@ template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
     {
     }
 
-    /* Two of a word's four int8 as float16: 1024 + (q + 128) has q + 128 as its last bits. */
+    /* Two of a word's four int8, each with 1152 more, as float16: 1024 + (q + 128) has q + 128 as its
+     * last bits. */
     template <uint32_t WHICH> __device__ __forceinline__ static uint32_t int8_pair(uint32_t word)
     {
-        const uint32_t bits = __byte_perm(word ^ 0x80808080u, 0x64646464u, WHICH);
-        const __half2 bias = __floats2half2_rn(1152, 1152);
-        const __half2 pair = __hsub2(*reinterpret_cast<const __half2 *>(&bits), bias);
-        return *reinterpret_cast<const uint32_t *>(&pair);
+        return __byte_perm(word ^ 0x80808080u, 0x64646464u, WHICH);
     }
-    /* The values of byte i of a word, two codes of nf4. */
+    /* What int8's sums start from, so that the 1152 are gone: of nf4 nothing. */
+    __device__ __forceinline__ static void bias_make(float (&bias)[4],
+                                                     const uint2 (&x)[INT8_WARP_UNITS][4],
+                                                     int8_codes)
+    {
+        const uint32_t less = 0xe480e480u, w[4] = {less, less, less, less}; /* -1152 */
+#pragma unroll
+        for (int j = 0; j < 4; j++)
+            halves_multiply(bias, w, x[0][j]);
+    }
+    __device__ __forceinline__ static void bias_make(float (&)[4],
+                                                     const uint2 (&)[NF4_WARP_UNITS][4], nf4_codes)
+    {
+    }
+    /* The values of byte i of a word, two codes of nf4: its place in the table is a product of bytes,
+     * one instruction. */
     __device__ __forceinline__ uint32_t nf4_pair(uint32_t word, uint32_t i) const
     {
-        uint32_t pair, at = table + __byte_perm(word, 0, 0x4440 + i) * (32 * sizeof pair);
+        uint32_t pair, at = __dp4a(word, (uint32_t)(32 * sizeof pair) << 8 * i, table);
         asm("ld.shared.u32 %0, [%1];" : "=r"(pair) : "r"(at)); /* the table never changes */
         return pair;
     }
@@ -63,14 +76,15 @@ template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
      * which the first group's first is given. The even columns of what the tensor cores make are of
      * the vector's nearest, the odd ones of its rests. */
     __device__ __forceinline__ float2 units_multiply(const uint2 (&x)[INT8_WARP_UNITS][4],
-                                                     const char *first, uint32_t, int8_codes)
+                                                     const float (&bias)[4], const char *first,
+                                                     uint32_t, int8_codes)
     {
         enum { PIECE = DECODE_WARPS * INT8_WARP_UNITS * INT8_UNIT };
         const uint4 a = *reinterpret_cast<const uint4 *>(first + lane * 16);
         const uint4 b = *reinterpret_cast<const uint4 *>(first + PIECE + lane * 16);
         stage_release();
         const uint32_t low[4] = {a.x, a.y, a.z, a.w}, high[4] = {b.x, b.y, b.z, b.w};
-        float d[2][4] = {};
+        float d[2][4] = {{bias[0], bias[1], bias[2], bias[3]}};
 #pragma unroll
         for (int j = 0; j < 4; j++) {
             const uint32_t w[4] = {int8_pair<0x4140>(low[j]), int8_pair<0x4140>(high[j]),
@@ -81,7 +95,8 @@ template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
                            (d[0][2] + d[0][3]) + (d[1][2] + d[1][3]));
     }
     __device__ __forceinline__ float2 units_multiply(const uint2 (&x)[NF4_WARP_UNITS][4],
-                                                     const char *first, uint32_t units, nf4_codes)
+                                                     const float (&)[4], const char *first,
+                                                     uint32_t units, nf4_codes)
     {
         enum { PIECE = DECODE_WARPS * NF4_WARP_UNITS * NF4_UNIT, SCALES = NF4_UNIT - CODES_SCALES };
         uint2 a[NF4_WARP_UNITS], b[NF4_WARP_UNITS];
@@ -139,13 +154,15 @@ template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
                         x[n][j] =
                             *reinterpret_cast<const uint2 *>(from + n * CODES_COLUMNS + j * 4);
                 }
+            float bias[4] = {};
+            bias_make(bias, x, M());
             const uint32_t offset = mine.begin * codes_unit_bytes(kind);
             /* the first two lanes of a row store those of the two groups */
             float *to = sums + (row + quarter % 2 * CODES_ROWS) * CODES_SUMS + warp;
 #pragma unroll 1
             for (uint32_t g = 0; g < groups; g += CODES_GROUPS) {
                 barrier_wait(&m->full[stage], parity);
-                const float2 both = units_multiply(x, stages + stage * SLOT + offset,
+                const float2 both = units_multiply(x, bias, stages + stage * SLOT + offset,
                                                    mine.end - mine.begin, M());
                 const float sum = quarter ? both.y : both.x;
                 if (quarter < CODES_GROUPS && g + quarter < groups)

@@ -203,7 +203,7 @@ BOTH struct codes_tiling codes_tiling_of(enum codes_kind kind, uint32_t columns)
     uint32_t most = codes_piece_units(kind);
     t.units = codes_units(columns);
     t.pieces = (t.units + most - 1) / most;
-    t.width = (t.units + t.pieces - 1) / t.pieces;
+    t.width = most; /* no division: every operation of the kernel asks */
     return t;
 }
 /* Units of a piece, counted from its start, that a warp multiplies. */
