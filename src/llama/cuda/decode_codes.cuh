@@ -7,7 +7,7 @@
 
 #include "llama/cuda/decode_block.cuh"
 
-/* Four elements as the tensor cores take them: the nearest float16s, then the rests. */
+/* Four elements as the tensor cores take them: the nearest float16s, and the rests. */
 __device__ __forceinline__ uint4 halves_split(float4 v)
 {
     __half2 near[2] = {__floats2half2_rn(v.x, v.y), __floats2half2_rn(v.z, v.w)};
@@ -16,6 +16,13 @@ __device__ __forceinline__ uint4 halves_split(float4 v)
                        __floats2half2_rn(v.z - high.x, v.w - high.y)};
     const uint2 a = *reinterpret_cast<uint2 *>(near), b = *reinterpret_cast<uint2 *>(rest);
     return make_uint4(a.x, a.y, b.x, b.y);
+}
+
+/* Where in a unit of a vector a lane's columns lie, half of its 16: 8 nearest float16s, or their rests.
+ * What 8 lanes read at a time, and 16 write, is in banks of its own. */
+__device__ __forceinline__ uint32_t halves_at(uint32_t quarter, uint32_t half, uint32_t rest)
+{
+    return half * 32 + (half ^ rest) * 16 + quarter * 4;
 }
 
 /* d [16, 8] += w [16, 16] x [8, 16]^T. Lane 4 i + j has columns 2 j and 2 j + 1 of rows i and i + 8 of
@@ -74,7 +81,7 @@ template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
 
     /* This lane's sums of a row of each group, lane / 4, over its warp's units of the next stage, of
      * which the first group's first is given. The even columns of what the tensor cores make are of
-     * the vector's nearest, the odd ones of its rests. */
+     * the vector's nearest, the odd ones of its rests; only the first two lanes of a row have them. */
     __device__ __forceinline__ float2 units_multiply(const uint2 (&x)[INT8_WARP_UNITS][4],
                                                      const float (&bias)[4], const char *first,
                                                      uint32_t, int8_codes)
@@ -141,18 +148,19 @@ template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
         for (uint32_t piece = 0; piece < t.pieces; piece++) {
             uint32_t units = t.units - piece * t.width;
             units = units < t.width ? units : t.width;
-            const range mine = codes_warp_units(units, warp);
-            uint2 x[UNITS][4]; /* rows of the nearest, and of the rests, in turn */
-            const float *from = vector + (piece * t.width + mine.begin) * CODES_COLUMNS +
-                                quarter * CODES_LANE + row % 2 * 2;
+            const range mine = codes_warp_units(kind, units, warp);
+            uint2 x[UNITS][4]; /* two rows of the nearest and of the rests: a pair for each group */
+            const float *from = vector + (piece * t.width + mine.begin) * CODES_COLUMNS;
 #pragma unroll
             for (int n = 0; n < UNITS; n++)
 #pragma unroll
-                for (int j = 0; j < 4; j++) {
-                    x[n][j] = make_uint2(0, 0);
-                    if (mine.begin + n < mine.end)
-                        x[n][j] =
-                            *reinterpret_cast<const uint2 *>(from + n * CODES_COLUMNS + j * 4);
+                for (int half = 0; half < 2; half++) {
+                    uint4 v = make_uint4(0, 0, 0, 0);
+                    if (mine.begin + n < mine.end && row < 2 * CODES_GROUPS)
+                        v = *reinterpret_cast<const uint4 *>(
+                            from + n * CODES_COLUMNS + halves_at(quarter, half, row % 2));
+                    x[n][2 * half] = make_uint2(v.x, v.y);
+                    x[n][2 * half + 1] = make_uint2(v.z, v.w);
                 }
             float bias[4] = {};
             bias_make(bias, x, M());

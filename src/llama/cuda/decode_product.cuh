@@ -137,21 +137,42 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
 
     /* -- vectors -- */
 
+    /* Where this thread's four columns of a round begin. */
+    __device__ __forceinline__ uint32_t column() const
+    {
+        return input_column((codes_kind)LAYERS, threadIdx.x);
+    }
+
     /* Four elements of the input of an operation. */
     __device__ __forceinline__ void vector_put(uint32_t i, float4 v, uint32_t kind)
     {
-        if (kind_of(kind) != CODES_NONE)
-            *reinterpret_cast<uint4 *>(vector + i) = halves_split(v);
-        else
+        if (kind_of(kind) == CODES_NONE) {
             *reinterpret_cast<float4 *>(vector + i) = v;
+            return;
+        }
+        const uint4 halves = halves_split(v);
+        const uint32_t quarter = i / CODES_LANE % 4, half = i / 8 % 2;
+        float *to = vector + i / CODES_COLUMNS * CODES_COLUMNS + i / 4 % 2 * 2;
+        *reinterpret_cast<uint2 *>(to + halves_at(quarter, half, 0)) =
+            make_uint2(halves.x, halves.y);
+        *reinterpret_cast<uint2 *>(to + halves_at(quarter, half, 1)) =
+            make_uint2(halves.z, halves.w);
+    }
+    /* The input is there: a warp multiplies all columns of elements, of codes those that it took. */
+    __device__ __forceinline__ void vector_meet(uint32_t kind)
+    {
+        if (kind_of(kind) == CODES_NONE)
+            meet();
+        else
+            __syncwarp();
     }
 
     __device__ __forceinline__ void vector_load(const float *from, uint32_t count, uint32_t parity,
                                                 uint32_t kind)
     {
-        enum { AT_ONCE = 2, EACH = THREADS * 4 };
+        enum { AT_ONCE = LAYERS == CODES_NF4 ? 4 : 2, EACH = INPUT_ROUND }; /* as registers allow */
 #pragma unroll 1
-        for (uint32_t begin = threadIdx.x * 4; begin < count; begin += AT_ONCE * EACH) {
+        for (uint32_t begin = column(); begin < count; begin += AT_ONCE * EACH) {
             uint4 v[AT_ONCE];
 #pragma unroll
             for (int i = 0; i < AT_ONCE; i++)
@@ -163,13 +184,13 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
                     vector_put(begin + i * EACH,
                                words_wait(v[i], from + begin + i * EACH, parity), kind);
         }
-        meet();
+        vector_meet(kind);
     }
 
     /* The norm's weights that a thread needs first, asked for before others are waited for. */
     __device__ __forceinline__ float4 weight_load(const float *weight)
     {
-        uint32_t i = threadIdx.x * 4;
+        uint32_t i = column();
         return i < p.shape.hidden ? *reinterpret_cast<const float4 *>(weight + i)
                                   : make_float4(0, 0, 0, 0);
     }
@@ -189,24 +210,30 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
             sum += __shfl_xor_sync(0xffffffffu, sum, way);
         float factor = 1 / sqrtf(sum / (float)hidden + p.shape.eps);
 #pragma unroll 1
-        for (uint32_t i = threadIdx.x * 4; i < hidden; i += THREADS * 4) {
-            float4 v = *reinterpret_cast<float4 *>(vector + i);
-            if (i >= THREADS * 4)
-                w = *reinterpret_cast<const float4 *>(weight + i);
+        for (uint32_t begin = 0, i = column(); begin < hidden;
+             begin += INPUT_ROUND, i += INPUT_ROUND) {
+            float4 v = make_float4(0, 0, 0, 0);
+            if (i < hidden) {
+                v = *reinterpret_cast<float4 *>(vector + i);
+                if (begin > 0)
+                    w = *reinterpret_cast<const float4 *>(weight + i);
+            }
+            __syncwarp(); /* what is put goes elsewhere in its unit */
             v.x = v.x * factor * w.x;
             v.y = v.y * factor * w.y;
             v.z = v.z * factor * w.z;
             v.w = v.w * factor * w.w;
-            vector_put(i, v, kind);
+            if (i < hidden)
+                vector_put(i, v, kind);
         }
-        meet();
+        vector_meet(kind);
     }
     /* This thread's part of x, and its squares' sum. */
     __device__ __forceinline__ float x_load(uint32_t parity)
     {
         float sum = 0;
 #pragma unroll 1
-        for (uint32_t i = threadIdx.x * 4; i < p.shape.hidden; i += THREADS * 4) {
+        for (uint32_t i = column(); i < p.shape.hidden; i += INPUT_ROUND) {
             float4 v = words_wait(words_get(p.x + i), p.x + i, parity);
             *reinterpret_cast<float4 *>(vector + i) = v;
             sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;

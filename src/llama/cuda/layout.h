@@ -207,13 +207,24 @@ BOTH struct codes_tiling codes_tiling_of(enum codes_kind kind, uint32_t columns)
     return t;
 }
 /* Units of a piece, counted from its start, that a warp multiplies. */
-BOTH struct range codes_warp_units(uint32_t units, uint32_t warp)
+BOTH struct range codes_warp_units(enum codes_kind kind, uint32_t units, uint32_t warp)
 {
-    uint32_t each = (units + DECODE_WARPS - 1) / DECODE_WARPS;
+    uint32_t each = codes_piece_units(kind) / DECODE_WARPS;
     struct range range;
     range.begin = warp * each < units ? warp * each : units;
     range.end = range.begin + each < units ? range.begin + each : units;
     return range;
+}
+/* Columns of an operation's input that all threads that compute take at a time, four each, and where
+ * a thread's begin. Of codes they are of its warp's units: two pieces of int8, or one of nf4. */
+enum { INPUT_ROUND = 32 * DECODE_WARPS * 4 };
+BOTH uint32_t input_column(enum codes_kind kind, uint32_t thread)
+{
+    enum { FOURS = CODES_COLUMNS / 4 };
+    uint32_t warp = thread / 32, lane = thread % 32;
+    if (kind != CODES_INT8)
+        return thread * 4;
+    return (lane / FOURS * DECODE_WARPS + warp) * CODES_COLUMNS + lane % FOURS * 4;
 }
 
 /* Groups of up to DECODE_GROUP query heads: how many passes over a key head's cache. */
