@@ -153,21 +153,26 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
         }
     }
 
-    /* Merges all warps' results [DECODE_WARPS, DECODE_GROUP, SIZE + 2] of head g's element i. */
+    /* Merges all warps' results [DECODE_WARPS, DECODE_GROUP, SIZE + 2] of head g's element i. The
+     * lanes have elements of one head; each finds what one warp's result counts for. */
     __device__ __forceinline__ float2 warps_merge(const float *from, uint32_t g, uint32_t i,
                                                   float *largest)
     {
-        float high = -INFINITY;
-        const float *at = from + g * (SIZE + 2);
-        for (uint32_t n = 0; n < DECODE_WARPS; n++)
-            high = fmaxf(high, at[n * PART + SIZE]);
-        float2 sum = make_float2(0, 0);
-        for (uint32_t n = 0; n < DECODE_WARPS; n++) {
-            const float *other = at + n * PART;
-            float share = other[SIZE] == -INFINITY ? 0 : exp2f(other[SIZE] - high);
-            sum.x += share * other[i];
-            sum.y += share * other[SIZE + 1];
-        }
+        static_assert(DECODE_WARPS == 16 && SIZE % 32 == 0, "one head, and each result twice");
+        const float *at = from + g * (SIZE + 2), *one = at + lane % DECODE_WARPS * PART + SIZE;
+        const float peak = one[0];
+        float high = peak;
+#pragma unroll
+        for (int way = DECODE_WARPS / 2; way > 0; way /= 2)
+            high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, way));
+        const float share = peak == -INFINITY ? 0 : exp2f(peak - high);
+        float2 sum = make_float2(0, share * one[1]);
+#pragma unroll
+        for (int way = DECODE_WARPS / 2; way > 0; way /= 2)
+            sum.y += __shfl_xor_sync(0xffffffffu, sum.y, way);
+#pragma unroll
+        for (int n = 0; n < DECODE_WARPS; n++)
+            sum.x = fmaf(__shfl_sync(0xffffffffu, share, n), at[n * PART + i], sum.x);
         *largest = high;
         return sum;
     }
