@@ -85,11 +85,11 @@ static void test_every_segment_is_read_once(void **state)
 }
 
 /* Blocks' chunks of the virtual heads, as decode.cu walks them. */
-static void check_attention(const struct cuda_shape *s, uint32_t element, uint32_t positions,
-                            uint32_t blocks)
+static void check_attention(const struct cuda_shape *s, uint32_t width, uint32_t element,
+                            uint32_t positions, uint32_t blocks)
 {
-    uint32_t splits = attention_splits(s, element, positions, blocks, CHUNKS_ALONE);
-    uint32_t size = chunk_positions(s, element), heads = s->kv_heads * group_passes(s);
+    uint32_t splits = attention_splits(s, width, element, positions, blocks, CHUNKS_ALONE);
+    uint32_t size = chunk_positions(s, element), heads = s->kv_heads * group_passes(s, width);
     uint32_t chunks = (positions + size - 1) / size;
     unsigned char *done = calloc(heads, chunks + 1);
     assert_non_null(done);
@@ -110,8 +110,13 @@ static void test_every_position_is_attended_once(void **state)
     for (size_t i = 0; i < COUNT(shapes); i++)
         for (size_t m = 0; m < COUNT(multiprocessors); m++)
             for (size_t p = 0; p < COUNT(positions); p++)
-                for (uint32_t element = 2; element <= 4; element += 2)
-                    check_attention(&shapes[i], element, positions[p], multiprocessors[m]);
+                for (uint32_t element = 2; element <= 4; element += 2) {
+                    uint32_t narrow = attention_width(&shapes[i], element, positions[p],
+                                                      multiprocessors[m], CHUNKS_ALONE);
+                    check_attention(&shapes[i], DECODE_GROUP, element, positions[p],
+                                    multiprocessors[m]);
+                    check_attention(&shapes[i], narrow, element, positions[p], multiprocessors[m]);
+                }
 }
 
 /* Shares of gate_up follow each other, and no block has more bytes of a layer than others but for
@@ -119,8 +124,9 @@ static void test_every_position_is_attended_once(void **state)
 static void check_gate_up(const struct cuda_shape *s, uint32_t element, uint32_t positions,
                           uint32_t blocks)
 {
-    uint32_t splits = attention_splits(s, element, positions, blocks, CHUNKS_ALONE), before = 0;
-    uint32_t chunk = chunk_positions(s, element), heads = s->kv_heads * group_passes(s);
+    uint32_t splits = attention_splits(s, DECODE_GROUP, element, positions, blocks, CHUNKS_ALONE);
+    uint32_t chunk = chunk_positions(s, element), before = 0;
+    uint32_t heads = s->kv_heads * group_passes(s, DECODE_GROUP);
     uint32_t chunks = (positions + chunk - 1) / chunk;
     struct layer_bytes l = layer_bytes_of(s, element, element, positions, splits, blocks);
     uint64_t least = UINT64_MAX, most = 0;

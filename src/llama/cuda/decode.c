@@ -70,8 +70,8 @@ bool decode_fits(struct decode_params *params, const struct cuda_shape *s,
                  const struct cuda_form *form, uint32_t blocks, uint32_t shared_bytes)
 {
     uint32_t query = s->heads * s->head_size, widest = larger(larger(s->hidden, query), s->ffn);
-    if ((s->head_size != 64 && s->head_size != 128) || s->kv_heads * group_passes(s) > blocks ||
-        !rows_fit(s, form, blocks))
+    if ((s->head_size != 64 && s->head_size != 128) ||
+        s->kv_heads * group_passes(s, DECODE_GROUP) > blocks || !rows_fit(s, form, blocks))
         return false;
     bool coded = form->ends != CODES_NONE; /* logits are found some after the other */
     uint32_t logits =
@@ -100,7 +100,7 @@ static enum status vectors_place(struct decode *d, struct card *card, struct err
 {
     struct decode_params *p = &d->params;
     const struct cuda_shape *s = &p->shape;
-    uint64_t virtual_heads = (uint64_t)s->kv_heads * group_passes(s), total = 0;
+    uint64_t total = 0;
     uint64_t query = (uint64_t)s->heads * s->head_size, offset[7];
     const uint64_t bytes[7] = {
         COUNTERS * COUNTER_STEP * sizeof(uint32_t),
@@ -108,8 +108,7 @@ static enum status vectors_place(struct decode *d, struct card *card, struct err
         query * sizeof(float),
         s->hidden * sizeof(float),
         s->ffn * sizeof(float),
-        (d->blocks / virtual_heads) * virtual_heads * DECODE_GROUP * (s->head_size + 2) *
-            sizeof(uint64_t),
+        (uint64_t)d->blocks * DECODE_GROUP * (s->head_size + 2) * sizeof(uint64_t),
         (d->blocks + 1) * sizeof(uint64_t) + sizeof(int32_t),
     };
     for (size_t i = 0; i < 7; i++) {
@@ -129,7 +128,6 @@ static enum status vectors_place(struct decode *d, struct card *card, struct err
     p->split = (void *)(base + offset[5]);
     p->best = (void *)(base + offset[6]);
     p->last = (int32_t *)(p->best + d->blocks + 1);
-    p->most_splits = (uint32_t)(d->blocks / virtual_heads);
     return cuda_check(&card->cuda, card->cuda.MemsetD8(d->memory, 0, total), err,
                       "clear memory on %s", card->device.name);
 }

@@ -40,9 +40,7 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     {
         const cuda_shape &s = p.shape;
         if (kind == OP_OUT) {
-            const uint32_t heads = s.kv_heads * group_passes(&s);
-            const uint32_t early = p.early ? m->part.splits * heads / 2 : 0;
-            wait_for(COUNTER_MIXED, attended * heads - early);
+            wait_for(COUNTER_MIXED, attended - (p.early ? m->part.blocks / 2 : 0));
             vector_load(p.mixed, s.heads * SIZE, step & 1, kind);
             return;
         }
@@ -134,7 +132,7 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     __device__ __forceinline__ void run()
     {
         const cuda_shape &s = p.shape;
-        uint32_t step = 0, attended = 0; /* layers begun; blocks that have attended to a head */
+        uint32_t step = 0, attended = 0; /* layers begun; blocks that have attended in all of them */
         int32_t id = *p.first;
 #pragma unroll 1
         for (uint32_t token = 0; token < p.tokens; token++) {
@@ -145,8 +143,8 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
 #pragma unroll 1
             for (uint32_t layer = 0, kind = OP_QKV; layer <= s.layers;) {
                 if (kind == OP_ATTENTION) {
-                    attended += m->part.splits;
-                    if (m->part.head < s.kv_heads * group_passes(&s))
+                    attended += m->part.blocks;
+                    if (m->part.kv < s.kv_heads)
                         attention(m->part, layer, p.position + token, step);
                     kind++;
                     continue;

@@ -21,6 +21,13 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
         float max, total; /* of the head of this lane's score; total is this lane's part */
     };
 
+    /* Whether this block attends with more than DECODE_NARROW heads: asked for again and again, since
+     * registers are few. Other heads' queries are 0 where not, and what comes of them is not used. */
+    __device__ __forceinline__ bool wide() const
+    {
+        return LAYERS == CODES_NONE || *(volatile uint32_t *)&m->part.heads > DECODE_NARROW;
+    }
+
     /* Adds the lanes' parts of all scores: the sum of this lane's is returned. */
     __device__ __forceinline__ float scores_sum(float (&score)[SCORES])
     {
@@ -89,6 +96,8 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
             a.total *= keep;
 #pragma unroll
             for (int g = 0; g < DECODE_GROUP; g++) {
+                if (g == DECODE_NARROW && !wide())
+                    break;
                 const float head = __shfl_sync(0xffffffffu, keep, g * EACH);
 #pragma unroll
                 for (int j = 0; j < CPACK; j++)
@@ -117,6 +126,8 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
             unpack(v, raw, C());
 #pragma unroll
             for (int g = 0; g < DECODE_GROUP; g++) {
+                if (g == DECODE_NARROW && !wide())
+                    break;
                 const float head =
                     __shfl_sync(0xffffffffu, share, (i * DECODE_GROUP + g) * EACH, LANES);
 #pragma unroll
@@ -136,6 +147,8 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
             a.total += __shfl_xor_sync(0xffffffffu, a.total, way);
 #pragma unroll
         for (int g = 0; g < DECODE_GROUP; g++) {
+            if (g == DECODE_NARROW && !wide())
+                break;
 #pragma unroll
             for (int way = LANES; way < 32; way *= 2)
 #pragma unroll
@@ -281,14 +294,13 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
         const cuda_shape &s = p.shape;
         uint32_t group = s.heads / s.kv_heads;
         float *out = p.mixed + (size_t)(a.kv * group + a.first) * SIZE;
-        uint64_t *all = p.split + (size_t)a.head * p.most_splits * PART;
-        for (uint32_t i = threadIdx.x; i < DECODE_GROUP * SIZE; i += THREADS) {
+        uint64_t *all = p.split + (size_t)a.head * a.splits * PART;
+        for (uint32_t i = threadIdx.x; i < a.heads * SIZE; i += THREADS) {
             uint32_t g = i / SIZE, c = i % SIZE;
             float largest;
             float2 sum = warps_merge(vector, g, c, &largest);
             if (a.splits == 1) {
-                if (g < a.heads)
-                    word_store(out + i, sum.x / sum.y, step & 1);
+                word_store(out + i, sum.x / sum.y, step & 1);
             } else {
                 uint64_t *part = all + (size_t)a.split * PART + g * (SIZE + 2);
                 stamped_store(part + c, sum.x, step);

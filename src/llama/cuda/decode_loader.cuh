@@ -170,7 +170,7 @@ template <typename F, int SIZE> struct decode_loader : decode_block<F, SIZE> {
         const cuda_shape &s = p.shape;
         const uint32_t positions = p.position + token;
         const attention_part a = attention_share(positions);
-        const bool attends = a.head < s.kv_heads * group_passes(&s);
+        const bool attends = a.kv < s.kv_heads;
         for (uint32_t layer = 0; layer < s.layers; layer++) {
             const char *l = p.weights.layers + layer * p.weights.layer_bytes;
             if (!matrix_load(l, OP_QKV, s.hidden) || (layer == 0 && !keys_wait(token)) ||

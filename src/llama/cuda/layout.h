@@ -67,7 +67,8 @@ enum {
     DECODE_WARPS = 16,     /* that compute */
     DECODE_ALL_WARPS = 20, /* and a warpgroup with the loader and the herald */
     DECODE_STAGE = 16384,  /* bytes */
-    DECODE_GROUP = 4,      /* query heads that one pass over keys and values serves */
+    DECODE_GROUP = 4,      /* query heads that one pass over keys and values serves at most */
+    DECODE_NARROW = 2,     /* and of codes where there are blocks enough for more passes */
     DECODE_MAX_STAGES = 12,
     DECODE_LEAST_STAGES = 4,
     DECODE_WIDEST = 32768, /* columns of a matrix */
@@ -84,7 +85,7 @@ struct decode_params {
     const float *frequency;        /* [head_size / 2] */
     void *keys, *values;           /* [layers, kv_heads, context, head_size] */
     float *qkv, *mixed, *x, *ffn;  /* vectors between operations */
-    uint64_t *split;               /* [virtual heads, most_splits, DECODE_GROUP, head_size + 2] */
+    uint64_t *split;               /* [blocks, DECODE_GROUP, head_size + 2]: of attention */
     float *logits;                 /* [vocabulary], or NULL: not wanted */
     uint64_t *best;                /* [blocks]: each block's largest logit; then the stop flag */
     uint32_t *counters;            /* zeroed before the launch */
@@ -99,7 +100,6 @@ struct decode_params {
     uint32_t vector, partial; /* bytes of the vector and of the sums in shared memory */
     uint32_t chunks_alone;    /* of keys, that one block attends to: more are shared, one each */
     uint32_t flight;          /* stages whose copies may be under way at a time */
-    uint32_t most_splits;     /* of a virtual head: what split has room for */
     uint32_t early;           /* blocks that readers of x and ffn leave to the words themselves */
 };
 
@@ -215,8 +215,9 @@ BOTH struct range codes_warp_units(enum codes_kind kind, uint32_t units, uint32_
     range.end = range.begin + each < units ? range.begin + each : units;
     return range;
 }
-/* Columns of an operation's input that all threads that compute take at a time, four each, and where
- * a thread's begin. Of codes they are of its warp's units: two pieces of int8, or one of nf4. */
+/* Columns of an operation's input that all threads that compute take at a time, four each, and
+ * where a thread's begin. Of codes they are of its warp's units: two pieces of int8, or one of nf4.
+ */
 enum { INPUT_ROUND = 32 * DECODE_WARPS * 4 };
 BOTH uint32_t input_column(enum codes_kind kind, uint32_t thread)
 {
@@ -227,32 +228,46 @@ BOTH uint32_t input_column(enum codes_kind kind, uint32_t thread)
     return (lane / FOURS * DECODE_WARPS + warp) * CODES_COLUMNS + lane % FOURS * 4;
 }
 
-/* Groups of up to DECODE_GROUP query heads: how many passes over a key head's cache. */
-BOTH uint32_t group_passes(const struct cuda_shape *s)
+/* Groups of up to width query heads: how many passes over a key head's cache. */
+BOTH uint32_t group_passes(const struct cuda_shape *s, uint32_t width)
 {
-    return (s->heads / s->kv_heads + DECODE_GROUP - 1) / DECODE_GROUP;
+    return (s->heads / s->kv_heads + width - 1) / width;
 }
 /* Positions of a chunk: a stage of keys, and one of values. */
 BOTH uint32_t chunk_positions(const struct cuda_shape *s, uint32_t element)
 {
     return DECODE_STAGE / (s->head_size * element);
 }
-/* Blocks that share one virtual head's positions, when there are so many in the cache. */
-BOTH uint32_t attention_splits(const struct cuda_shape *s, uint32_t element, uint32_t positions,
-                               uint32_t blocks, uint32_t chunks_alone)
+/* Blocks that one virtual head's positions are for, when there are so many in the cache. */
+BOTH uint32_t attention_parts(const struct cuda_shape *s, uint32_t element, uint32_t positions,
+                              uint32_t chunks_alone)
 {
-    uint32_t chunk = chunk_positions(s, element), most = blocks / (s->kv_heads * group_passes(s));
-    uint32_t chunks = (positions + chunk - 1) / chunk;
-    if (chunks <= chunks_alone)
-        return 1;
-    return chunks < most ? chunks : most;
+    uint32_t chunk = chunk_positions(s, element), chunks = (positions + chunk - 1) / chunk;
+    return chunks <= chunks_alone ? 1 : chunks;
+}
+/* Query heads of a pass over codes' cache: few where each part of all these passes has a block. */
+BOTH uint32_t attention_width(const struct cuda_shape *s, uint32_t element, uint32_t positions,
+                              uint32_t blocks, uint32_t chunks_alone)
+{
+    uint32_t parts = attention_parts(s, element, positions, chunks_alone);
+    return s->kv_heads * group_passes(s, DECODE_NARROW) * parts <= blocks ? DECODE_NARROW
+                                                                          : DECODE_GROUP;
+}
+/* Blocks that share one virtual head's positions, of width query heads. */
+BOTH uint32_t attention_splits(const struct cuda_shape *s, uint32_t width, uint32_t element,
+                               uint32_t positions, uint32_t blocks, uint32_t chunks_alone)
+{
+    uint32_t most = blocks / (s->kv_heads * group_passes(s, width));
+    uint32_t parts = attention_parts(s, element, positions, chunks_alone);
+    return parts < most ? parts : most;
 }
 
 /* Of all virtual heads, the positions of the cache that blocks before b read. */
 BOTH uint64_t positions_before(const struct cuda_shape *s, uint32_t chunk, uint32_t positions,
                                uint32_t splits, uint32_t b)
 {
-    uint32_t heads = s->kv_heads * group_passes(s), chunks = (positions + chunk - 1) / chunk;
+    uint32_t heads = s->kv_heads * group_passes(s, DECODE_GROUP),
+             chunks = (positions + chunk - 1) / chunk;
     uint32_t head = b / splits, split = b % splits, more = chunks % splits;
     if (head >= heads)
         return (uint64_t)heads * positions;
@@ -273,7 +288,7 @@ BOTH struct layer_bytes layer_bytes_of(const struct cuda_shape *s, uint32_t elem
                                        uint32_t positions, uint32_t splits, uint32_t blocks)
 {
     struct layer_bytes none = {0, 0, 0, 0}, l;
-    uint32_t chunk = chunk_positions(s, cache), heads = s->kv_heads * group_passes(s);
+    uint32_t chunk = chunk_positions(s, cache), heads = s->kv_heads * group_passes(s, DECODE_GROUP);
     l.qkv = (uint64_t)s->hidden * element;
     l.x = ((uint64_t)s->heads * s->head_size + s->ffn) * element;
     l.pair = 2 * l.qkv;
@@ -297,7 +312,7 @@ BOTH struct layer_bytes layer_bytes_of(const struct cuda_shape *s, uint32_t elem
 BOTH uint32_t gate_up_begin(const struct cuda_shape *s, const struct layer_bytes *l, uint32_t chunk,
                             uint32_t positions, uint32_t splits, uint32_t b, uint32_t blocks)
 {
-    uint64_t cached = (uint64_t)s->kv_heads * group_passes(s) * positions;
+    uint64_t cached = (uint64_t)s->kv_heads * group_passes(s, DECODE_GROUP) * positions;
     uint64_t all =
         qkv_rows(s) * l->qkv + s->hidden * l->x + s->ffn * l->pair + cached * l->position;
     uint64_t others = rows_share(qkv_rows(s), 1, b, blocks).begin * l->qkv +
