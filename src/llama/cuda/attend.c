@@ -61,8 +61,9 @@ static enum status cache_map(struct tensor_map *map, const struct card *card,
 }
 
 static enum status wide_start(const struct attention *a, const struct card *card,
-                              const struct device_model *model, uint32_t layer, uint32_t count,
-                              uint32_t position, cuda_pointer mixed, struct error *err)
+                              const struct device_model *model, uint32_t layer, uint32_t first,
+                              uint32_t count, uint32_t position, cuda_pointer mixed,
+                              struct error *err)
 {
     const struct cuda_shape *s = &model->shape;
     uint32_t each = (uint32_t)ATTEND_TOKENS(s->head_size);
@@ -70,6 +71,7 @@ static enum status wide_start(const struct attention *a, const struct card *card
     struct attend_arguments values = {
         .query = a->query,
         .mixed = (void *)(uintptr_t)mixed,
+        .first = first,
         .tokens = count,
         .position = position,
         .heads = s->heads,
@@ -88,14 +90,16 @@ static enum status wide_start(const struct attention *a, const struct card *card
 }
 
 enum status attention_start(const struct attention *a, const struct card *card,
-                            const struct device_model *model, uint32_t layer, uint32_t count,
-                            uint32_t position, cuda_pointer mixed, struct error *err)
+                            const struct device_model *model, uint32_t layer, uint32_t first,
+                            uint32_t count, uint32_t position, cuda_pointer mixed,
+                            struct error *err)
 {
     struct cuda_shape s = model->shape;
     if (a->wide)
-        return wide_start(a, card, model, layer, count, position, mixed, err);
+        return wide_start(a, card, model, layer, first, count, position, mixed, err);
     uint64_t at = (uint64_t)layer * s.kv_heads * s.context * s.head_size * model->cache_element;
-    cuda_pointer query = a->query_at, keys = model->keys + at, values = model->values + at;
+    cuda_pointer query = a->query_at + 2 * (uint64_t)first * s.heads * s.head_size;
+    cuda_pointer keys = model->keys + at, values = model->values + at;
     void *arguments[] = {&mixed, &query, &keys, &values, &s, &count, &position};
     const uint32_t grid[3] = {(count + PLAIN_QUERIES - 1) / PLAIN_QUERIES, s.heads, 1};
     return card_launch_early(card, a->kernel, grid, PLAIN_THREADS, plain_shared(&s), arguments,

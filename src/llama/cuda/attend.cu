@@ -83,8 +83,8 @@ template <typename T, int SIZE> struct attention {
         for (int g = 0; g < GROUPS; g++)
 #pragma unroll
             for (int b = 0; b < BLOCKS; b++)
-                tile_copy(query + g * QUERY + b * 64 * 128, &a.query, b * 64, head, q0 + g * 64,
-                          ready);
+                tile_copy(query + g * QUERY + b * 64 * 128, &a.query, b * 64, head,
+                          a.first + q0 + g * 64, ready);
         fill(0, &a.keys, 0);
         for (uint32_t n = 1; n < steps; n++) {
             fill(keys_at(n), &a.keys, n);

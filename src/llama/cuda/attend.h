@@ -21,6 +21,7 @@ struct attend_arguments {
     struct tensor_map query;        /* [tokens, heads, size]: (column, head, token) */
     struct tensor_map keys, values; /* [layers * kv_heads, positions, size] of float16 */
     void *mixed;                    /* [tokens, heads, size] of the weights' type */
+    uint32_t first;                 /* of the queries' tokens, the one at position */
     uint32_t tokens, position, heads, group, kv_heads, layer;
 };
 
@@ -39,10 +40,12 @@ struct attention {
 enum status attention_open(struct attention *attention, struct card *card,
                            struct cuda_module *plain, const struct device_model *model,
                            cuda_pointer query, uint32_t most_tokens, struct error *err);
-/* mixed [count, heads, size], of the weights' type, for the tokens from position on of a layer. */
+/* mixed [count, heads, size], of the weights' type, for the tokens from position on of a layer,
+ * whose queries begin with the token `first`. */
 enum status attention_start(const struct attention *attention, const struct card *card,
-                            const struct device_model *model, uint32_t layer, uint32_t count,
-                            uint32_t position, cuda_pointer mixed, struct error *err);
+                            const struct device_model *model, uint32_t layer, uint32_t first,
+                            uint32_t count, uint32_t position, cuda_pointer mixed,
+                            struct error *err);
 #endif
 
 #endif

@@ -149,6 +149,7 @@ struct pass {
     const struct prefill *p;
     const struct card *card;
     const struct device_model *model;
+    uint32_t first; /* of the tokens, the first one that is still computed */
     uint32_t count, position;
     uint32_t parts; /* that the last product made */
     struct error *err;
@@ -164,8 +165,9 @@ static enum status tokens_start(const struct pass *pass, struct cuda_function *k
 /* Adds the last product to the residual stream, and computes the norm i of it. */
 static enum status add(const struct pass *pass, uint32_t i)
 {
-    cuda_pointer normed = pass->p->normed, x = pass->p->x, sums = pass->p->sums;
     uint32_t parts = pass->parts, hidden = pass->model->shape.hidden;
+    cuda_pointer normed = pass->p->normed, sums = pass->p->sums;
+    cuda_pointer x = pass->p->x + (uint64_t)pass->first * hidden * sizeof(float);
     const float *weight = pass->model->weights.norms + (size_t)i * hidden;
     float eps = pass->model->shape.eps;
     void *arguments[] = {&normed, &x, &sums, &parts, &weight, &hidden, &eps};
@@ -234,15 +236,26 @@ static enum status exchange(struct pass *pass)
                                : status;
 }
 
-static enum status layer_compute(struct pass *pass, uint32_t i)
+/* The keys and values are there: what follows is for the last `rows` tokens alone. */
+static void cut(struct pass *pass, uint32_t rows)
+{
+    pass->first = pass->count - rows;
+    pass->position += pass->first;
+    pass->count = rows;
+}
+
+/* For `rows` tokens from attention on. */
+static enum status layer_compute(struct pass *pass, uint32_t i, uint32_t rows)
 {
     const struct prefill *p = pass->p;
     enum status status = multiply(pass, &p->qkv, i);
     if (status == STATUS_OK)
         status = rotate(pass, i);
-    if (status == STATUS_OK)
-        status = attention_start(&p->attention, pass->card, pass->model, i, pass->count,
-                                 pass->position, p->mixed, pass->err);
+    cut(pass, rows);
+    if (status != STATUS_OK || rows == 0)
+        return status;
+    status = attention_start(&p->attention, pass->card, pass->model, i, pass->first, rows,
+                             pass->position, p->mixed, pass->err);
     if (status == STATUS_OK)
         status = multiply(pass, &p->out, i);
     if (status == STATUS_OK)
@@ -264,13 +277,14 @@ enum status prefill_forward(const struct prefill *p, const struct card *card,
                             struct error *err)
 {
     const struct cuda_shape *s = &model->shape;
-    struct pass pass = {p, card, model, count, position, 1, err};
+    struct pass pass = {p, card, model, 0, count, position, 1, err};
     enum status status = begin(&pass, ids);
     for (uint32_t i = 0; i < s->layers && status == STATUS_OK; i++)
-        status = layer_compute(&pass, i);
+        status =
+            layer_compute(&pass, i, i + 1 < s->layers || count <= PRODUCT_TOKENS ? count : rows);
     if (status != STATUS_OK || !logits)
         return status;
-    cuda_pointer last = p->normed + (uint64_t)(count - rows) * s->hidden * model->element;
+    cuda_pointer last = p->normed + (uint64_t)(pass.count - rows) * s->hidden * model->element;
     if (model->form.ends != CODES_NONE)
         return codes_multiply(&model->codes, card, model->form.ends, true, logits, last,
                               model->weights.output, s->vocabulary, s->hidden, rows, err);
