@@ -38,6 +38,7 @@ static enum status overlay(const json_t *object, struct engine_memory *memory, s
                         &base_mb, err) ||
         json_get_int_or(object, "positions", 0, 1 << 20, memory->positions, &positions, err) ||
         json_get_int_or(object, "logits", 0, 1 << 20, memory->logits, &logits, err) ||
+        json_get_bool_or(object, "unpacks", memory->unpacks, &memory->unpacks, err) ||
         json_get_bool_or(object, "exact", memory->exact, &memory->exact, err))
         return err->status;
     if (memory->copies < 1 || memory->copies > 16)
@@ -67,8 +68,9 @@ static enum status required(const json_t *object, const char *key, struct error 
 enum status manifest_memory_parse(const json_t *object, struct engine_memories *memories,
                                   struct error *err)
 {
-    static const char *const known[] = {"cuda",    "full_mb",   "weights", "cache", "copies",
-                                        "base_mb", "positions", "logits",  "exact", NULL};
+    static const char *const known[] = {"cuda",    "full_mb", "weights",   "cache",
+                                        "copies",  "base_mb", "positions", "logits",
+                                        "unpacks", "exact",   NULL};
     const char *const *known_card = known + 2;
     const json_t *card = json_object_get(object, "cuda");
     struct arena arena = {0};

@@ -21,6 +21,7 @@ struct engine_memory {
     uint64_t base_bytes;      /* of the process, whatever the model */
     uint32_t positions;       /* computed together: activations are float32 and so many */
     uint32_t logits;          /* rows of float32 logits */
+    bool unpacks;             /* quantised matrices, one after the other, to 16 bits for a prompt */
 };
 
 /* What a process keeps of the machine's memory, or, where it computes on a card, of that. */

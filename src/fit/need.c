@@ -86,6 +86,15 @@ static uint64_t cache_bytes(const struct need_request *request)
     return split(2 * c->layers * row * request->context, request->shard);
 }
 
+/* Of a layer's largest matrix, gate and up together, the part of a device in 16 bits. */
+static uint64_t unpacked_bytes(const struct need_request *request)
+{
+    const struct model_config *c = request->config;
+    if (!request->memory->unpacks || form_of(request).linear == PACKED_PLAIN)
+        return 0;
+    return 2 * split(c->ffn_size, request->shard) * c->hidden_size * 2;
+}
+
 /* Activations of the positions that are computed together, and what the other devices send of
  * them; attention's scores of each thread, of which a device has its share; and logits. */
 static uint64_t work_bytes(const struct need_request *request)
@@ -109,7 +118,7 @@ struct need need_of(const struct need_request *request)
     return (struct need){.weights =
                              (uint64_t)((double)weights_bytes(request) * request->memory->copies),
                          .cache = cache_bytes(request),
-                         .work = work_bytes(request),
+                         .work = work_bytes(request) + unpacked_bytes(request),
                          .base = request->memory->base_bytes};
 }
 

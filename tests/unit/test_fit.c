@@ -66,6 +66,24 @@ static void packed_weights_are_counted(void **state)
     assert_int_equal(need("8b", "nf4", 2, 1).weights, (matrices - ends) * 9 / 32 + ends + norms);
 }
 
+/* A prompt's gate and up, the largest matrix of a layer, in 16 bits: on each device its rows. */
+static void unpacked_weights_are_counted(void **state)
+{
+    (void)state;
+    struct model_config config;
+    struct engine_memory memory = half_of_a_card;
+    struct need_request request = {.config = &config, .memory = &memory, .shard = 4, .context = 1};
+    assert_true(synthetic_shape("405b", &config));
+    memory.unpacks = true;
+    assert_int_equal(need_of(&request).work, 0);
+    request.quantize = "float16";
+    assert_int_equal(need_of(&request).work, 0);
+    request.quantize = "nf4";
+    assert_int_equal(need_of(&request).work, 2 * (53248 / 4) * 16384 * 2);
+    memory.unpacks = false;
+    assert_int_equal(need_of(&request).work, 0);
+}
+
 static const char *const formats[] = {"gguf", "safetensors", NULL};
 static const char *const quantize[] = {"int8", "nf4", NULL}, *const none[] = {NULL};
 static const char *const devices[] = {"cpu", "cuda", NULL};
@@ -233,6 +251,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_and_cache_are_counted),
         cmocka_unit_test(packed_weights_are_counted),
+        cmocka_unit_test(unpacked_weights_are_counted),
         cmocka_unit_test(what_fits_is_not_refused),
         cmocka_unit_test(the_least_change_is_told),
         cmocka_unit_test(cards_are_counted),

@@ -61,7 +61,8 @@ static void reads_what_is_kept(void **state)
         "demo-kept",
         ", \"memory\": {\"weights\": \"stored\", \"cache\": \"float16\", \"copies\": 1.5, "
         "\"base_mb\": 7, \"full_mb\": 9, \"positions\": 64, \"logits\": 2, \"exact\": true, "
-        "\"cuda\": {\"weights\": \"bfloat16\", \"logits\": 3}}") "]}";
+        "\"cuda\": {\"weights\": \"bfloat16\", \"logits\": 3, "
+        "\"unpacks\": true}}") "]}";
     struct arena arena = {0};
     struct engine engine;
     struct error err;
@@ -84,6 +85,7 @@ static void reads_what_is_kept(void **state)
     assert_int_equal(card->positions, 0);
     assert_int_equal(cpu->logits, 2);
     assert_int_equal(card->logits, 3);
+    assert_true(card->unpacks && !cpu->unpacks);
     arena_free(&arena);
 }
 
