@@ -23,17 +23,6 @@ const float nf4_code[NF4_CODES] = {-1.0f,
                                    0.7229568362236023f,
                                    1.0f};
 
-void quantize_int8(int8_t *codes, float *scale, const float *row, size_t columns)
-{
-    *scale = int8_scale(row, columns);
-    int8_codes(codes, *scale, row, columns);
-}
-
-void quantize_nf4(uint8_t *codes, float *scales, const float *weights, size_t count)
-{
-    nf4_codes(codes, scales, weights, count);
-}
-
 void quantize_q8_0(float *row, size_t columns)
 {
     for (size_t block = 0; block < columns; block += Q8_0_BLOCK) {

@@ -1,5 +1,6 @@
 /* Quantising on load, as docs/quantisation.md defines it, and the layout that the kernels read.
- * A load has it done by the kernels of its processor (llama/cpu/kernels.h), with the same bits.
+ * int8 and nf4 are made by the kernels of the processor (llama/cpu/kernels.h), with the same bits
+ * by all.
  *
  * int8: [rows, columns] codes, and a scale for each row. nf4: each block of NF4_BLOCK weights is
  * NF4_BYTES of codes, with a scale of its own; the weight 16 k + l (k below 4, l below 16) is the
@@ -18,10 +19,6 @@ enum { NF4_BYTES = NF4_BLOCK / 2, NF4_CODES = 16 };
 /* The values of the NormalFloat code, ascending. */
 extern const float nf4_code[NF4_CODES];
 
-/* One row: codes [columns], and its scale. */
-void quantize_int8(int8_t *codes, float *scale, const float *row, size_t columns);
-/* A row or some of it, of whole blocks: codes [count / 2], scales [count / NF4_BLOCK]. */
-void quantize_nf4(uint8_t *codes, float *scales, const float *weights, size_t count);
 /* What ggml's Q8_0 makes of a row of whole blocks of Q8_0_BLOCK, in place of its weights: a code of
  * 8 bits each, and a float16 for a block, multiplied. */
 void quantize_q8_0(float *row, size_t columns);

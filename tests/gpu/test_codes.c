@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "../support/plain_codes.h"
 #include "llama/cuda/codes.h"
 #include "llama/quantize.h"
 #include "model/half.h"
@@ -70,9 +71,9 @@ static struct matrix_made made(enum codes_kind kind, uint32_t rows, uint32_t col
         for (uint32_t c = 0; c < columns; c++)
             row[c] = number(&seed) * (float)(1 + r % 3);
         if (kind == CODES_INT8)
-            quantize_int8((int8_t *)codes, scales, row, columns);
+            plain_int8((int8_t *)codes, scales, row, columns);
         else
-            quantize_nf4(codes, scales, row, columns);
+            kernels_plain.nf4_codes(codes, scales, row, columns);
         codes_put(kind, m.packed, r, columns, codes, scales);
         for (uint32_t c = 0; c < columns; c++)
             row[c] = kind == CODES_INT8 ? (float)(int8_t)codes[c] * scales[0]

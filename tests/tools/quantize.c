@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../support/plain_codes.h"
 #include "llama/quantize.h"
 
 static void row_write(const char *way, float *row, size_t columns, uint8_t *codes, float *scales)
@@ -17,9 +18,9 @@ static void row_write(const char *way, float *row, size_t columns, uint8_t *code
     }
     size_t count = nf4 ? columns / NF4_BLOCK : 1;
     if (nf4)
-        quantize_nf4(codes, scales, row, columns);
+        kernels_plain.nf4_codes(codes, scales, row, columns);
     else
-        quantize_int8((int8_t *)codes, scales, row, columns);
+        plain_int8((int8_t *)codes, scales, row, columns);
     for (size_t i = 0; i < columns; i++)
         putchar(nf4 ? (int)nf4_at(codes, i) : codes[i]);
     fwrite(scales, sizeof *scales, count, stdout);

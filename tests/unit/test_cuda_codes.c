@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "../support/made_model.h"
+#include "../support/plain_codes.h"
 #include "llama/cuda/decode.h"
 #include "llama/cuda/parts.h"
 #include "llama/quantize.h"
@@ -56,9 +57,9 @@ static void check_row(const struct card_part *part, const unsigned char *matrix,
     assert_true(wide && codes && columns / NF4_BLOCK < COUNT(scale));
     tensor_row_f32(tensor, row, wide);
     if (kind == CODES_INT8)
-        quantize_int8((int8_t *)codes, scale, wide, columns);
+        plain_int8((int8_t *)codes, scale, wide, columns);
     else
-        quantize_nf4(codes, scale, wide, columns);
+        kernels_plain.nf4_codes(codes, scale, wide, columns);
     for (uint32_t c = 0; c < held; c++) {
         size_t at = part->first_column + c;
         unsigned code = kind == CODES_INT8 ? codes[at] : nf4_at(codes, at);

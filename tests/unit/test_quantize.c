@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "../support/plain_codes.h"
 #include "llama/cpu/kernels.h"
 #include "llama/quantize.h"
 #include "model/half.h"
@@ -39,8 +40,8 @@ static struct codes int8_make(const float *weights, size_t rows, size_t columns)
     struct codes codes = {malloc(rows * columns), calloc(rows, sizeof(float))};
     assert_true(codes.data && codes.scales);
     for (size_t r = 0; r < rows; r++)
-        quantize_int8((int8_t *)codes.data + r * columns, &codes.scales[r], weights + r * columns,
-                      columns);
+        plain_int8((int8_t *)codes.data + r * columns, &codes.scales[r], weights + r * columns,
+                   columns);
     return codes;
 }
 
@@ -50,8 +51,9 @@ static struct codes nf4_make(const float *weights, size_t rows, size_t columns)
                           calloc(rows * columns / NF4_BLOCK, sizeof(float))};
     assert_true(codes.data && codes.scales);
     for (size_t r = 0; r < rows; r++)
-        quantize_nf4((uint8_t *)codes.data + r * columns / 2,
-                     codes.scales + r * columns / NF4_BLOCK, weights + r * columns, columns);
+        kernels_plain.nf4_codes((uint8_t *)codes.data + r * columns / 2,
+                                codes.scales + r * columns / NF4_BLOCK, weights + r * columns,
+                                columns);
     return codes;
 }
 
@@ -153,7 +155,7 @@ static void test_int8_is_as_defined(void **state)
     int8_t codes[8];
     float scale;
     (void)state;
-    quantize_int8(codes, &scale, row, 8);
+    plain_int8(codes, &scale, row, 8);
     assert_true(scale == 1.27f / 127);
     for (size_t i = 0; i < 8; i++)
         if (i != 3 && i != 4 && i != 5) /* halves, as their float32 quotients fall */
@@ -161,7 +163,7 @@ static void test_int8_is_as_defined(void **state)
         else
             assert_int_equal(codes[i], (int)rintf(row[i] / scale));
     memset(codes, 1, sizeof codes);
-    quantize_int8(codes, &scale, zeros, 3);
+    plain_int8(codes, &scale, zeros, 3);
     assert_true(scale == 0 && codes[0] == 0 && codes[1] == 0 && codes[2] == 0);
 }
 
@@ -175,7 +177,7 @@ static void test_nf4_is_as_defined(void **state)
         row[i] = nf4_code[(i * 7 + i / 16) % NF4_CODES] * 0.75f;
         row[NF4_BLOCK + i] = 0;
     }
-    quantize_nf4(codes, scales, row, sizeof row / sizeof row[0]);
+    kernels_plain.nf4_codes(codes, scales, row, sizeof row / sizeof row[0]);
     assert_true(scales[0] == 0.75f && scales[1] == 0);
     for (size_t i = 0; i < NF4_BLOCK; i++) {
         assert_int_equal(nf4_at(codes, i), (i * 7 + i / 16) % NF4_CODES);
@@ -193,7 +195,7 @@ static void test_nf4_takes_the_nearest(void **state)
         row[1] = middle;
         row[17] = nextafterf(middle, -2);
         row[63] = nextafterf(middle, 2);
-        quantize_nf4(codes, &scale, row, NF4_BLOCK);
+        kernels_plain.nf4_codes(codes, &scale, row, NF4_BLOCK);
         assert_int_equal(nf4_at(codes, 1), c);
         assert_int_equal(nf4_at(codes, 17), c);
         assert_int_equal(nf4_at(codes, 63), c + 1);
@@ -240,14 +242,14 @@ static void test_all_kernels_quantise_the_same(void **state)
     uint8_t codes[COUNT], expected[COUNT];
     (void)state;
     for (size_t k = 0; (kernels = kernels_at(k)); k++) {
-        quantize_nf4(expected, expected_scales, weights, COUNT);
+        kernels_plain.nf4_codes(expected, expected_scales, weights, COUNT);
         kernels->nf4_codes(codes, scales, weights, COUNT);
         assert_memory_equal(codes, expected, COUNT / 2);
         assert_memory_equal(scales, expected_scales, sizeof scales);
         for (size_t begin = 0; begin < COUNT; begin += 37)
             for (size_t count = 1; count <= COUNT - begin; count += 1 + count / 2) {
                 const float *row = weights + begin;
-                quantize_int8((int8_t *)expected, expected_scales, row, count);
+                plain_int8((int8_t *)expected, expected_scales, row, count);
                 scales[0] = kernels->int8_scale(row, count);
                 assert_memory_equal(scales, expected_scales, sizeof scales[0]);
                 kernels->int8_codes((int8_t *)codes, scales[0], row, count);

@@ -38,8 +38,9 @@ struct kernels {
     void (*mix[KERNEL_TYPES])(float *out, const float *share, size_t share_stride, size_t heads,
                               const void *values, size_t positions, size_t columns);
 
-    /* Quantising, to the bit as llama/quantize.h has it: int8's scale of a row, and codes of some
-     * of its weights; nf4 of whole blocks. */
+    /* Quantising, laid out as llama/quantize.h has it, by all tables to the same bit: int8's scale
+     * of a row, and codes [count] of some of its weights; nf4 of whole blocks, codes [count / 2]
+     * and scales [count / NF4_BLOCK]. */
     float (*int8_scale)(const float *row, size_t columns);
     void (*int8_codes)(int8_t *codes, float scale, const float *weights, size_t count);
     void (*nf4_codes)(uint8_t *codes, float *scales, const float *weights, size_t count);

@@ -1,6 +1,6 @@
 /* What a load does with each weight: makes it up, or quantises it. Plain C whose loops compilers
  * turn into vectors: each instruction set's file has it compiled for itself, and every one gives
- * the same bits. llama/quantize.h says what they make. */
+ * the same bits. llama/quantize.h says how it is laid out. */
 #ifndef PRONY_LLAMA_CPU_LOADING_H
 #define PRONY_LLAMA_CPU_LOADING_H
 
