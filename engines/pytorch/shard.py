@@ -144,8 +144,8 @@ def join(held, rank, count, meeting, device):
     store.set_timeout(datetime.timedelta(seconds=LOAD_PATIENCE_S))
     store.set(f"held-{rank}", json.dumps(held))
     all_held = [json.loads(store.get(f"held-{other}")) for other in range(count)]
-    for other in range(count):
-        if all_held[other]["model"] != all_held[0]["model"]:
+    for other, its in enumerate(all_held):
+        if its["model"] != all_held[0]["model"]:
             what = f"rank {other} of {count} has another model than rank 0"
             raise Failure("bad_model", what, "Was it written while it was read?")
     on_gpu = device.type == "cuda"

@@ -60,9 +60,8 @@ class Native:
             words = line.split()
             if words[0] == "limit":
                 self.limits.append(float(words[1]))
-            elif (
-                words[0].isdigit() and words[2] == "ms"
-            ):  # "128  1.69 ms  190.1 TFLOP/s  19 %  0.8820 ms/token ..."
+            # "128  1.69 ms  190.1 TFLOP/s  19 %  0.8820 ms/token ...", and not "1 x NVIDIA H100 ..."
+            elif words[0].isdigit() and words[2] == "ms":
                 numbers = dict(zip(words[2::2], map(float, words[1::2])))
                 self.rows[int(words[0])].append(numbers)
 

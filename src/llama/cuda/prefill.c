@@ -279,9 +279,9 @@ enum status prefill_forward(const struct prefill *p, const struct card *card,
     const struct cuda_shape *s = &model->shape;
     struct pass pass = {p, card, model, 0, count, position, 1, err};
     enum status status = begin(&pass, ids);
+    uint32_t kept = count <= PRODUCT_TOKENS ? count : rows; /* of the last layer */
     for (uint32_t i = 0; i < s->layers && status == STATUS_OK; i++)
-        status =
-            layer_compute(&pass, i, i + 1 < s->layers || count <= PRODUCT_TOKENS ? count : rows);
+        status = layer_compute(&pass, i, i + 1 < s->layers ? count : kept);
     if (status != STATUS_OK || !logits)
         return status;
     cuda_pointer last = p->normed + (uint64_t)(pass.count - rows) * s->hidden * model->element;
