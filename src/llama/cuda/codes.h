@@ -21,7 +21,9 @@ enum {
     CODES_LANE = 16,                        /* columns that a lane has */
     CODES_SCALES = CODES_ROWS * 4,          /* bytes of the rows' scales */
     INT8_UNIT = CODES_ROWS * CODES_COLUMNS, /* bytes */
-    NF4_UNIT = CODES_ROWS * CODES_COLUMNS / 2 + CODES_SCALES
+    NF4_UNIT = CODES_ROWS * CODES_COLUMNS / 2 + CODES_SCALES,
+    VECTOR_WARPS = 16, /* of a block that multiplies one vector */
+    NF4_TABLE = 32768  /* bytes of shared memory: each byte's two values, for every lane */
 };
 
 /* The values that the codes of nf4 stand for. */
@@ -72,6 +74,14 @@ BOTH uint64_t codes_scale_at(enum codes_kind kind, uint32_t columns, uint32_t ro
            (uint64_t)last * codes_unit_bytes(kind) + scales + row % CODES_ROWS * sizeof(float);
 }
 
+/* Columns that the kernel for one vector has in shared memory: a unit for each warp, in whole
+ * rounds. */
+BOTH uint32_t vector_columns(uint32_t columns)
+{
+    enum { ROUND = VECTOR_WARPS * CODES_COLUMNS };
+    return (columns + ROUND - 1) / ROUND * ROUND;
+}
+
 #ifndef __CUDACC__
 #include "llama/cuda/card.h"
 
@@ -87,10 +97,11 @@ struct nf4_values nf4_values(void);
 void codes_put(enum codes_kind kind, unsigned char *matrix, uint32_t row, uint32_t columns,
                const unsigned char *codes, const float *scales);
 
-/* Kernels that any card has (codes.cu). A zeroed one has none. */
+/* Kernels that any card has (codes.cu, codes_vector.cu). A zeroed one has none. */
 struct codes_kernels {
     struct cuda_function *multiply_f32[CODES_NF4 + 1], *multiply_f16[CODES_NF4 + 1];
     struct cuda_function *unpack[CODES_NF4 + 1];
+    struct cuda_function *vector[CODES_NF4 + 1], *gated[CODES_NF4 + 1];
 };
 enum status codes_open(struct codes_kernels *kernels, struct card *card, struct error *err);
 
@@ -99,6 +110,13 @@ enum status codes_multiply(const struct codes_kernels *kernels, const struct car
                            enum codes_kind kind, bool x_is_f16, cuda_pointer out, cuda_pointer x,
                            const void *matrix, uint32_t rows, uint32_t columns, uint32_t count,
                            struct error *err);
+/* The same of one x, by the tensor cores, for columns whose x fits a block's shared memory; gated:
+ * out [rows / 2] = silu(even row) * odd row. The kernel may begin before those before it have
+ * ended, and waits for them itself. */
+bool codes_vector_fits(const struct card *card, enum codes_kind kind, uint32_t columns);
+enum status codes_vector(const struct codes_kernels *kernels, const struct card *card,
+                         enum codes_kind kind, bool gated, cuda_pointer out, cuda_pointer x,
+                         const void *matrix, uint32_t rows, uint32_t columns, struct error *err);
 /* out [rows, columns] float16 = the weights; columns are whole units. */
 enum status codes_unpack(const struct codes_kernels *kernels, const struct card *card,
                          enum codes_kind kind, cuda_pointer out, const void *matrix, uint32_t rows,

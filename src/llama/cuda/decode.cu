@@ -261,15 +261,6 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     }
 };
 
-/* Every byte's two codes, for every lane in banks of its own. */
-__device__ __forceinline__ void table_fill(uint32_t *table, const nf4_values &nf4)
-{
-    for (uint32_t i = threadIdx.x; i < DECODE_TABLE / sizeof *table; i += 32 * DECODE_ALL_WARPS) {
-        const __half2 pair = __floats2half2_rn(nf4.code[i / 32 % 16], nf4.code[i / 32 / 16]);
-        table[i] = *reinterpret_cast<const uint32_t *>(&pair);
-    }
-}
-
 template <typename F, int SIZE> __device__ __forceinline__ void decode(const decode_params &p)
 {
     extern __shared__ __align__(128) char shared[];
@@ -284,7 +275,7 @@ template <typename F, int SIZE> __device__ __forceinline__ void decode(const dec
     d.partial = reinterpret_cast<float *>((char *)d.m + DECODE_MISC);
     if (d.LAYERS == CODES_NF4) {
         uint32_t *table = reinterpret_cast<uint32_t *>((char *)d.partial + p.partial);
-        table_fill(table, p.nf4);
+        table_fill(table, p.nf4, 32 * DECODE_ALL_WARPS);
         d.table = shared_address(table + d.lane);
     }
     d.stage = d.parity = d.told = 0;

@@ -1,40 +1,10 @@
-/* Quantised matrix times vector in the decode kernel, by the tensor cores: two groups of rows at a
- * time, as they lie (codes.h). int8's codes are exact in float16, nf4's values the nearest ones; of a
- * vector's element the tensor cores take the nearest float16 and, as another vector, what is left of
- * it, so that about 22 bits of it count. */
+/* Quantised matrix times vector in the decode kernel, by the tensor cores (halves.cuh): two groups of
+ * rows at a time, as they lie (codes.h). */
 #ifndef PRONY_LLAMA_CUDA_DECODE_CODES_CUH
 #define PRONY_LLAMA_CUDA_DECODE_CODES_CUH
 
 #include "llama/cuda/decode_block.cuh"
-
-/* Four elements as the tensor cores take them: the nearest float16s, and the rests. */
-__device__ __forceinline__ uint4 halves_split(float4 v)
-{
-    __half2 near[2] = {__floats2half2_rn(v.x, v.y), __floats2half2_rn(v.z, v.w)};
-    float2 low = __half22float2(near[0]), high = __half22float2(near[1]);
-    __half2 rest[2] = {__floats2half2_rn(v.x - low.x, v.y - low.y),
-                       __floats2half2_rn(v.z - high.x, v.w - high.y)};
-    const uint2 a = *reinterpret_cast<uint2 *>(near), b = *reinterpret_cast<uint2 *>(rest);
-    return make_uint4(a.x, a.y, b.x, b.y);
-}
-
-/* Where in a unit of a vector a lane's columns lie, half of its 16: 8 nearest float16s, or their rests.
- * What 8 lanes read at a time, and 16 write, is in banks of its own. */
-__device__ __forceinline__ uint32_t halves_at(uint32_t quarter, uint32_t half, uint32_t rest)
-{
-    return half * 32 + (half ^ rest) * 16 + quarter * 4;
-}
-
-/* d [16, 8] += w [16, 16] x [8, 16]^T. Lane 4 i + j has columns 2 j and 2 j + 1 of rows i and i + 8 of
- * w, columns 2 j + 8 and 2 j + 9 of these rows, the same columns of row i of x, and columns 2 j and
- * 2 j + 1 of rows i and i + 8 of the sums. */
-__device__ __forceinline__ void halves_multiply(float (&d)[4], const uint32_t (&w)[4], uint2 x)
-{
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-        "{%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(w[0]), "r"(w[1]), "r"(w[2]), "r"(w[3]), "r"(x.x), "r"(x.y));
-}
+#include "llama/cuda/halves.cuh"
 
 template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
     DECODE_BLOCK(base);
@@ -42,12 +12,6 @@ template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
     {
     }
 
-    /* Two of a word's four int8, each with 1152 more, as float16: 1024 + (q + 128) has q + 128 as its
-     * last bits. */
-    template <uint32_t WHICH> __device__ __forceinline__ static uint32_t int8_pair(uint32_t word)
-    {
-        return __byte_perm(word ^ 0x80808080u, 0x64646464u, WHICH);
-    }
     /* What int8's sums start from, so that the 1152 are gone: of nf4 nothing. */
     __device__ __forceinline__ static void bias_make(float (&bias)[4],
                                                      const uint2 (&x)[INT8_WARP_UNITS][4],
@@ -62,15 +26,6 @@ template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
                                                      const uint2 (&)[NF4_WARP_UNITS][4], nf4_codes)
     {
     }
-    /* The values of byte i of a word, two codes of nf4: its place in the table is a product of bytes,
-     * one instruction. */
-    __device__ __forceinline__ uint32_t nf4_pair(uint32_t word, uint32_t i) const
-    {
-        uint32_t pair, at = __dp4a(word, (uint32_t)(32 * sizeof pair) << 8 * i, table);
-        asm("ld.shared.u32 %0, [%1];" : "=r"(pair) : "r"(at)); /* the table never changes */
-        return pair;
-    }
-
     __device__ __forceinline__ void stage_release()
     {
         __syncwarp();
@@ -126,8 +81,8 @@ template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
             for (int j = 0; j < 4; j++) {
                 const uint32_t low = j < 2 ? a[n].x : a[n].y, high = j < 2 ? b[n].x : b[n].y;
                 const uint32_t i = j % 2 * 2;
-                const uint32_t w[4] = {nf4_pair(low, i), nf4_pair(high, i), nf4_pair(low, i + 1),
-                                       nf4_pair(high, i + 1)};
+                const uint32_t w[4] = {nf4_pair(low, i, table), nf4_pair(high, i, table),
+                                       nf4_pair(low, i + 1, table), nf4_pair(high, i + 1, table)};
                 halves_multiply(d, w, x[n][j]);
             }
             sum.x = fmaf(d[0] + d[1], scale[n].x, sum.x);

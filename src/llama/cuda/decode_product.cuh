@@ -150,13 +150,7 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
             *reinterpret_cast<float4 *>(vector + i) = v;
             return;
         }
-        const uint4 halves = halves_split(v);
-        const uint32_t quarter = i / CODES_LANE % 4, half = i / 8 % 2;
-        float *to = vector + i / CODES_COLUMNS * CODES_COLUMNS + i / 4 % 2 * 2;
-        *reinterpret_cast<uint2 *>(to + halves_at(quarter, half, 0)) =
-            make_uint2(halves.x, halves.y);
-        *reinterpret_cast<uint2 *>(to + halves_at(quarter, half, 1)) =
-            make_uint2(halves.z, halves.w);
+        halves_put(vector, i, v);
     }
     /* The input is there: a warp multiplies all columns of elements, of codes those that it took. */
     __device__ __forceinline__ void vector_meet(uint32_t kind)

@@ -74,8 +74,7 @@ enum {
     DECODE_WIDEST = 32768, /* columns of a matrix */
     DECODE_OWN = 32,       /* rows of the residual stream that a block may own */
     DECODE_SPARE = 9,      /* pairs of gate_up's rows that a block may have beyond an even share */
-    DECODE_MISC = 768,     /* bytes of shared memory beside stages, vector and sums */
-    DECODE_TABLE = 32768   /* and for nf4: each byte's two values, for every lane */
+    DECODE_MISC = 768      /* bytes of shared memory beside stages, vector and sums */
 };
 
 struct decode_params {
