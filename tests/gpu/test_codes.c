@@ -1,6 +1,7 @@
 /* The kernels of quantised matrices that any card has, on shapes that fill neither groups nor
- * units, against plain C; the weights that they unpack are those of the CPU to the bit. Without a
- * GPU that can run it, this says so and ends with 77, which ctest shows as skipped. */
+ * units, against plain C; the weights that they unpack are those of the CPU to the bit, and those
+ * that multiply one vector are given nf4's values as they take them, the nearest float16s. Without
+ * a GPU that can run it, this says so and ends with 77, which ctest shows as skipped. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,6 +27,17 @@ static const struct {
     {CODES_INT8, 8, 64, 1},    {CODES_INT8, 13, 100, 3},   {CODES_INT8, 1000, 2048, 8},
     {CODES_INT8, 21, 1536, 9}, {CODES_INT8, 64, 8192, 11}, {CODES_NF4, 8, 64, 1},
     {CODES_NF4, 13, 192, 3},   {CODES_NF4, 1000, 2048, 8}, {CODES_NF4, 21, 8192, 11},
+};
+
+/* Of one vector: few and odd groups, several pairs of them for a block, rows of many units. */
+static const struct {
+    enum codes_kind kind;
+    uint32_t rows, columns;
+} vectors[] = {
+    {CODES_INT8, 8, 64},     {CODES_INT8, 13, 100},  {CODES_INT8, 40, 1536},
+    {CODES_INT8, 9000, 320}, {CODES_INT8, 64, 4096}, {CODES_INT8, 48, 28672},
+    {CODES_NF4, 8, 64},      {CODES_NF4, 40, 1472},  {CODES_NF4, 9000, 320},
+    {CODES_NF4, 64, 4096},   {CODES_NF4, 48, 28672},
 };
 
 struct fixture {
@@ -59,13 +71,16 @@ static float number(uint32_t *seed)
     return (float)(*seed >> 8) / (float)(1 << 23) - 1;
 }
 
-static struct matrix_made made(enum codes_kind kind, uint32_t rows, uint32_t columns)
+/* rounded: nf4's values are the nearest float16s. */
+static struct matrix_made made(enum codes_kind kind, uint32_t rows, uint32_t columns, bool rounded)
 {
     struct matrix_made m = {room(codes_bytes(kind, rows, columns)),
                             room((size_t)rows * columns * sizeof(float))};
     unsigned char *codes = room(columns);
-    float *scales = room(columns * sizeof *scales);
+    float *scales = room(columns * sizeof *scales), values[16];
     uint32_t seed = rows + columns;
+    for (size_t i = 0; i < 16; i++)
+        values[i] = rounded ? half_to_float(half_from_float(nf4_code[i])) : nf4_code[i];
     for (uint32_t r = 0; r < rows; r++) {
         float *row = m.weights + (size_t)r * columns;
         for (uint32_t c = 0; c < columns; c++)
@@ -77,7 +92,7 @@ static struct matrix_made made(enum codes_kind kind, uint32_t rows, uint32_t col
         codes_put(kind, m.packed, r, columns, codes, scales);
         for (uint32_t c = 0; c < columns; c++)
             row[c] = kind == CODES_INT8 ? (float)(int8_t)codes[c] * scales[0]
-                                        : nf4_code[nf4_at(codes, c)] * scales[c / NF4_BLOCK];
+                                        : values[nf4_at(codes, c)] * scales[c / NF4_BLOCK];
     }
     free(codes);
     free(scales);
@@ -157,7 +172,7 @@ static void test_codes(void **state)
     const struct fixture *f = *state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint32_t rows = cases[i].rows, columns = cases[i].columns;
-        struct matrix_made m = made(cases[i].kind, rows, columns);
+        struct matrix_made m = made(cases[i].kind, rows, columns, false);
         cuda_pointer packed = sent(f, m.packed, codes_bytes(cases[i].kind, rows, columns));
         if (columns % CODES_COLUMNS == 0)
             check_unpacked(f, i, &m, packed);
@@ -175,11 +190,71 @@ static void test_codes(void **state)
     }
 }
 
+/* What vector i gives, of a plain matrix or of gated rows: ||card - host|| / ||host||. */
+static double vector_distance(const struct fixture *f, size_t i, const struct matrix_made *m,
+                              cuda_pointer packed, bool gated)
+{
+    struct error err;
+    uint32_t rows = vectors[i].rows, columns = vectors[i].columns, seed = 7;
+    uint32_t count = gated ? rows / 2 : rows;
+    float *x = room(columns * sizeof *x), *out = room(rows * sizeof *out);
+    double *sums = room(rows * sizeof *sums), above = 0, below = 0;
+    for (uint32_t c = 0; c < columns; c++)
+        x[c] = number(&seed);
+    cuda_pointer in = sent(f, x, columns * sizeof *x), to = sent(f, out, rows * sizeof *out);
+    if (codes_vector(&f->kernels, &f->card, vectors[i].kind, gated, to, in,
+                     (const void *)(uintptr_t)packed, rows, columns, &err) ||
+        card_wait(&f->card, &err))
+        fail_msg("%s", err.what);
+    must(f, f->card.cuda.MemcpyDtoH(out, to, count * sizeof *out));
+    for (uint32_t r = 0; r < rows; r++)
+        for (uint32_t c = 0; c < columns; c++)
+            sums[r] += (double)m->weights[(size_t)r * columns + c] * (double)x[c];
+    for (uint32_t n = 0; n < count; n++) {
+        double expected = gated ? sums[2 * n] / (1 + exp(-sums[2 * n])) * sums[2 * n + 1] : sums[n];
+        above += ((double)out[n] - expected) * ((double)out[n] - expected);
+        below += expected * expected;
+    }
+    must(f, f->card.cuda.MemFree(in));
+    must(f, f->card.cuda.MemFree(to));
+    free(x);
+    free(out);
+    free(sums);
+    return sqrt(above / below);
+}
+
+static void test_vectors(void **state)
+{
+    const struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+        uint32_t rows = vectors[i].rows, columns = vectors[i].columns;
+        struct matrix_made m = made(vectors[i].kind, rows, columns, true);
+        cuda_pointer packed = sent(f, m.packed, codes_bytes(vectors[i].kind, rows, columns));
+        if (!codes_vector_fits(&f->card, vectors[i].kind, columns))
+            printf("%u columns do not fit this card\n", columns);
+        for (int gated = 0; gated < 2 && codes_vector_fits(&f->card, vectors[i].kind, columns);
+             gated++) {
+            double d = vector_distance(f, i, &m, packed, gated);
+            printf("%s %4u x %5u, one vector%s: relative L2 %.1e\n",
+                   vectors[i].kind == CODES_INT8 ? "int8" : "nf4 ", rows, columns,
+                   gated ? ", gated" : "", d);
+            fflush(stdout);
+            assert_true(d < 1e-5);
+        }
+        must(f, f->card.cuda.MemFree(packed));
+        free(m.packed);
+        free(m.weights);
+    }
+}
+
 int main(void)
 {
     struct fixture f;
     struct error err;
-    const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(test_codes, &f)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_prestate(test_codes, &f),
+        cmocka_unit_test_prestate(test_vectors, &f),
+    };
     if (card_open(&f.card, "cuda", &err) != STATUS_OK) {
         fputs("The tests on a GPU did not run. ", stderr);
         error_print(&err, stderr);

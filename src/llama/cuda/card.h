@@ -12,7 +12,7 @@ struct card {
     struct cuda cuda;
     struct cuda_device device;
     bool in_context;
-    struct cuda_module *module[8];
+    struct cuda_module *module[9];
     size_t modules;
     struct cuda_stream *stream;
 };

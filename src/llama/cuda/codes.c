@@ -8,6 +8,10 @@
 enum { WARPS = 8, THREADS = 32 * WARPS, TOKENS = 8 };
 
 FATBIN_DECLARE(codes);
+FATBIN_DECLARE(codes_vector);
+
+/* Bytes of shared memory that codes_vector.cu has beside the vector and nf4's table. */
+enum { VECTOR_SUMS = 2 * VECTOR_WARPS * 2 * CODES_ROWS * sizeof(float) };
 
 /* A block of 64, whose weight 16 k + l is the k-th four bits of the l-th 16, to column after
  * column. */
@@ -44,6 +48,26 @@ struct nf4_values nf4_values(void)
     return values;
 }
 
+static enum status vector_open(struct codes_kernels *kernels, struct card *card, struct error *err)
+{
+    struct fatbin fatbin = FATBIN(codes_vector);
+    const struct card_kernel_row rows[] = {
+        {"codes_vector_int8", -1, &kernels->vector[CODES_INT8]},
+        {"codes_gated_int8", -1, &kernels->gated[CODES_INT8]},
+        {"codes_vector_nf4", -1, &kernels->vector[CODES_NF4]},
+        {"codes_gated_nf4", -1, &kernels->gated[CODES_NF4]},
+    };
+    enum { COUNT = sizeof rows / sizeof rows[0] };
+    enum status status = card_kernels(card, &fatbin, rows, COUNT, err);
+    for (size_t i = 0; i < COUNT && status == STATUS_OK; i++)
+        status = cuda_check(&card->cuda,
+                            card->cuda.FuncSetAttribute(*rows[i].to,
+                                                        CUDA_FUNCTION_MAX_DYNAMIC_SHARED_BYTES,
+                                                        card->device.shared_bytes - VECTOR_SUMS),
+                            err, "prepare the kernel %s", rows[i].name);
+    return status;
+}
+
 enum status codes_open(struct codes_kernels *kernels, struct card *card, struct error *err)
 {
     struct fatbin fatbin = FATBIN(codes);
@@ -56,7 +80,35 @@ enum status codes_open(struct codes_kernels *kernels, struct card *card, struct 
         {"unpack_nf4", -1, &kernels->unpack[CODES_NF4]},
     };
     *kernels = (struct codes_kernels){0};
-    return card_kernels(card, &fatbin, rows, sizeof rows / sizeof rows[0], err);
+    enum status status = card_kernels(card, &fatbin, rows, sizeof rows / sizeof rows[0], err);
+    return status == STATUS_OK ? vector_open(kernels, card, err) : status;
+}
+
+/* Bytes of shared memory that the vector takes, with nf4's table. */
+static uint64_t vector_bytes(enum codes_kind kind, uint32_t columns)
+{
+    return (uint64_t)vector_columns(columns) * sizeof(float) + (kind == CODES_NF4 ? NF4_TABLE : 0);
+}
+
+bool codes_vector_fits(const struct card *card, enum codes_kind kind, uint32_t columns)
+{
+    enum { AT_ONCE = 4 }; /* columns of x */
+    return columns % AT_ONCE == 0 &&
+           vector_bytes(kind, columns) + VECTOR_SUMS <= (uint64_t)card->device.shared_bytes;
+}
+
+enum status codes_vector(const struct codes_kernels *kernels, const struct card *card,
+                         enum codes_kind kind, bool gated, cuda_pointer out, cuda_pointer x,
+                         const void *matrix, uint32_t rows, uint32_t columns, struct error *err)
+{
+    struct nf4_values values = nf4_values();
+    void *arguments[] = {&out, &x, &matrix, &rows, &columns, &values};
+    uint32_t pairs = (codes_groups(rows) + 1) / 2;
+    uint32_t blocks = (uint32_t)card->device.multiprocessors;
+    return card_launch_early(card, gated ? kernels->gated[kind] : kernels->vector[kind],
+                             (const uint32_t[]){pairs < blocks ? pairs : blocks, 1, 1},
+                             32 * VECTOR_WARPS, (uint32_t)vector_bytes(kind, columns), arguments,
+                             err);
 }
 
 enum status codes_multiply(const struct codes_kernels *kernels, const struct card *card,

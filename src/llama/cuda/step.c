@@ -100,6 +100,9 @@ static enum status norm(const struct pass *pass, uint32_t i)
 static enum status product(const struct pass *pass, enum codes_kind kind, cuda_pointer out,
                            const void *weights, cuda_pointer x, uint32_t rows, uint32_t columns)
 {
+    if (kind != CODES_NONE && codes_vector_fits(pass->card, kind, columns))
+        return codes_vector(&pass->model->codes, pass->card, kind, false, out, x, weights, rows,
+                            columns, pass->err);
     if (kind != CODES_NONE)
         return codes_multiply(&pass->model->codes, pass->card, kind, false, out, x, weights, rows,
                               columns, 1, pass->err);
@@ -144,12 +147,15 @@ static enum status gate_up(const struct pass *pass, const void *weights)
     cuda_pointer out = pass->p->ffn, x = pass->p->normed;
     uint32_t rows = 2 * s->ffn, columns = s->hidden, each = WARPS * ROWS_MANY;
     void *arguments[] = {&out, &weights, &x, &rows, &columns};
-    if (pass->model->form.layers == CODES_NONE)
+    enum codes_kind kind = pass->model->form.layers;
+    if (kind == CODES_NONE)
         return card_launch_early(pass->card, pass->step->gated,
                                  (const uint32_t[]){(rows + each - 1) / each, 1, 1}, THREADS, 0,
                                  arguments, pass->err);
-    enum status status =
-        product(pass, pass->model->form.layers, pass->p->gate_up, weights, x, rows, columns);
+    if (codes_vector_fits(pass->card, kind, columns))
+        return codes_vector(&pass->model->codes, pass->card, kind, true, out, x, weights, rows,
+                            columns, pass->err);
+    enum status status = product(pass, kind, pass->p->gate_up, weights, x, rows, columns);
     return status == STATUS_OK ? portable_swiglu(pass->p, pass->card, pass->model, 1, pass->err)
                                : status;
 }
