@@ -72,6 +72,9 @@ class Layer(nn.Module):
 
 
 class Embedding(nn.Embedding):
+    def reset_parameters(self):
+        """Values come from the file. To draw them, on meta, would import torch._dynamo and sympy."""
+
     def multiply(self, x):
         """Where it is the output matrix as well."""
         return F.linear(x, self.weight)
@@ -94,7 +97,8 @@ class Llama(nn.Module):
             model = cls(config).to(dtype).requires_grad_(False).eval()
             if quantize:
                 pack(model, quantize)
-        model = model.to_empty(device=device)
+        # As to_empty, whose empty_like of a tensor on meta imports sympy.
+        model._apply(lambda t: torch.empty(t.shape, dtype=t.dtype, device=device))
         for layer in model.layers:
             layer.attention.make_cache(context, like=model.norm.weight)
         # Made after `to`, which would round them to the weights' precision: angles stay float32.
