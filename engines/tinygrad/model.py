@@ -25,6 +25,14 @@ def device_open(name):
     return device
 
 
+def fill(buffer, array):
+    if hasattr(buffer, "copyin"):  # 0.13
+        buffer.copyin(array.data)
+    else:
+        source = Buffer("NPY", array.size, buffer.dtype)
+        buffer.copy_from(source.allocate(array))
+
+
 def bytes_of(state):
     """On all devices together: what is not split is on each of them."""
     tensors = {id(tensor): tensor for tensor in state.values()}.values()
@@ -172,17 +180,17 @@ class Llama:
         self.prompt_graph = 2 if on_gpu and not self.split else 1
 
     def put(self, array, axis=None):
-        """On the device; on several of them cut along an axis, or whole on each. It is cut here, since
-        tinygrad has the whole on the first device to cut it, and the parts twice."""
-        if not self.split:
-            return Tensor(array, device=self.devices[0]).realize()
+        """On the device; on several of them cut along an axis, or whole on each. Copied into its buffer,
+        since tinygrad's own way, a schedule for each tensor, looks through all tensors that there are
+        every time, and has the whole on the first device where it is to be cut, and the parts twice."""
         count, dtype = len(self.devices), getattr(dtypes, array.dtype.name)
-        parts = [array] * count if axis is None else np.split(array, count, axis)
-        held = Tensor.empty(*parts[0].shape, device=self.devices, dtype=dtype)
-        for buffer, part in zip(held.uop.buffer.bufs, parts, strict=True):
-            source = Buffer("NPY", part.size, dtype).allocate(np.ascontiguousarray(part))
-            buffer.ensure_allocated().copy_from(source)
-        return held if axis is None else Tensor(held.uop.unshard(axis))
+        parts = np.split(array, count, axis) if self.split and axis is not None else [array] * count
+        device = self.devices if self.split else self.devices[0]
+        held = Tensor.empty(*parts[0].shape, device=device, dtype=dtype)
+        buffers = held.uop.buffer.bufs if self.split else [held.uop.buffer]
+        for buffer, part in zip(buffers, parts, strict=True):
+            fill(buffer.ensure_allocated(), np.ascontiguousarray(part))
+        return Tensor(held.uop.unshard(axis)) if self.split and axis is not None else held
 
     def fetch(self, tensor):
         """The numpy array of what was computed. tinygrad itself reads a tensor of several devices by way of
