@@ -211,7 +211,7 @@ static void test_what_fits_of_codes(void **state)
             assert_int_equal(fits, s->hidden <= 132 * DECODE_OWN);
             if (!fits)
                 continue;
-            uint32_t table = forms[f]->layers == CODES_NF4 ? NF4_TABLE : 0;
+            uint32_t table = forms[f]->layers == CODES_NF4 ? CODES_TABLE : 0;
             assert_in_range(params.stages, DECODE_LEAST_STAGES, DECODE_MAX_STAGES);
             assert_true(params.stages * stage_bytes(forms[f]->layers) + params.vector +
                             params.partial + DECODE_MISC + table <=

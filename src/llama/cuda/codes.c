@@ -10,9 +10,6 @@ enum { WARPS = 8, THREADS = 32 * WARPS, TOKENS = 8 };
 FATBIN_DECLARE(codes);
 FATBIN_DECLARE(codes_vector);
 
-/* Bytes of shared memory that codes_vector.cu has beside the vector and nf4's table. */
-enum { VECTOR_SUMS = 2 * VECTOR_WARPS * 2 * CODES_ROWS * sizeof(float) };
-
 /* A block of 64, whose weight 16 k + l is the k-th four bits of the l-th 16, to column after
  * column. */
 static void block_put(unsigned char to[NF4_BYTES], const uint8_t *from)
@@ -60,11 +57,11 @@ static enum status vector_open(struct codes_kernels *kernels, struct card *card,
     enum { COUNT = sizeof rows / sizeof rows[0] };
     enum status status = card_kernels(card, &fatbin, rows, COUNT, err);
     for (size_t i = 0; i < COUNT && status == STATUS_OK; i++)
-        status = cuda_check(&card->cuda,
-                            card->cuda.FuncSetAttribute(*rows[i].to,
-                                                        CUDA_FUNCTION_MAX_DYNAMIC_SHARED_BYTES,
-                                                        card->device.shared_bytes - VECTOR_SUMS),
-                            err, "prepare the kernel %s", rows[i].name);
+        status = cuda_check(
+            &card->cuda,
+            card->cuda.FuncSetAttribute(*rows[i].to, CUDA_FUNCTION_MAX_DYNAMIC_SHARED_BYTES,
+                                        card->device.shared_bytes - CODES_VECTOR_SUMS),
+            err, "prepare the kernel %s", rows[i].name);
     return status;
 }
 
@@ -87,14 +84,15 @@ enum status codes_open(struct codes_kernels *kernels, struct card *card, struct 
 /* Bytes of shared memory that the vector takes, with nf4's table. */
 static uint64_t vector_bytes(enum codes_kind kind, uint32_t columns)
 {
-    return (uint64_t)vector_columns(columns) * sizeof(float) + (kind == CODES_NF4 ? NF4_TABLE : 0);
+    return (uint64_t)codes_vector_columns(columns) * sizeof(float) +
+           (kind == CODES_NF4 ? CODES_TABLE : 0);
 }
 
 bool codes_vector_fits(const struct card *card, enum codes_kind kind, uint32_t columns)
 {
     enum { AT_ONCE = 4 }; /* columns of x */
     return columns % AT_ONCE == 0 &&
-           vector_bytes(kind, columns) + VECTOR_SUMS <= (uint64_t)card->device.shared_bytes;
+           vector_bytes(kind, columns) + CODES_VECTOR_SUMS <= (uint64_t)card->device.shared_bytes;
 }
 
 enum status codes_vector(const struct codes_kernels *kernels, const struct card *card,
@@ -107,8 +105,8 @@ enum status codes_vector(const struct codes_kernels *kernels, const struct card 
     uint32_t blocks = (uint32_t)card->device.multiprocessors;
     return card_launch_early(card, gated ? kernels->gated[kind] : kernels->vector[kind],
                              (const uint32_t[]){pairs < blocks ? pairs : blocks, 1, 1},
-                             32 * VECTOR_WARPS, (uint32_t)vector_bytes(kind, columns), arguments,
-                             err);
+                             32 * CODES_VECTOR_WARPS, (uint32_t)vector_bytes(kind, columns),
+                             arguments, err);
 }
 
 enum status codes_multiply(const struct codes_kernels *kernels, const struct card *card,

@@ -22,8 +22,9 @@ enum {
     CODES_SCALES = CODES_ROWS * 4,          /* bytes of the rows' scales */
     INT8_UNIT = CODES_ROWS * CODES_COLUMNS, /* bytes */
     NF4_UNIT = CODES_ROWS * CODES_COLUMNS / 2 + CODES_SCALES,
-    VECTOR_WARPS = 16, /* of a block that multiplies one vector */
-    NF4_TABLE = 32768  /* bytes of shared memory: each byte's two values, for every lane */
+    CODES_VECTOR_WARPS = 16, /* of a block that multiplies one vector */
+    CODES_VECTOR_SUMS = 2 * CODES_VECTOR_WARPS * 2 * CODES_ROWS * 4, /* bytes it has for sums */
+    CODES_TABLE = 32768 /* bytes of shared memory: each byte's two values, for every lane */
 };
 
 /* The values that the codes of nf4 stand for. */
@@ -76,9 +77,9 @@ BOTH uint64_t codes_scale_at(enum codes_kind kind, uint32_t columns, uint32_t ro
 
 /* Columns that the kernel for one vector has in shared memory: a unit for each warp, in whole
  * rounds. */
-BOTH uint32_t vector_columns(uint32_t columns)
+BOTH uint32_t codes_vector_columns(uint32_t columns)
 {
-    enum { ROUND = VECTOR_WARPS * CODES_COLUMNS };
+    enum { ROUND = CODES_VECTOR_WARPS * CODES_COLUMNS };
     return (columns + ROUND - 1) / ROUND * ROUND;
 }
 
@@ -110,9 +111,12 @@ enum status codes_multiply(const struct codes_kernels *kernels, const struct car
                            enum codes_kind kind, bool x_is_f16, cuda_pointer out, cuda_pointer x,
                            const void *matrix, uint32_t rows, uint32_t columns, uint32_t count,
                            struct error *err);
-/* The same of one x, by the tensor cores, for columns whose x fits a block's shared memory; gated:
- * out [rows / 2] = silu(even row) * odd row. The kernel may begin before those before it have
- * ended, and waits for them itself. */
+/* out [rows] = matrix x [columns], or gated, of an even number of rows, out [rows / 2] = silu(even
+ * row)
+ * * odd row; all float32. By the tensor cores, which take nf4's values as the nearest float16s, and
+ * an element of x, up to 65504, as two of them (halves.cuh). x lies at a multiple of 16 bytes, its
+ * columns are a multiple of four and fit a block's shared memory: that is what fits says. The
+ * kernel may begin before those before it have ended, and waits for them itself. */
 bool codes_vector_fits(const struct card *card, enum codes_kind kind, uint32_t columns);
 enum status codes_vector(const struct codes_kernels *kernels, const struct card *card,
                          enum codes_kind kind, bool gated, cuda_pointer out, cuda_pointer x,

@@ -10,7 +10,7 @@
 #include "llama/cuda/grid.cuh"
 #include "llama/cuda/halves.cuh"
 
-enum { WARPS = VECTOR_WARPS, THREADS = 32 * WARPS, PAIR_ROWS = 2 * CODES_ROWS };
+enum { WARPS = CODES_VECTOR_WARPS, THREADS = 32 * WARPS, PAIR_ROWS = 2 * CODES_ROWS };
 
 /* What a lane has of a unit of both groups, LANE bytes of the codes of each: of nf4 with the scales of
  * its rows. There are registers for so many BLOCKS on a multiprocessor: where it is two, the next
@@ -67,14 +67,7 @@ __device__ __forceinline__ void unit_multiply(float2 &sum, const unit_codes<nf4_
                                               const uint2 (&x)[4], uint32_t table)
 {
     float d[4] = {};
-#pragma unroll
-    for (int j = 0; j < 4; j++) {
-        const uint32_t low = j < 2 ? u.low.x : u.low.y, high = j < 2 ? u.high.x : u.high.y;
-        const uint32_t i = j % 2 * 2;
-        const uint32_t w[4] = {nf4_pair(low, i, table), nf4_pair(high, i, table),
-                               nf4_pair(low, i + 1, table), nf4_pair(high, i + 1, table)};
-        halves_multiply(d, w, x[j]);
-    }
+    nf4_multiply(d, u.low, u.high, x, table);
     sum.x = fmaf(d[0] + d[1], u.low_scale, sum.x);
     sum.y = fmaf(d[2] + d[3], u.high_scale, sum.y);
 }
@@ -88,8 +81,8 @@ __device__ __forceinline__ void vector_take(float *vector, const float *x, uint3
                                           : make_float4(0, 0, 0, 0));
     __syncthreads();
 }
-/* Of a unit of the vector, in shared memory, 16 columns: the first 8 lanes' nearest float16s, or rests.
- * at is where halves_at says that half 0 is; half 1 has the other two bits of its address. */
+/* 16 columns of a unit of the vector, whose half 0 is at: the first four lanes of eight have the
+ * nearest float16s, the others the rests. */
 __device__ __forceinline__ void halves_get(uint2 (&x)[4], uint32_t at)
 {
     asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
@@ -97,7 +90,7 @@ __device__ __forceinline__ void halves_get(uint2 (&x)[4], uint32_t at)
                  : "r"(at));
     asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
                  : "=r"(x[2].x), "=r"(x[2].y), "=r"(x[3].x), "=r"(x[3].y)
-                 : "r"(at ^ 192));
+                 : "r"(at ^ HALVES_OTHER));
 }
 
 /* out = the rows of a pair, or of gated ones silu(even) * odd, by a warp, of all warps' sums. */
@@ -147,26 +140,36 @@ template <typename M> struct unit_queue {
     }
 };
 
+template <typename M>
+__device__ __forceinline__ unit_queue<M> queue_begin(const char *matrix, uint32_t rows,
+                                                     uint32_t columns, range pairs, uint32_t warp,
+                                                     uint32_t lane)
+{
+    enum { BYTES = unit_codes<M>::BYTES, LANE = unit_codes<M>::LANE };
+    const uint32_t rounds = codes_vector_columns(columns) / (WARPS * CODES_COLUMNS);
+    const uint64_t group_bytes = codes_group_bytes((codes_kind)M::KIND, columns);
+    const uint32_t first = warp * rounds;
+    return {
+        matrix + 2 * pairs.begin * group_bytes + first * BYTES + lane * LANE,
+        group_bytes, pairs.begin, pairs.end, codes_groups(rows),
+        first, 0, rounds, codes_units(columns),
+        NF4_UNIT - CODES_SCALES + lane / 4 * 4 - lane * LANE,
+    };
+}
+
 template <typename M, bool GATED>
 __device__ __forceinline__ void codes_vector(float *out, const float *x, const char *matrix,
                                              uint32_t rows, uint32_t columns,
                                              const nf4_values &values)
 {
-    enum { AHEAD = unit_codes<M>::AHEAD, BYTES = unit_codes<M>::BYTES, LANE = unit_codes<M>::LANE };
+    enum { AHEAD = unit_codes<M>::AHEAD };
     extern __shared__ __align__(256) float vector[]; /* [rounds * WARPS units], then nf4's table */
     __shared__ float sums[2][WARPS][PAIR_ROWS];
+    static_assert(sizeof sums == CODES_VECTOR_SUMS, "what the host leaves room for");
     const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const uint32_t groups = codes_groups(rows);
-    const uint32_t held = vector_columns(columns), rounds = held / (WARPS * CODES_COLUMNS);
-    const uint64_t group_bytes = codes_group_bytes((codes_kind)M::KIND, columns);
-    const range mine = rows_share((groups + 1) / 2, 1, blockIdx.x, gridDim.x);
-    const uint32_t first = warp * rounds;
-    unit_queue<M> queue = {
-        matrix + 2 * mine.begin * group_bytes + first * BYTES + lane * LANE,
-        group_bytes, mine.begin, mine.end, groups,
-        first, 0, rounds, codes_units(columns),
-        NF4_UNIT - CODES_SCALES + lane / 4 * 4 - lane * LANE,
-    };
+    const uint32_t held = codes_vector_columns(columns);
+    const range mine = rows_share((codes_groups(rows) + 1) / 2, 1, blockIdx.x, gridDim.x);
+    unit_queue<M> queue = queue_begin<M>(matrix, rows, columns, mine, warp, lane);
     unit_codes<M> codes[AHEAD] = {};
 #pragma unroll
     for (int n = 0; n < AHEAD; n++)
@@ -179,7 +182,7 @@ __device__ __forceinline__ void codes_vector(float *out, const float *x, const c
     vector_take(vector, x, columns, held);
     uint32_t table_at; /* volatile: not looked up before the table is there */
     asm volatile("mov.u32 %0, %1;" : "=r"(table_at) : "r"(shared_address(table + lane)));
-    uint32_t x_at = shared_address(vector + first * CODES_COLUMNS +
+    uint32_t x_at = shared_address(vector + queue.first * CODES_COLUMNS +
                                    halves_at(lane % 4, 0, lane / 4 % 2));
     uint32_t done = 0;
     uint2 of_x[4] = {}; /* a column of the sums is of the nearest, the next one of the rests */
@@ -192,7 +195,7 @@ __device__ __forceinline__ void codes_vector(float *out, const float *x, const c
             unit_multiply(sum, codes[n], of_x, table_at);
             queue.ask(codes[n]);
             x_at += CODES_COLUMNS * sizeof(float);
-            if (++done < rounds)
+            if (++done < queue.rounds)
                 continue;
             float *to = &sums[pair % 2][warp][lane / 4];
             if (lane % 4 == 0) {
@@ -203,7 +206,7 @@ __device__ __forceinline__ void codes_vector(float *out, const float *x, const c
             if (warp == pair % WARPS)
                 pair_give<M, GATED>(out, sums[pair % 2], matrix, pair, rows, columns, lane);
             sum = make_float2(0, 0);
-            x_at -= rounds * CODES_COLUMNS * sizeof(float);
+            x_at -= queue.rounds * CODES_COLUMNS * sizeof(float);
             done = 0;
             if (++pair == mine.end)
                 return;
@@ -211,7 +214,7 @@ __device__ __forceinline__ void codes_vector(float *out, const float *x, const c
 }
 
 #define VECTOR_KERNEL(M, GATED, name)                                                              \
-    extern "C" __global__ void __launch_bounds__(THREADS, unit_codes<M>::BLOCKS)                                       \
+    extern "C" __global__ void __launch_bounds__(THREADS, unit_codes<M>::BLOCKS)                   \
         codes_##name(float *out, const float *x, const char *matrix, uint32_t rows,                \
                      uint32_t columns, const __grid_constant__ nf4_values values)                  \
     {                                                                                              \

@@ -38,7 +38,7 @@ static uint32_t bytes_aligned(uint32_t floats)
 static uint32_t rest_bytes(const struct decode_params *params, const struct cuda_form *form)
 {
     return params->vector + params->partial + DECODE_MISC +
-           (form->layers == CODES_NF4 ? NF4_TABLE : 0);
+           (form->layers == CODES_NF4 ? CODES_TABLE : 0);
 }
 
 /* Whether the kernel knows the shape's rows, as the form holds them. */

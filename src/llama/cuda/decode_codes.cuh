@@ -77,14 +77,7 @@ template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
 #pragma unroll
         for (int n = 0; n < NF4_WARP_UNITS; n++) {
             float d[4] = {};
-#pragma unroll
-            for (int j = 0; j < 4; j++) {
-                const uint32_t low = j < 2 ? a[n].x : a[n].y, high = j < 2 ? b[n].x : b[n].y;
-                const uint32_t i = j % 2 * 2;
-                const uint32_t w[4] = {nf4_pair(low, i, table), nf4_pair(high, i, table),
-                                       nf4_pair(low, i + 1, table), nf4_pair(high, i + 1, table)};
-                halves_multiply(d, w, x[n][j]);
-            }
+            nf4_multiply(d, a[n], b[n], x[n], table);
             sum.x = fmaf(d[0] + d[1], scale[n].x, sum.x);
             sum.y = fmaf(d[2] + d[3], scale[n].y, sum.y);
         }

@@ -1,6 +1,6 @@
 /* Codes times a vector by the tensor cores. int8's codes are exact in float16, nf4's values the
  * nearest ones; of a vector's element the tensor cores take the nearest float16 and, as another
- * vector, what is left of it, so that about 22 bits of it count. */
+ * vector, what is left of it, so that about 22 bits of it count from 0.25 on, and 2^-25 below. */
 #ifndef PRONY_LLAMA_CUDA_HALVES_CUH
 #define PRONY_LLAMA_CUDA_HALVES_CUH
 
@@ -24,6 +24,9 @@ __device__ __forceinline__ uint32_t halves_at(uint32_t quarter, uint32_t half, u
 {
     return half * 32 + (half ^ rest) * 16 + quarter * 4;
 }
+
+/* Half 1 has these bits of its address the other way than half 0. */
+enum { HALVES_OTHER = (32 ^ 16) * sizeof(float) };
 
 /* Puts the elements from i, a multiple of four, on into a vector of halves. */
 __device__ __forceinline__ void halves_put(float *vector, uint32_t i, float4 v)
@@ -56,11 +59,12 @@ template <uint32_t WHICH> __device__ __forceinline__ uint32_t int8_pair(uint32_t
  * threads fill it. */
 __device__ __forceinline__ void table_fill(uint32_t *table, const nf4_values &nf4, uint32_t threads)
 {
-    for (uint32_t i = threadIdx.x; i < NF4_TABLE / sizeof *table; i += threads) {
+    for (uint32_t i = threadIdx.x; i < CODES_TABLE / sizeof *table; i += threads) {
         const __half2 pair = __floats2half2_rn(nf4.code[i / 32 % 16], nf4.code[i / 32 / 16]);
         table[i] = *reinterpret_cast<const uint32_t *>(&pair);
     }
 }
+
 /* The values of byte i of a word, from where this lane's are in shared memory: the place in the table
  * is a product of bytes, one instruction. */
 __device__ __forceinline__ uint32_t nf4_pair(uint32_t word, uint32_t i, uint32_t table)
@@ -68,6 +72,19 @@ __device__ __forceinline__ uint32_t nf4_pair(uint32_t word, uint32_t i, uint32_t
     uint32_t pair, at = __dp4a(word, (uint32_t)(32 * sizeof pair) << 8 * i, table);
     asm("ld.shared.u32 %0, [%1];" : "=r"(pair) : "r"(at)); /* the table never changes */
     return pair;
+}
+
+/* d += the codes of a unit of two groups, of each of which a lane has 16, times x. */
+__device__ __forceinline__ void nf4_multiply(float (&d)[4], uint2 low, uint2 high,
+                                             const uint2 (&x)[4], uint32_t table)
+{
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+        const uint32_t a = j < 2 ? low.x : low.y, b = j < 2 ? high.x : high.y, i = j % 2 * 2;
+        const uint32_t w[4] = {nf4_pair(a, i, table), nf4_pair(b, i, table),
+                               nf4_pair(a, i + 1, table), nf4_pair(b, i + 1, table)};
+        halves_multiply(d, w, x[j]);
+    }
 }
 
 #endif

@@ -156,14 +156,14 @@ static enum status attention(const struct pass *pass, uint32_t layer)
                        pass->err);
 }
 
-enum status portable_swiglu(const struct portable *p, const struct card *card,
-                            const struct device_model *model, uint32_t count, struct error *err)
+/* ffn = silu(gate) * up */
+static enum status swiglu(const struct pass *pass)
 {
-    cuda_pointer out = p->ffn, in = p->gate_up;
-    uint64_t elements = (uint64_t)count * model->shape.ffn;
+    cuda_pointer out = pass->p->ffn, in = pass->p->gate_up;
+    uint64_t elements = (uint64_t)pass->count * pass->model->shape.ffn;
     void *arguments[] = {&out, &in, &elements};
-    return card_launch(card, p->swiglu, (uint32_t)((elements + THREADS - 1) / THREADS), 1, THREADS,
-                       0, arguments, err);
+    return card_launch(pass->card, pass->p->swiglu, (uint32_t)((elements + THREADS - 1) / THREADS),
+                       1, THREADS, 0, arguments, pass->err);
 }
 
 static enum status feed_forward(const struct pass *pass, const char *layer)
@@ -174,7 +174,7 @@ static enum status feed_forward(const struct pass *pass, const char *layer)
     enum status status = product(pass, pass->model->form.layers, p->gate_up, layer + w->gate_up,
                                  p->normed, 2 * s->ffn, s->hidden, pass->count);
     if (status == STATUS_OK)
-        status = portable_swiglu(p, pass->card, pass->model, pass->count, pass->err);
+        status = swiglu(pass);
     return status == STATUS_OK ? product_delta(pass, layer + w->down, p->ffn, s->ffn) : status;
 }
 

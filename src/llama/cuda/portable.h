@@ -47,9 +47,6 @@ enum status portable_forward(const struct portable *portable, const struct card 
 enum status portable_embed(const struct portable *portable, const struct card *card,
                            const struct device_model *model, cuda_pointer ids, uint32_t count,
                            struct error *err);
-/* ffn = silu(gate) * up of count tokens. */
-enum status portable_swiglu(const struct portable *portable, const struct card *card,
-                            const struct device_model *model, uint32_t count, struct error *err);
 
 /* The card has made no token yet, draws its first one so, and goes on at a position. */
 enum status portable_state_set(const struct portable *portable, const struct card *card,

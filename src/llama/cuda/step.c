@@ -13,10 +13,14 @@ static uint32_t lane_parts(uint32_t head_size)
     return head_size <= 64 ? 2 : head_size <= 128 ? 4 : 8;
 }
 
-/* Rows are read 16 bytes at a time. */
-static bool shape_fits(const struct device_model *model)
+/* Rows are read 16 bytes at a time, and codes of gate and up multiplied by a vector in shared
+ * memory. */
+static bool shape_fits(const struct card *card, const struct device_model *model)
 {
     const struct cuda_shape *s = &model->shape;
+    enum codes_kind kind = model->form.layers;
+    if (kind != CODES_NONE && !codes_vector_fits(card, kind, s->hidden))
+        return false;
     uint32_t pack = 16 / (uint32_t)model->element;
     return s->head_size <= WIDEST && s->head_size % lane_parts(s->head_size) == 0 &&
            s->hidden % pack == 0 && s->heads * s->head_size % pack == 0 && s->ffn % pack == 0;
@@ -47,7 +51,7 @@ enum status step_open(struct step *step, struct card *card, const struct device_
     const struct cuda_shape *s = &model->shape;
     uint32_t multiprocessors = (uint32_t)card->device.multiprocessors;
     *step = (struct step){0};
-    if (!shape_fits(model))
+    if (!shape_fits(card, model))
         return STATUS_OK;
     uint32_t most = (s->context + LEAST - 1) / LEAST;
     step->splits = (2 * multiprocessors + s->heads - 1) / s->heads;
@@ -152,12 +156,8 @@ static enum status gate_up(const struct pass *pass, const void *weights)
         return card_launch_early(pass->card, pass->step->gated,
                                  (const uint32_t[]){(rows + each - 1) / each, 1, 1}, THREADS, 0,
                                  arguments, pass->err);
-    if (codes_vector_fits(pass->card, kind, columns))
-        return codes_vector(&pass->model->codes, pass->card, kind, true, out, x, weights, rows,
-                            columns, pass->err);
-    enum status status = product(pass, kind, pass->p->gate_up, weights, x, rows, columns);
-    return status == STATUS_OK ? portable_swiglu(pass->p, pass->card, pass->model, 1, pass->err)
-                               : status;
+    return codes_vector(&pass->model->codes, pass->card, kind, true, out, x, weights, rows, columns,
+                        pass->err);
 }
 
 static enum status layer_compute(const struct pass *pass, uint32_t i)
