@@ -26,9 +26,10 @@ def device_open(name):
 
 
 def fill(buffer, array):
+    """Copies a contiguous array into a buffer that has its place."""
     if hasattr(buffer, "copyin"):  # 0.13
         buffer.copyin(array.data)
-    else:
+    else:  # 0.14
         source = Buffer("NPY", array.size, buffer.dtype)
         buffer.copy_from(source.allocate(array))
 
