@@ -185,7 +185,7 @@ class Llama:
         since tinygrad's own way, a schedule for each tensor, looks through all tensors that there are
         every time, and has the whole on the first device where it is to be cut, and the parts twice."""
         count, dtype = len(self.devices), getattr(dtypes, array.dtype.name)
-        parts = np.split(array, count, axis) if self.split and axis is not None else [array] * count
+        parts = [array] * count if axis is None else np.split(array, count, axis)
         device = self.devices if self.split else self.devices[0]
         held = Tensor.empty(*parts[0].shape, device=device, dtype=dtype)
         buffers = held.uop.buffer.bufs if self.split else [held.uop.buffer]

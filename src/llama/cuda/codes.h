@@ -111,12 +111,11 @@ enum status codes_multiply(const struct codes_kernels *kernels, const struct car
                            enum codes_kind kind, bool x_is_f16, cuda_pointer out, cuda_pointer x,
                            const void *matrix, uint32_t rows, uint32_t columns, uint32_t count,
                            struct error *err);
-/* out [rows] = matrix x [columns], or gated, of an even number of rows, out [rows / 2] = silu(even
- * row)
- * * odd row; all float32. By the tensor cores, which take nf4's values as the nearest float16s, and
- * an element of x, up to 65504, as two of them (halves.cuh). x lies at a multiple of 16 bytes, its
- * columns are a multiple of four and fit a block's shared memory: that is what fits says. The
- * kernel may begin before those before it have ended, and waits for them itself. */
+/* out [rows] = matrix x [columns]; gated, of an even number of rows: out [rows / 2], each the silu
+ * of an even row's times the odd one's. All float32, by the tensor cores, which take nf4's values
+ * as the nearest float16s, and an element of x, up to 65504, as two of them (halves.cuh). x lies at
+ * a multiple of 16 bytes; its columns are a multiple of four and fit a block's shared memory, which
+ * is what fits says. The kernel may begin before those before it have ended, and waits for them. */
 bool codes_vector_fits(const struct card *card, enum codes_kind kind, uint32_t columns);
 enum status codes_vector(const struct codes_kernels *kernels, const struct card *card,
                          enum codes_kind kind, bool gated, cuda_pointer out, cuda_pointer x,
