@@ -32,6 +32,7 @@ static const struct shape {
 struct bench {
     struct card card;
     struct codes_kernels kernels;
+    struct codes_vector_kernels vector;
     cuda_pointer matrices, x, out;
     double limit; /* bytes per second */
 };
@@ -42,7 +43,7 @@ static enum status product(const struct bench *b, enum codes_kind kind, const st
     if (plain)
         return codes_multiply(&b->kernels, &b->card, kind, false, b->out, b->x, matrix, s->rows,
                               s->columns, 1, err);
-    return codes_vector(&b->kernels, &b->card, kind, s->gated, b->out, b->x, matrix, s->rows,
+    return codes_vector(&b->vector, &b->card, kind, s->gated, b->out, b->x, matrix, s->rows,
                         s->columns, err);
 }
 
@@ -98,6 +99,8 @@ static enum status bench_open(struct bench *b, struct error *err)
         status = stream_probe(&b->card.cuda, &b->card.device, BUDGET_MS, &result, err);
     if (status == STATUS_OK)
         status = codes_open(&b->kernels, &b->card, err);
+    if (status == STATUS_OK)
+        status = codes_vector_open(&b->vector, &b->card, err);
     if (status == STATUS_OK)
         status = cuda_memory_get(&b->card.cuda, BUFFER, &b->matrices, err);
     if (status == STATUS_OK)

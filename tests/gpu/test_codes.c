@@ -45,6 +45,7 @@ static const struct {
 struct fixture {
     struct card card;
     struct codes_kernels kernels;
+    struct codes_vector_kernels vector;
 };
 
 /* A matrix as the card has it, and the same as float32. */
@@ -204,7 +205,7 @@ static double vector_distance(const struct fixture *f, size_t i, const struct ma
     for (uint32_t c = 0; c < columns; c++)
         x[c] = number(&seed);
     cuda_pointer in = sent(f, x, columns * sizeof *x), to = sent(f, out, rows * sizeof *out);
-    if (codes_vector(&f->kernels, &f->card, vectors[i].kind, gated, to, in,
+    if (codes_vector(&f->vector, &f->card, vectors[i].kind, gated, to, in,
                      (const void *)(uintptr_t)packed, rows, columns, &err) ||
         card_wait(&f->card, &err))
         fail_msg("%s", err.what);
@@ -265,7 +266,8 @@ int main(void)
         return SKIPPED;
     }
     int failed = 1;
-    if (codes_open(&f.kernels, &f.card, &err) == STATUS_OK)
+    if (codes_open(&f.kernels, &f.card, &err) == STATUS_OK &&
+        codes_vector_open(&f.vector, &f.card, &err) == STATUS_OK)
         failed = cmocka_run_group_tests(tests, NULL, NULL);
     else
         error_print(&err, stderr);

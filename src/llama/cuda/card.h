@@ -8,11 +8,13 @@
 #include "gpu/cuda.h"
 #include "llama/llama.h"
 
+enum { CARD_MODULES = 16 }; /* at most */
+
 struct card {
     struct cuda cuda;
     struct cuda_device device;
     bool in_context;
-    struct cuda_module *module[9];
+    struct cuda_module *module[CARD_MODULES];
     size_t modules;
     struct cuda_stream *stream;
 };

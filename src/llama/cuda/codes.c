@@ -45,16 +45,18 @@ struct nf4_values nf4_values(void)
     return values;
 }
 
-static enum status vector_open(struct codes_kernels *kernels, struct card *card, struct error *err)
+enum status codes_vector_open(struct codes_vector_kernels *kernels, struct card *card,
+                              struct error *err)
 {
     struct fatbin fatbin = FATBIN(codes_vector);
     const struct card_kernel_row rows[] = {
-        {"codes_vector_int8", -1, &kernels->vector[CODES_INT8]},
+        {"codes_vector_int8", -1, &kernels->plain[CODES_INT8]},
         {"codes_gated_int8", -1, &kernels->gated[CODES_INT8]},
-        {"codes_vector_nf4", -1, &kernels->vector[CODES_NF4]},
+        {"codes_vector_nf4", -1, &kernels->plain[CODES_NF4]},
         {"codes_gated_nf4", -1, &kernels->gated[CODES_NF4]},
     };
     enum { COUNT = sizeof rows / sizeof rows[0] };
+    *kernels = (struct codes_vector_kernels){0};
     enum status status = card_kernels(card, &fatbin, rows, COUNT, err);
     for (size_t i = 0; i < COUNT && status == STATUS_OK; i++)
         status = cuda_check(
@@ -77,8 +79,7 @@ enum status codes_open(struct codes_kernels *kernels, struct card *card, struct 
         {"unpack_nf4", -1, &kernels->unpack[CODES_NF4]},
     };
     *kernels = (struct codes_kernels){0};
-    enum status status = card_kernels(card, &fatbin, rows, sizeof rows / sizeof rows[0], err);
-    return status == STATUS_OK ? vector_open(kernels, card, err) : status;
+    return card_kernels(card, &fatbin, rows, sizeof rows / sizeof rows[0], err);
 }
 
 /* Bytes of shared memory that the vector takes, with nf4's table. */
@@ -95,7 +96,7 @@ bool codes_vector_fits(const struct card *card, enum codes_kind kind, uint32_t c
            vector_bytes(kind, columns) + CODES_VECTOR_SUMS <= (uint64_t)card->device.shared_bytes;
 }
 
-enum status codes_vector(const struct codes_kernels *kernels, const struct card *card,
+enum status codes_vector(const struct codes_vector_kernels *kernels, const struct card *card,
                          enum codes_kind kind, bool gated, cuda_pointer out, cuda_pointer x,
                          const void *matrix, uint32_t rows, uint32_t columns, struct error *err)
 {
@@ -103,7 +104,7 @@ enum status codes_vector(const struct codes_kernels *kernels, const struct card 
     void *arguments[] = {&out, &x, &matrix, &rows, &columns, &values};
     uint32_t pairs = (codes_groups(rows) + 1) / 2;
     uint32_t blocks = (uint32_t)card->device.multiprocessors;
-    return card_launch_early(card, gated ? kernels->gated[kind] : kernels->vector[kind],
+    return card_launch_early(card, gated ? kernels->gated[kind] : kernels->plain[kind],
                              (const uint32_t[]){pairs < blocks ? pairs : blocks, 1, 1},
                              32 * CODES_VECTOR_WARPS, (uint32_t)vector_bytes(kind, columns),
                              arguments, err);

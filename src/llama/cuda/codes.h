@@ -98,13 +98,19 @@ struct nf4_values nf4_values(void);
 void codes_put(enum codes_kind kind, unsigned char *matrix, uint32_t row, uint32_t columns,
                const unsigned char *codes, const float *scales);
 
-/* Kernels that any card has (codes.cu, codes_vector.cu). A zeroed one has none. */
+/* Kernels that any card has (codes.cu). A zeroed one has none. */
 struct codes_kernels {
     struct cuda_function *multiply_f32[CODES_NF4 + 1], *multiply_f16[CODES_NF4 + 1];
     struct cuda_function *unpack[CODES_NF4 + 1];
-    struct cuda_function *vector[CODES_NF4 + 1], *gated[CODES_NF4 + 1];
 };
 enum status codes_open(struct codes_kernels *kernels, struct card *card, struct error *err);
+
+/* Those for one vector (codes_vector.cu), likewise. */
+struct codes_vector_kernels {
+    struct cuda_function *plain[CODES_NF4 + 1], *gated[CODES_NF4 + 1];
+};
+enum status codes_vector_open(struct codes_vector_kernels *kernels, struct card *card,
+                              struct error *err);
 
 /* out [count, rows] = x [count, columns] matrix^T; all float32, but x, which may be float16. */
 enum status codes_multiply(const struct codes_kernels *kernels, const struct card *card,
@@ -117,7 +123,7 @@ enum status codes_multiply(const struct codes_kernels *kernels, const struct car
  * a multiple of 16 bytes; its columns are a multiple of four and fit a block's shared memory, which
  * is what fits says. The kernel may begin before those before it have ended, and waits for them. */
 bool codes_vector_fits(const struct card *card, enum codes_kind kind, uint32_t columns);
-enum status codes_vector(const struct codes_kernels *kernels, const struct card *card,
+enum status codes_vector(const struct codes_vector_kernels *kernels, const struct card *card,
                          enum codes_kind kind, bool gated, cuda_pointer out, cuda_pointer x,
                          const void *matrix, uint32_t rows, uint32_t columns, struct error *err);
 /* out [rows, columns] float16 = the weights; columns are whole units. */
