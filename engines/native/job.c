@@ -139,6 +139,24 @@ static _Noreturn void become(const struct job *job, int output, pid_t parent)
     _exit(127);
 }
 
+static volatile sig_atomic_t mpirun_pid;
+
+static void mpirun_kill(int signal)
+{
+    (void)signal;
+    kill(mpirun_pid, SIGKILL);
+}
+
+/* Gives mpirun time to end by itself. That of Open MPI 4.1.4 with PMIx 4.2.2 does not always: it
+ * was seen waiting for a lock for ever as it ended, after 3 of some 130 killed ranks. */
+static void end_soon(void)
+{
+    enum { GRACE_S = 10 };
+    struct sigaction action = {.sa_handler = mpirun_kill, .sa_flags = SA_RESTART};
+    sigaction(SIGALRM, &action, NULL);
+    alarm(GRACE_S);
+}
+
 /* Puts what mpirun and the ranks say into the log, without mpirun's frames of dashes, and keeps for
  * its end what names a culprit: our own word, or mpirun's, which has the rank of a process that was
  * killed. */
@@ -155,6 +173,8 @@ static void listen_to(FILE *said, char *reason, size_t size)
             continue;
         }
         fputs(reason, stderr); /* what was kept before says less */
+        if (!*reason)
+            end_soon();
         snprintf(reason, size, "%s%s", error ? "" : "Error: ", line);
         ours = error;
     }
@@ -178,12 +198,14 @@ int job_run(const struct prony_load *request, struct prony_error *error)
         return prony_fail(error, "io", "", "cannot start mpirun: %s", strerror(errno));
     if (pid == 0)
         become(&job, output[1], parent);
+    mpirun_pid = pid;
     close(output[1]);
     FILE *said = fdopen(output[0], "re");
     listen_to(said, reason, sizeof reason);
     fclose(said);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
+    alarm(0);
     if (status == 0)
         exit(0);
     /* Where the host looks. Open MPI's own word can be lost on a rank that dies as it starts. */

@@ -232,6 +232,18 @@ class Shard(BenchCase):
         self.assertRegex(self.said().splitlines()[-1], named)
         self.assert_nothing_left()
 
+    def test_an_mpirun_that_does_not_end_is_ended(self):
+        real = shutil.which("mpirun")
+        tools = Path(self.scratch) / "tools"
+        tools.mkdir()
+        (tools / "mpirun").write_text(f'#!/bin/sh\n{real} "$@"\nexec sleep 999\n')
+        (tools / "mpirun").chmod(0o755)
+        host, _ = self.start(PATH=f"{tools}:{os.environ['PATH']}")
+        os.kill(ranks_of(self.scratch)[1], signal.SIGKILL)
+        host.process.wait(timeout=60)
+        self.assertRegex(self.said().splitlines()[-1], "^Error: .*rank 1 .*signal 9")
+        self.assert_nothing_left()
+
     def test_a_rank_that_cannot_hold_its_part_is_named(self):
         with self.assertRaises(AssertionError):
             self.start(2, {"context": 1 << 30})
