@@ -206,7 +206,11 @@ enum status installation_use(struct engine *engine, const struct installation *i
     engine->built_from = installation->requirements;
     engine->own = installation->own;
     base_choose(engine, installation);
-    return cache_fill(engine, installation->version, arena, err);
+    enum status status = cache_fill(engine, installation->version, arena, err);
+    if (status || !engine->cache || !engine->python || engine->own_python)
+        return status;
+    engine->bytecode = arena_printf(arena, "%s/bytecode", engine->cache);
+    return engine->bytecode ? STATUS_OK : error_no_memory(err, strlen(engine->cache));
 }
 
 enum status installation_resolve(struct engine *engine, struct arena *arena, struct error *err)
@@ -234,7 +238,7 @@ enum status installation_version(const struct engine *engine, const char *versio
     struct installation found;
     size_t count = engine->variant_count;
     *made = *engine;
-    made->version = made->python = made->cache = made->built = made->own = NULL;
+    made->version = made->python = made->cache = made->bytecode = made->built = made->own = NULL;
     made->name = arena_printf(arena, "%s@%s", engine->base, version);
     made->variants = arena_array(arena, count, sizeof *made->variants);
     bool good = made->name && made->variants;

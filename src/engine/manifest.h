@@ -52,7 +52,8 @@ struct engine {
     const char *built_from; /* see engine/recipe.h */
     const char *own;   /* what of the user's that stands on, a path; NULL: Prony built all of it */
     const char *cache; /* folder for compile caches, which need not exist; NULL: nowhere */
-    bool hidden;       /* for tests: only when named (null) */
+    const char *bytecode; /* likewise, what an interpreter of the user's compiles; NULL: its own */
+    bool hidden;          /* for tests: only when named (null) */
     struct engine_variant *variants;
     size_t variant_count;
 };

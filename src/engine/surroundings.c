@@ -10,6 +10,7 @@
 void surroundings_free(struct surroundings *around)
 {
     free(around->python_path);
+    free(around->bytecode);
     free(around->cache);
     free(around->scratch);
 }
@@ -45,6 +46,13 @@ enum status surroundings_make(struct surroundings *around, const struct engine *
     *around = (struct surroundings){0};
     /* Python's output must be in the log when the process is killed; unbuffered, it is. */
     around->list[count++] = "PYTHONUNBUFFERED=1";
+    /* Where bytecode is not kept every process compiles all of a library: of vLLM 14 s. */
+    around->list[count++] = "PYTHONDONTWRITEBYTECODE";
+    if (engine->bytecode) {
+        if (asprintf(&around->bytecode, "PYTHONPYCACHEPREFIX=%s", engine->bytecode) < 0)
+            return error_no_memory(err, strlen(engine->bytecode));
+        around->list[count++] = around->bytecode;
+    }
     if (engine->own_python) {
         around->list[count++] = "PYTHONHOME";
         around->list[count++] = "PYTHONSAFEPATH"; /* the worker's own modules lie beside it */

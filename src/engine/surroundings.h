@@ -5,13 +5,13 @@
 #include "engine/manifest.h"
 
 struct surroundings {
-    const char *list[8]; /* as child_start() takes them */
-    char *python_path, *cache, *scratch;
+    const char *list[9]; /* as child_start() takes them */
+    char *python_path, *bytecode, *cache, *scratch;
 };
 
 /* Nothing of the user's Python reaches an environment of ours; an interpreter that the user named
- * runs as it does for the user. Makes the folder for compile caches, and the scratch folder, which
- * the caller has to remove. */
+ * runs as it does for the user, and nothing is put beside its modules. Makes the folder for compile
+ * caches, and the scratch folder, which the caller has to remove. */
 enum status surroundings_make(struct surroundings *around, const struct engine *engine,
                               struct error *err);
 void surroundings_free(struct surroundings *around);

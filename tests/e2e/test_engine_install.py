@@ -180,6 +180,7 @@ class Whole(InstallTest):
         settings = {
             "PYTHONPATH": str(astray),
             "PYTHONHOME": str(astray),
+            "PYTHONDONTWRITEBYTECODE": "1",
             "PIP_USER": "1",
             "PIP_TARGET": str(astray / "target"),
         }
@@ -193,7 +194,10 @@ class Whole(InstallTest):
 
         self.assertIn("checks passed", self.prony("engines", "check", "demo").stdout)
         self.assertTrue((self.cache / "compiled/demo@2.0").is_dir())
+        bytecode = next(self.cache.rglob("2.0/environment/**/demo_numbers.*.pyc"))
+        bytecode.unlink()
         report = self.prony("engines", "doctor", "demo", **settings).stdout
+        self.assertTrue(bytecode.exists())
         self.assertIn("2.0        works: demo 2.0", report)
         self.assertIn("1.0        works: demo 1.0", report)
 
@@ -357,13 +361,17 @@ class Faults(InstallTest):
         self.assertIn("No module named 'demo_base'", self.prony(*install, status=1).stderr)
         self.expect_not_installed()
 
-        settings = {"PYTHONPATH": str(own), "PYTHONDONTWRITEBYTECODE": "1"}
+        settings = {"PYTHONPATH": str(own)}
         self.prony(*install, **settings)
         for name in ("demo@nightly", "demo"):
             checked = self.prony("engines", "check", name, **settings)
             self.assertIn("checks passed", checked.stdout)
         report = self.prony("engines", "doctor", "demo", **settings).stdout
         self.assertIn("nightly    works: demo mine", report)
+        bytecode = next(self.cache.glob("compiled/*/bytecode/**/demo_numbers.*.pyc"))
+        bytecode.unlink()
+        self.prony("engines", "doctor", "demo", PYTHONDONTWRITEBYTECODE="1", **settings)
+        self.assertTrue(bytecode.exists())
         self.assertIn("2.0        not installed. Run: prony engines install demo@2.0", report)
         self.prony("engines", "uninstall", "demo")
         self.assertEqual(sorted(own.iterdir()), before)
