@@ -7,15 +7,18 @@ logits are fetched, and the next id is chosen on the host.
 import numpy as np
 from graph import Graph, weights_read
 
+EMBEDDING = "model.embed_tokens"
+FLOAT32 = 4  # bytes
+
 
 class PlainGraph(Graph):
     def __init__(self, file):
         super().__init__()
-        self.config, self.arrays = file.config, weights_read(file, np.float32)
-        self.weight_bytes = sum(array.nbytes for array in self.arrays.values())
+        self.config = file.config
+        self._read(dict(file.tensors()))
         ids = self.input("input_ids", "int64", [1, "tokens"])
         positions = self.input("position_ids", "int64", [1, "tokens"])
-        x = self.op("Gather", self._embedding(), ids)
+        x = self.op("Gather", self._take(EMBEDDING), ids)
         self.rope, self.mask = self._rope(positions), None
         for i in range(self.config.layers):
             x = self._layer(x, i, positions)
@@ -24,21 +27,21 @@ class PlainGraph(Graph):
         self._linear(x, "lm_head", outputs=["logits"])
         self.output("logits", "float32", [1, 1, self.config.vocabulary])
 
+    def _read(self, tensors):
+        """Exports have matrices as MatMul takes them, [in, out], and the embedding twice where it is
+        the output matrix as well."""
+        self.weight_bytes = sum(tensor.array.size for tensor in tensors.values()) * FLOAT32
+        if self.config.tied:
+            tensors["lm_head.weight"] = tensors[EMBEDDING + ".weight"]
+        matrices = {name for name, tensor in tensors.items() if tensor.array.ndim == 2}
+        self.arrays = weights_read(tensors, np.float32, matrices - {EMBEDDING + ".weight"})
+
     def _take(self, name):
         name += ".weight"
         return self.weight(name, self.arrays.pop(name))
 
-    def _embedding(self):
-        """Exports have it twice where it is the output matrix as well."""
-        if self.config.tied:
-            self.arrays["lm_head.weight"] = self.arrays["model.embed_tokens.weight"]
-        return self._take("model.embed_tokens")
-
     def _linear(self, x, name, **outputs):
-        """Exports have the weights as MatMul takes them, [in, out]."""
-        name += ".weight"
-        weight = np.ascontiguousarray(self.arrays.pop(name).T)
-        return self.op("MatMul", x, self.weight(name, weight), **outputs)
+        return self.op("MatMul", x, self._take(name), **outputs)
 
     def _norm(self, x, name):
         two, eps = self.constant(2, "float32"), self.constant(self.config.norm_eps, "float32")
