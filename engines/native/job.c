@@ -141,15 +141,16 @@ static _Noreturn void become(const struct job *job, int output, pid_t parent)
 
 static volatile sig_atomic_t mpirun_pid;
 
-static void mpirun_kill(int signal)
+static void mpirun_kill(int number)
 {
-    (void)signal;
+    (void)number;
     kill(mpirun_pid, SIGKILL);
 }
 
-/* Gives mpirun time to end by itself. That of Open MPI 4.1.4 with PMIx 4.2.2 does not always: it
- * was seen waiting for a lock for ever as it ended, after 3 of some 130 killed ranks. */
-static void end_soon(void)
+/* Gives mpirun time to end by itself, then kills it. That of Open MPI 4.1.4 with PMIx 4.2.2 does
+ * not always: it was seen waiting for a lock for ever as it ended, after 3 of some 130 killed
+ * ranks. */
+static void end_within_grace(void)
 {
     enum { GRACE_S = 10 };
     struct sigaction action = {.sa_handler = mpirun_kill, .sa_flags = SA_RESTART};
@@ -174,7 +175,7 @@ static void listen_to(FILE *said, char *reason, size_t size)
         }
         fputs(reason, stderr); /* what was kept before says less */
         if (!*reason)
-            end_soon();
+            end_within_grace();
         snprintf(reason, size, "%s%s", error ? "" : "Error: ", line);
         ours = error;
     }
@@ -203,9 +204,11 @@ int job_run(const struct prony_load *request, struct prony_error *error)
     FILE *said = fdopen(output[0], "re");
     listen_to(said, reason, sizeof reason);
     fclose(said);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    siginfo_t ended;
+    while (waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
     }
-    alarm(0);
+    alarm(0); /* while the pid is still mpirun's */
+    waitpid(pid, &status, 0);
     if (status == 0)
         exit(0);
     /* Where the host looks. Open MPI's own word can be lost on a rank that dies as it starts. */

@@ -23,8 +23,8 @@ void native_unload(void *state)
     struct native *native = state;
     struct prony_traced ended;
     struct error err;
-    if (trace_end(&native->trace, native->llama, &ended, &err))
-        error_print(&err, stderr);
+    if (trace_end(&native->trace, native->llama, &ended, &err)) /* "Error: " would end a job */
+        fprintf(stderr, "The trace is not whole: %s\n", err.what);
     llama_free(native->llama);
     model_close(&native->model);
     free(native->logits);

@@ -24,7 +24,7 @@ class FusedGraph(Graph):
             what = f"heads of {file.config.head_size}; GroupQueryAttention rotates multiples of 16"
             raise Failure("unsupported", what, "Take the variant onnxruntime.")
         self.config, self.context, self.dtype = file.config, context, dtype
-        self.arrays = weights_read(dict(file.tensors()), dtype)
+        self.arrays = weights_read(file, dtype)
         self.weight_bytes = sum(array.nbytes for array in self.arrays.values())
         ids = self.input("ids", "int64", [1, "tokens"])
         self.last = self.input("last", "int32", [1])

@@ -13,31 +13,41 @@ from onnx import TensorProto, helper
 
 OPSET, IR_VERSION = 20, 10  # as torch.onnx.export writes them
 CONTRIB = "com.microsoft"  # ONNX Runtime's own operators
-TURNED_AT_ONCE = 256  # rows: a whole matrix turned at once takes three times as long
+EMBEDDING = "model.embed_tokens.weight"
+ROWS_AT_ONCE = 256  # of a matrix, by a thread: turning all at once takes three times as long
 
 
 def onnx_type(dtype):
     return helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
 
 
-def weights_read(tensors, dtype, turned=()):
-    """{name: array [out, in]} of a LlamaFile's {name: tensor}, in a dtype; those of the names in turned
-    are [in, out]. Copied by all cores: much of the time goes into memory that is touched first."""
+def copied(pool, array, dtype, turned=False):
+    """The array in a dtype, or turned from [out, in] to [in, out]. By rows on all cores: much of the time
+    goes into memory that is touched for the first time."""
+    result = np.empty(array.shape[::-1] if turned else array.shape, dtype)
+    to = result.T if turned else result
 
-    def read(name):
-        array = tensors[name].array
-        if tensors[name].dtype == "bfloat16":  # uint16: the upper half of a float32
-            array = (array.astype(np.uint32) << 16).view(np.float32)
-        if name not in turned:
-            return np.array(array, dtype, order="C")
-        out = np.empty(array.shape[::-1], dtype)
-        for row in range(0, len(array), TURNED_AT_ONCE):
-            rows = slice(row, row + TURNED_AT_ONCE)
-            out[:, rows] = array[rows].T
-        return out
+    def copy(row):
+        rows = array[row : row + ROWS_AT_ONCE]
+        if rows.dtype == np.uint16:  # bfloat16: the upper half of a float32
+            rows = (rows.astype(np.uint32) << 16).view(np.float32)
+        to[row : row + ROWS_AT_ONCE] = rows
 
+    list(pool.map(copy, range(0, len(array), ROWS_AT_ONCE)))
+    return result
+
+
+def weights_read(file, dtype, turned=False):
+    """{name: array [out, in]}, the weights of a LlamaFile in a dtype, copied. Turned: [in, out], as MatMul
+    takes them, but the embedding, which is there twice where it is the output matrix as well."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return dict(zip(tensors, pool.map(read, tensors), strict=True))
+        weights = {
+            name: copied(pool, tensor.array, dtype, turned and name != EMBEDDING)
+            for name, tensor in file.tensors()
+        }
+        if turned and file.config.tied:
+            weights["lm_head.weight"] = copied(pool, weights[EMBEDDING], dtype, turned)
+    return weights
 
 
 class Graph:

@@ -7,18 +7,17 @@ logits are fetched, and the next id is chosen on the host.
 import numpy as np
 from graph import Graph, weights_read
 
-EMBEDDING = "model.embed_tokens"
-FLOAT32 = 4  # bytes
-
 
 class PlainGraph(Graph):
     def __init__(self, file):
         super().__init__()
-        self.config = file.config
-        self._read(dict(file.tensors()))
+        self.config, self.arrays = file.config, weights_read(file, np.float32, turned=True)
+        self.weight_bytes = sum(array.nbytes for array in self.arrays.values())
+        if self.config.tied:  # as exports have it
+            self.weight_bytes -= self.arrays["lm_head.weight"].nbytes
         ids = self.input("input_ids", "int64", [1, "tokens"])
         positions = self.input("position_ids", "int64", [1, "tokens"])
-        x = self.op("Gather", self._take(EMBEDDING), ids)
+        x = self.op("Gather", self._take("model.embed_tokens"), ids)
         self.rope, self.mask = self._rope(positions), None
         for i in range(self.config.layers):
             x = self._layer(x, i, positions)
@@ -26,15 +25,6 @@ class PlainGraph(Graph):
         x = self.op("Gather", x, self.constant([-1], "int64"), axis=1)  # the last token's
         self._linear(x, "lm_head", outputs=["logits"])
         self.output("logits", "float32", [1, 1, self.config.vocabulary])
-
-    def _read(self, tensors):
-        """Exports have matrices as MatMul takes them, [in, out], and the embedding twice where it is
-        the output matrix as well."""
-        self.weight_bytes = sum(tensor.array.size for tensor in tensors.values()) * FLOAT32
-        if self.config.tied:
-            tensors["lm_head.weight"] = tensors[EMBEDDING + ".weight"]
-        matrices = {name for name, tensor in tensors.items() if tensor.array.ndim == 2}
-        self.arrays = weights_read(tensors, np.float32, matrices - {EMBEDDING + ".weight"})
 
     def _take(self, name):
         name += ".weight"

@@ -8,6 +8,7 @@
  *     engines/NAME/VERSION/built-CPU/     what was built for this processor, and its ready.json
  *     engines/NAME/VERSION/install.log    what pip or the build said
  *     compiled/NAME@VERSION/              what the engine's compilers keep (PRONY_ENGINE_CACHE)
+ *     compiled/NAME@VERSION/bytecode/     of the modules of an interpreter of the user's
  *
  * Without ready.json nothing counts as installed. VERSION is one of engine.json's, which begin with
  * a digit, or a name for an interpreter or a build of the user's: "user", if the user gave none. */
@@ -48,7 +49,7 @@ enum status installation_forget(const char *name, const char *version, struct er
 enum status installation_list(const char *name, struct arena *arena, const char *const **versions,
                               struct error *err);
 
-/* Fills what the manifest leaves open: version, python, cache. */
+/* Fills what the manifest leaves open: version, python, cache, bytecode. */
 enum status installation_use(struct engine *engine, const struct installation *installation,
                              struct arena *arena, struct error *err);
 /* The same with what there is: an interpreter that the user named without a version comes before

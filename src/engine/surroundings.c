@@ -47,13 +47,15 @@ enum status surroundings_make(struct surroundings *around, const struct engine *
     /* Python's output must be in the log when the process is killed; unbuffered, it is. */
     around->list[count++] = "PYTHONUNBUFFERED=1";
     /* Where bytecode is not kept every process compiles all of a library: of vLLM 14 s. */
-    around->list[count++] = "PYTHONDONTWRITEBYTECODE";
+    if (engine->own_python || engine->bytecode)
+        around->list[count++] = "PYTHONDONTWRITEBYTECODE";
     if (engine->bytecode) {
         if (asprintf(&around->bytecode, "PYTHONPYCACHEPREFIX=%s", engine->bytecode) < 0)
             return error_no_memory(err, strlen(engine->bytecode));
         around->list[count++] = around->bytecode;
     }
     if (engine->own_python) {
+        around->list[count++] = "PYTHONPYCACHEPREFIX";
         around->list[count++] = "PYTHONHOME";
         around->list[count++] = "PYTHONSAFEPATH"; /* the worker's own modules lie beside it */
         around->list[count++] = "PYTHONNOUSERSITE=1";

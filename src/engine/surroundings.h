@@ -5,7 +5,7 @@
 #include "engine/manifest.h"
 
 struct surroundings {
-    const char *list[9]; /* as child_start() takes them */
+    const char *list[10]; /* as child_start() takes them */
     char *python_path, *bytecode, *cache, *scratch;
 };
 

@@ -181,6 +181,7 @@ class Whole(InstallTest):
             "PYTHONPATH": str(astray),
             "PYTHONHOME": str(astray),
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPYCACHEPREFIX": str(astray),
             "PIP_USER": "1",
             "PIP_TARGET": str(astray / "target"),
         }

@@ -241,6 +241,7 @@ class Shard(BenchCase):
         host, _ = self.start(PATH=f"{tools}:{os.environ['PATH']}")
         os.kill(ranks_of(self.scratch)[1], signal.SIGKILL)
         host.process.wait(timeout=60)
+        host.close()
         self.assertRegex(self.said().splitlines()[-1], "^Error: .*rank 1 .*signal 9")
         self.assert_nothing_left()
 

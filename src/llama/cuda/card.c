@@ -43,8 +43,8 @@ enum status card_load(struct card *card, const struct fatbin *fatbin, struct cud
                       struct error *err)
 {
     if (card->modules == CARD_MODULES)
-        return error_set(err, STATUS_UNSUPPORTED, "%s has room for %d files of kernels",
-                         card->device.name, CARD_MODULES);
+        return error_set(err, STATUS_UNSUPPORTED, "more than %d files of kernels for one card",
+                         CARD_MODULES);
     enum status status = cuda_module_load(&card->cuda, fatbin, &card->device, module, err);
     if (status == STATUS_OK)
         card->module[card->modules++] = *module;

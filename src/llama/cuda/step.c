@@ -59,7 +59,7 @@ enum status step_open(struct step *step, struct card *card, const struct device_
     step->few = 2 * multiprocessors * WARPS * ROWS_MANY;
     enum status status = kernels_find(step, card, model, err);
     if (status == STATUS_OK && model->form.layers != CODES_NONE)
-        status = codes_vector_open(&step->codes, card, err);
+        status = codes_vector_open(&step->vector, card, err);
     uint64_t ended = (s->heads * sizeof(uint32_t) + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
     uint64_t parts = (uint64_t)s->heads * step->splits * (s->head_size + 2) * sizeof(float);
     if (status == STATUS_OK)
@@ -107,7 +107,7 @@ static enum status product(const struct pass *pass, enum codes_kind kind, cuda_p
                            const void *weights, cuda_pointer x, uint32_t rows, uint32_t columns)
 {
     if (kind != CODES_NONE && codes_vector_fits(pass->card, kind, columns))
-        return codes_vector(&pass->step->codes, pass->card, kind, false, out, x, weights, rows,
+        return codes_vector(&pass->step->vector, pass->card, kind, false, out, x, weights, rows,
                             columns, pass->err);
     if (kind != CODES_NONE)
         return codes_multiply(&pass->model->codes, pass->card, kind, false, out, x, weights, rows,
@@ -158,7 +158,7 @@ static enum status gate_up(const struct pass *pass, const void *weights)
         return card_launch_early(pass->card, pass->step->gated,
                                  (const uint32_t[]){(rows + each - 1) / each, 1, 1}, THREADS, 0,
                                  arguments, pass->err);
-    return codes_vector(&pass->step->codes, pass->card, kind, true, out, x, weights, rows, columns,
+    return codes_vector(&pass->step->vector, pass->card, kind, true, out, x, weights, rows, columns,
                         pass->err);
 }
 

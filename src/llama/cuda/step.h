@@ -8,7 +8,7 @@
 struct step {
     bool fits; /* there are such kernels for the shape */
     struct cuda_function *norm, *product_few, *product_many, *gated, *attend;
-    struct codes_vector_kernels codes;
+    struct codes_vector_kernels vector;
     uint32_t splits;    /* of a head's positions, at most */
     uint32_t few;       /* rows that a warp each is better for */
     cuda_pointer parts; /* [heads, splits, head_size + 2] float32 */
