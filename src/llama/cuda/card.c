@@ -42,9 +42,11 @@ bool card_is_hopper(const struct card *card)
 enum status card_load(struct card *card, const struct fatbin *fatbin, struct cuda_module **module,
                       struct error *err)
 {
-    if (card->modules == CARD_MODULES)
-        return error_set(err, STATUS_UNSUPPORTED, "more than %d files of kernels for one card",
-                         CARD_MODULES);
+    if (card->modules == CARD_MODULES) {
+        error_set(err, STATUS_UNSUPPORTED, "more than %d files of kernels for one card",
+                  CARD_MODULES);
+        return STATUS_UNSUPPORTED;
+    }
     enum status status = cuda_module_load(&card->cuda, fatbin, &card->device, module, err);
     if (status == STATUS_OK)
         card->module[card->modules++] = *module;
