@@ -119,52 +119,6 @@ static void test_every_position_is_attended_once(void **state)
                 }
 }
 
-/* Shares of gate_up follow each other, and no block has more bytes of a layer than others but for
- * what cannot be split. */
-static void check_gate_up(const struct cuda_shape *s, uint32_t element, uint32_t positions,
-                          uint32_t blocks)
-{
-    uint32_t splits = attention_splits(s, DECODE_GROUP, element, positions, blocks, CHUNKS_ALONE);
-    uint32_t chunk = chunk_positions(s, element), before = 0;
-    uint32_t heads = s->kv_heads * group_passes(s, DECODE_GROUP);
-    uint32_t chunks = (positions + chunk - 1) / chunk;
-    struct layer_bytes l = layer_bytes_of(s, element, element, positions, splits, blocks);
-    uint64_t least = UINT64_MAX, most = 0;
-    for (uint32_t b = 0; b < blocks; b++) {
-        struct range share = gate_up_share(s, element, element, positions, splits, b, blocks);
-        struct range qkv = rows_share(qkv_rows(s), 1, b, blocks);
-        struct range x = rows_share(s->hidden, 1, b, blocks);
-        uint64_t read = 0;
-        assert_int_equal(share.begin, before);
-        assert_int_equal(share.begin % 2, 0);
-        assert_true(share.end >= share.begin);
-        assert_true(share.end - share.begin <= 2 * ((s->ffn + blocks - 1) / blocks + DECODE_SPARE));
-        before = share.end;
-        for (uint32_t c = b % splits; b / splits < heads && c < chunks; c += splits)
-            read += positions - c * chunk < chunk ? positions - c * chunk : chunk;
-        assert_int_equal(read, positions_before(s, chunk, positions, splits, b + 1) -
-                                   positions_before(s, chunk, positions, splits, b));
-        read = read * l.position + (qkv.end - qkv.begin) * l.qkv + (x.end - x.begin) * l.x +
-               (share.end - share.begin) / 2 * l.pair;
-        least = read < least ? read : least;
-        most = read > most ? read : most;
-    }
-    assert_int_equal(before, 2 * s->ffn);
-    assert_true(most - least <= 2 * l.pair);
-}
-
-static void test_gate_up_evens_out(void **state)
-{
-    static const uint32_t positions[] = {0,   1,    31,   32,   33,    128,   160,
-                                         511, 1000, 1024, 1025, 16384, 131000};
-    (void)state;
-    for (size_t i = 0; i < COUNT(shapes); i++)
-        for (size_t m = 0; m < COUNT(multiprocessors); m++)
-            for (size_t p = 0; p < COUNT(positions); p++)
-                for (uint32_t element = 2; element <= 4; element += 2)
-                    check_gate_up(&shapes[i], element, positions[p], multiprocessors[m]);
-}
-
 static void test_what_fits(void **state)
 {
     struct decode_params params;
@@ -231,7 +185,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_segment_is_read_once),
         cmocka_unit_test(test_every_position_is_attended_once),
-        cmocka_unit_test(test_gate_up_evens_out),
         cmocka_unit_test(test_what_fits),
         cmocka_unit_test(test_what_fits_of_codes),
     };

@@ -58,12 +58,13 @@ static bool rows_fit(const struct cuda_shape *s, const struct cuda_form *form, u
            rows_most(2 * s->ffn, true, form->layers, blocks) <= SCALES;
 }
 
-/* Whether every block has rows of each layer's matrices of codes, so that a vector's words say that
- * all have read what was before it. Of elements a block may have none of gate_up. */
+/* Whether every block has rows of each layer's matrices, so that a vector's words say that all have
+ * read what was before it. */
 static bool all_write(const struct cuda_shape *s, enum codes_kind kind, uint32_t blocks)
 {
-    return kind != CODES_NONE && codes_groups(qkv_rows(s)) >= blocks &&
-           codes_groups(s->hidden) >= blocks && codes_groups(2 * s->ffn) >= blocks;
+    return rows_held(kind, qkv_rows(s)) / rows_unit(kind, false) >= blocks &&
+           rows_held(kind, s->hidden) / rows_unit(kind, false) >= blocks &&
+           rows_held(kind, 2 * s->ffn) / rows_unit(kind, true) >= blocks;
 }
 
 bool decode_fits(struct decode_params *params, const struct cuda_shape *s,
@@ -78,9 +79,6 @@ bool decode_fits(struct decode_params *params, const struct cuda_shape *s,
         coded ? 0 : sums_most(s->vocabulary, false, s->hidden, CODES_NONE, form, blocks);
     uint32_t merge = DECODE_WARPS * DECODE_GROUP * (s->head_size + 2);
     uint32_t sums = sums_most(2 * s->ffn, true, s->hidden, form->layers, form, blocks);
-    struct tiling tiling = tiling_of(s->hidden, form->element);
-    if (form->layers == CODES_NONE)
-        sums += 2 * DECODE_SPARE * tiling_sums(&tiling);
     sums = larger(sums, sums_most(qkv_rows(s), false, s->hidden, form->layers, form, blocks));
     sums = larger(sums, sums_most(s->hidden, false, query, form->layers, form, blocks));
     sums = larger(sums, sums_most(s->hidden, false, s->ffn, form->layers, form, blocks));

@@ -8,8 +8,8 @@
  *
  * Blocks meet at counters in global memory: a block adds 1 when its share of a vector is under way,
  * and waits until all that it needs have, or most; the vector's words say themselves when they are
- * there (meet.cuh). Nothing is summed by atomics: every sum has one order, and the same ids come out of
- * every run.
+ * there (meet.cuh). Nothing is summed by atomics: every sum has one order, and the same ids come
+ * out of every run.
  *
  * Two things that cost more than they look: a fence waits for the copies that its own warp has
  * under way, so the loader and the herald, who tells, are warps of their own; and any other access
@@ -28,7 +28,9 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     typedef decode_product<F, SIZE> products;
     using products::embed, decode_attention<F, SIZE>::attention;
     using products::row_sum, products::layer_sum, products::codes_sum;
-    using products::vector_load, products::weight_load, products::norm_finish, products::x_load;
+    using products::vector_load, products::weight_load, products::norm_finish,
+        products::norm_factor;
+    using products::x_load;
     __device__ __forceinline__ decoder(const base &b) : decode_attention<F, SIZE>(b)
     {
     }
@@ -118,9 +120,6 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
         if (threadIdx.x == 0) {
             const uint32_t positions = p.position + token;
             m->part = attention_share(positions);
-            if (LAYERS == CODES_NONE)
-                m->share[OP_GATE_UP] = gate_up_share(&p.shape, sizeof(T), sizeof(C), positions,
-                                                     m->part.splits, block, blocks);
             asm volatile("fence.proxy.async;" ::: "memory");
             asm volatile("st.release.cta.shared.u32 [%0], %1;" ::"r"(shared_address(&m->begun)),
                          "r"(token + 1)
@@ -132,7 +131,8 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     __device__ __forceinline__ void run()
     {
         const cuda_shape &s = p.shape;
-        uint32_t step = 0, attended = 0; /* layers begun; blocks that have attended in all of them */
+        uint32_t step = 0,
+                 attended = 0; /* layers begun; blocks that have attended in all of them */
         int32_t id = *p.first;
 #pragma unroll 1
         for (uint32_t token = 0; token < p.tokens; token++) {
@@ -150,12 +150,14 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
                     continue;
                 }
                 step += kind == OP_QKV;
-                const float2 scale = scales_load(kind, layer);
+                float2 scale = scales_load(kind, layer);
                 input_take(kind, layer, step, attended, id);
                 if (ENDS != CODES_NONE && kind == OP_LOGITS)
                     break;
                 const uint32_t rows = m->share[kind].end - m->share[kind].begin;
                 const uint32_t columns = columns_of(kind);
+                if (LAYERS == CODES_NONE && (kind == OP_QKV || kind == OP_GATE_UP))
+                    scale.x = scale.y = norm_factor();
                 if (LAYERS == ENDS || kind != OP_LOGITS)
                     this->template product<L>(rows, columns, kind == OP_LOGITS ? vector : partial);
                 else
@@ -197,9 +199,10 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     __device__ __forceinline__ uint64_t elements_best(uint32_t parts, uint32_t token)
     {
         const range rows = m->share[OP_LOGITS];
+        const float factor = norm_factor();
         uint64_t best = 0;
         for (uint32_t i = threadIdx.x; i < rows.end - rows.begin; i += THREADS)
-            best = logit_take(best, row_sum(vector, i, parts), rows.begin + i, token);
+            best = logit_take(best, row_sum(vector, i, parts) * factor, rows.begin + i, token);
         return best;
     }
     /* Multiplies codes of int8, some rows after the other. */

@@ -11,28 +11,24 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
     }
 
     enum { PART = DECODE_GROUP * (SIZE + 2) }; /* sums, the largest and the total of each head */
-    /* A step has two positions of each LANES lanes, hence eight scores: lane % LANES / EACH has
-     * one, of position score / DECODE_GROUP for query head score % DECODE_GROUP. */
-    enum { SCORES = STEPS * DECODE_GROUP, EACH = LANES / SCORES };
-    static_assert(STEPS == 2 && EACH > 0, "a score for each lane");
+    /* A step has STEPS positions of each LANES lanes, hence for HEADS query heads so many scores:
+     * lane % LANES / EACH has one, of position score / HEADS for query head score % HEADS. */
+    template <int HEADS> struct scores {
+        enum { COUNT = STEPS * HEADS, EACH = LANES / COUNT };
+        static_assert(STEPS == 2 && EACH > 0, "a score for each lane");
+    };
 
-    struct softmax {
-        float acc[DECODE_GROUP][CPACK];
+    template <int HEADS> struct softmax {
+        float acc[HEADS][CPACK];
         float max, total; /* of the head of this lane's score; total is this lane's part */
     };
 
-    /* Whether this block attends with more than DECODE_NARROW heads: asked for again and again, since
-     * registers are few. Other heads' queries are 0 where not, and what comes of them is not used. */
-    __device__ __forceinline__ bool wide() const
-    {
-        return LAYERS == CODES_NONE || *(volatile uint32_t *)&m->part.heads > DECODE_NARROW;
-    }
-
     /* Adds the lanes' parts of all scores: the sum of this lane's is returned. */
-    __device__ __forceinline__ float scores_sum(float (&score)[SCORES])
+    template <int HEADS>
+    __device__ __forceinline__ float scores_sum(float (&score)[scores<HEADS>::COUNT])
     {
 #pragma unroll
-        for (int half = SCORES / 2, way = LANES / 2; half > 0; half /= 2, way /= 2) {
+        for (int half = scores<HEADS>::COUNT / 2, way = LANES / 2; half > 0; half /= 2, way /= 2) {
             const bool upper = (lane & way) != 0;
 #pragma unroll
             for (int j = 0; j < half; j++) {
@@ -42,16 +38,17 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
             }
         }
 #pragma unroll
-        for (int way = EACH / 2; way > 0; way /= 2)
+        for (int way = scores<HEADS>::EACH / 2; way > 0; way /= 2)
             score[0] += __shfl_xor_sync(0xffffffffu, score[0], way);
         return score[0];
     }
 
     /* The score of this lane: of all that its lanes read of a step's keys with the queries. */
+    template <int HEADS>
     __device__ __forceinline__ float step_score(const C *keys, uint32_t step, uint32_t count)
     {
         const uint32_t mine = lane / LANES, part = lane % LANES * CPACK;
-        float k[STEPS][CPACK], score[SCORES];
+        float k[STEPS][CPACK], score[scores<HEADS>::COUNT];
 #pragma unroll
         for (int i = 0; i < STEPS; i++) {
             uint32_t at = (step + i) * AT_ONCE + mine;
@@ -61,7 +58,7 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
             unpack(k[i], v, C());
         }
 #pragma unroll
-        for (int g = 0; g < DECODE_GROUP; g++) {
+        for (int g = 0; g < HEADS; g++) {
             const float *q = vector + g * SIZE + part; /* registers are few */
             float4 q4[CPACK / 4];
 #pragma unroll
@@ -73,17 +70,18 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
 #pragma unroll
                 for (int j = 0; j < CPACK; j++)
                     sum = fmaf(reinterpret_cast<const float *>(q4)[j], k[i][j], sum);
-                score[i * DECODE_GROUP + g] = sum;
+                score[i * HEADS + g] = sum;
             }
         }
-        const float sum = scores_sum(score);
-        const uint32_t which = lane % LANES / EACH / DECODE_GROUP;
+        const float sum = scores_sum<HEADS>(score);
+        const uint32_t which = lane % LANES / scores<HEADS>::EACH / HEADS;
         return (step + which) * AT_ONCE + mine >= count ? -INFINITY : sum;
     }
 
     /* Raises the largest score of this lane's head to that of the step, which is returned, and
      * makes what has been summed up smaller for it. */
-    __device__ __forceinline__ float largest_raise(softmax &a, float score)
+    template <int HEADS>
+    __device__ __forceinline__ float largest_raise(softmax<HEADS> &a, float score)
     {
         float next = fmaxf(score, __shfl_xor_sync(0xffffffffu, score, LANES / 2));
 #pragma unroll
@@ -95,10 +93,8 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
             a.max = next;
             a.total *= keep;
 #pragma unroll
-            for (int g = 0; g < DECODE_GROUP; g++) {
-                if (g == DECODE_NARROW && !wide())
-                    break;
-                const float head = __shfl_sync(0xffffffffu, keep, g * EACH);
+            for (int g = 0; g < HEADS; g++) {
+                const float head = __shfl_sync(0xffffffffu, keep, g * scores<HEADS>::EACH);
 #pragma unroll
                 for (int j = 0; j < CPACK; j++)
                     a.acc[g][j] *= head;
@@ -109,12 +105,13 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
 
     /* Adds a step's positions, of count whose keys and values lie in shared memory, to the running
      * softmax. */
-    __device__ __forceinline__ void steps_attend(softmax &a, const C *keys, const C *values,
+    template <int HEADS>
+    __device__ __forceinline__ void steps_attend(softmax<HEADS> &a, const C *keys, const C *values,
                                                  uint32_t step, uint32_t count)
     {
         const uint32_t mine = lane / LANES, part = lane % LANES * CPACK;
-        const float score = step_score(keys, step, count);
-        const float share = exp2f(score - largest_raise(a, score));
+        const float score = step_score<HEADS>(keys, step, count);
+        const float share = exp2f(score - largest_raise<HEADS>(a, score));
         a.total += share;
 #pragma unroll
         for (int i = 0; i < STEPS; i++) {
@@ -125,11 +122,9 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
                 raw = *reinterpret_cast<const uint4 *>(values + at * SIZE + part);
             unpack(v, raw, C());
 #pragma unroll
-            for (int g = 0; g < DECODE_GROUP; g++) {
-                if (g == DECODE_NARROW && !wide())
-                    break;
+            for (int g = 0; g < HEADS; g++) {
                 const float head =
-                    __shfl_sync(0xffffffffu, share, (i * DECODE_GROUP + g) * EACH, LANES);
+                    __shfl_sync(0xffffffffu, share, (i * HEADS + g) * scores<HEADS>::EACH, LANES);
 #pragma unroll
                 for (int j = 0; j < CPACK; j++)
                     a.acc[g][j] = fmaf(head, v[j], a.acc[g][j]);
@@ -138,7 +133,7 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
     }
 
     /* What a warp has found, to shared memory: [warp][group][SIZE + 2]. */
-    __device__ __forceinline__ void warp_store(softmax &a, float *to)
+    template <int HEADS> __device__ __forceinline__ void warp_store(softmax<HEADS> &a, float *to)
     {
         const uint32_t mine = lane / LANES, part = lane % LANES * CPACK;
         a.total += __shfl_xor_sync(0xffffffffu, a.total, LANES / 2);
@@ -146,9 +141,7 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
         for (int way = LANES; way < 32; way *= 2)
             a.total += __shfl_xor_sync(0xffffffffu, a.total, way);
 #pragma unroll
-        for (int g = 0; g < DECODE_GROUP; g++) {
-            if (g == DECODE_NARROW && !wide())
-                break;
+        for (int g = 0; g < HEADS; g++) {
 #pragma unroll
             for (int way = LANES; way < 32; way *= 2)
 #pragma unroll
@@ -159,7 +152,7 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
 #pragma unroll
                 for (int j = 0; j < CPACK; j++)
                     head[part + j] = a.acc[g][j];
-            if (lane == g * EACH) {
+            if (lane == g * scores<HEADS>::EACH) {
                 head[SIZE] = a.max;
                 head[SIZE + 1] = a.total;
             }
@@ -241,11 +234,24 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
             else if (threadIdx.x < 2 * SIZE)
                 ((C *)p.values)[at + threadIdx.x - SIZE] = fresh[threadIdx.x];
         }
-        softmax found;
+        if (a.heads == 1)
+            positions_attend<1>(a, positions, fresh);
+        else
+            positions_attend<DECODE_GROUP>(a, positions, fresh);
+        meet();
+        attention_merge(a, step);
+    }
+
+    /* This block's positions for its heads; what each warp has found is in shared memory then. */
+    template <int HEADS>
+    __device__ __forceinline__ void positions_attend(const attention_part &a, uint32_t positions,
+                                                     const C *fresh)
+    {
+        softmax<HEADS> found;
         found.max = -INFINITY;
         found.total = 0;
 #pragma unroll
-        for (int g = 0; g < DECODE_GROUP; g++) {
+        for (int g = 0; g < HEADS; g++) {
 #pragma unroll
             for (int j = 0; j < CPACK; j++) {
                 found.acc[g][j] = 0;
@@ -269,7 +275,7 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
                 values = reinterpret_cast<const C *>(stages + after * SLOT);
             }
             if (first * AT_ONCE < valid)
-                steps_attend(found, keys, values, first, valid);
+                steps_attend<HEADS>(found, keys, values, first, valid);
             if (!itself) {
                 __syncwarp();
                 if (lane == 0) {
@@ -283,9 +289,7 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
             itself = false;
         }
         meet(); /* all have read the vector */
-        warp_store(found, vector + warp * DECODE_GROUP * (SIZE + 2));
-        meet();
-        attention_merge(a, step);
+        warp_store<HEADS>(found, vector + warp * DECODE_GROUP * (SIZE + 2));
     }
 
     /* The warps' results to one, and the blocks' of a head to the heads' output. */

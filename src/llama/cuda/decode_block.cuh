@@ -12,7 +12,7 @@ struct attention_part {
     uint32_t splits; /* blocks that share a virtual head */
     uint32_t head;   /* the virtual one; none beyond the last */
     uint32_t split;
-    uint32_t blocks; /* that attend */
+    uint32_t blocks;           /* that attend */
     uint32_t kv, first, heads; /* key head, and the query heads of its group */
 };
 
@@ -150,9 +150,7 @@ template <typename F, int SIZE> struct decode_block {
     {
         const cuda_shape &s = p.shape;
         attention_part a;
-        const uint32_t width = LAYERS == CODES_NONE ? (uint32_t)DECODE_GROUP
-                                                    : attention_width(&s, sizeof(C), positions,
-                                                                      blocks, p.chunks_alone);
+        const uint32_t width = attention_width(&s, sizeof(C), positions, blocks, p.chunks_alone);
         uint32_t passes = group_passes(&s, width), group = s.heads / s.kv_heads;
         a.splits = attention_splits(&s, width, sizeof(C), positions, blocks, p.chunks_alone);
         a.blocks = a.splits * s.kv_heads * passes;

@@ -152,7 +152,8 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
         }
         halves_put(vector, i, v);
     }
-    /* The input is there: a warp multiplies all columns of elements, of codes those that it took. */
+    /* The input is there: a warp multiplies all columns of elements, of codes those that it took.
+     */
     __device__ __forceinline__ void vector_meet(uint32_t kind)
     {
         if (kind_of(kind) == CODES_NONE)
@@ -175,8 +176,8 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
 #pragma unroll
             for (int i = 0; i < AT_ONCE; i++)
                 if (begin + i * EACH < count)
-                    vector_put(begin + i * EACH,
-                               words_wait(v[i], from + begin + i * EACH, parity), kind);
+                    vector_put(begin + i * EACH, words_wait(v[i], from + begin + i * EACH, parity),
+                               kind);
         }
         vector_meet(kind);
     }
@@ -189,20 +190,22 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
                                   : make_float4(0, 0, 0, 0);
     }
 
-    /* vector = rmsnorm of itself, for an operation; sum is that of this thread's squares. */
+    /* vector = rmsnorm of itself, for an operation; sum is that of this thread's squares. Of
+     * elements without the factor that all have in common, which the products' sums are multiplied
+     * by. */
     __device__ __forceinline__ void norm_finish(const float *weight, float4 w, float sum,
                                                 uint32_t kind)
     {
-        uint32_t hidden = p.shape.hidden;
+        const uint32_t hidden = p.shape.hidden;
+        const bool codes = kind_of(kind) != CODES_NONE;
+        float factor = 1;
         sum = warp_sum(sum);
         if (lane == 0)
             m->sum[warp] = sum;
-        meet();
-        sum = m->sum[lane % DECODE_WARPS];
-#pragma unroll
-        for (int way = DECODE_WARPS / 2; way > 0; way /= 2)
-            sum += __shfl_xor_sync(0xffffffffu, sum, way);
-        float factor = 1 / sqrtf(sum / (float)hidden + p.shape.eps);
+        if (codes) {
+            meet();
+            factor = norm_factor();
+        }
 #pragma unroll 1
         for (uint32_t begin = 0, i = column(); begin < hidden;
              begin += INPUT_ROUND, i += INPUT_ROUND) {
@@ -221,6 +224,15 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
                 vector_put(i, v, kind);
         }
         vector_meet(kind);
+    }
+    /* That factor, from the warps' sums. */
+    __device__ __forceinline__ float norm_factor() const
+    {
+        float sum = m->sum[lane % DECODE_WARPS];
+#pragma unroll
+        for (int way = DECODE_WARPS / 2; way > 0; way /= 2)
+            sum += __shfl_xor_sync(0xffffffffu, sum, way);
+        return 1 / sqrtf(sum / (float)p.shape.hidden + p.shape.eps);
     }
     /* This thread's part of x, and its squares' sum. */
     __device__ __forceinline__ float x_load(uint32_t parity)
@@ -271,6 +283,7 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
         meet();
         if (threadIdx.x < own.end - own.begin)
             m->own[threadIdx.x] = vector[own.begin + threadIdx.x];
+        meet(); /* the norm changes it */
         return sum;
     }
 };

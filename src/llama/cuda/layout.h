@@ -68,12 +68,10 @@ enum {
     DECODE_ALL_WARPS = 20, /* and a warpgroup with the loader and the herald */
     DECODE_STAGE = 16384,  /* bytes */
     DECODE_GROUP = 4,      /* query heads that one pass over keys and values serves at most */
-    DECODE_NARROW = 2,     /* and of codes where there are blocks enough for more passes */
     DECODE_MAX_STAGES = 12,
     DECODE_LEAST_STAGES = 4,
     DECODE_WIDEST = 32768, /* columns of a matrix */
     DECODE_OWN = 32,       /* rows of the residual stream that a block may own */
-    DECODE_SPARE = 9,      /* pairs of gate_up's rows that a block may have beyond an even share */
     DECODE_MISC = 768      /* bytes of shared memory beside stages, vector and sums */
 };
 
@@ -244,13 +242,12 @@ BOTH uint32_t attention_parts(const struct cuda_shape *s, uint32_t element, uint
     uint32_t chunk = chunk_positions(s, element), chunks = (positions + chunk - 1) / chunk;
     return chunks <= chunks_alone ? 1 : chunks;
 }
-/* Query heads of a pass over codes' cache: few where each part of all these passes has a block. */
+/* Query heads of a pass: one where each part of every head has a block of its own. */
 BOTH uint32_t attention_width(const struct cuda_shape *s, uint32_t element, uint32_t positions,
                               uint32_t blocks, uint32_t chunks_alone)
 {
     uint32_t parts = attention_parts(s, element, positions, chunks_alone);
-    return s->kv_heads * group_passes(s, DECODE_NARROW) * parts <= blocks ? DECODE_NARROW
-                                                                          : DECODE_GROUP;
+    return s->heads * parts <= blocks ? 1 : DECODE_GROUP;
 }
 /* Blocks that share one virtual head's positions, of width query heads. */
 BOTH uint32_t attention_splits(const struct cuda_shape *s, uint32_t width, uint32_t element,
@@ -259,80 +256,6 @@ BOTH uint32_t attention_splits(const struct cuda_shape *s, uint32_t width, uint3
     uint32_t most = blocks / (s->kv_heads * group_passes(s, width));
     uint32_t parts = attention_parts(s, element, positions, chunks_alone);
     return parts < most ? parts : most;
-}
-
-/* Of all virtual heads, the positions of the cache that blocks before b read. */
-BOTH uint64_t positions_before(const struct cuda_shape *s, uint32_t chunk, uint32_t positions,
-                               uint32_t splits, uint32_t b)
-{
-    uint32_t heads = s->kv_heads * group_passes(s, DECODE_GROUP),
-             chunks = (positions + chunk - 1) / chunk;
-    uint32_t head = b / splits, split = b % splits, more = chunks % splits;
-    if (head >= heads)
-        return (uint64_t)heads * positions;
-    uint32_t before = (chunks / splits * split + (split < more ? split : more)) * chunk;
-    if (chunks > 0 && split > (chunks - 1) % splits) /* who has the last one, which is not whole */
-        before -= chunks * chunk - positions;
-    return (uint64_t)head * positions + before;
-}
-
-/* What a block reads in a layer besides gate_up: bytes of a row of qkv, of the residual stream
- * (output and down), of a pair of gate_up, and of a position of a head's cache. */
-struct layer_bytes {
-    uint64_t qkv, x, pair, position;
-};
-/* A position counts for less where blocks would have more pairs than there is room for, or fewer
- * than none. All are 0 where even shares are all that can be had. */
-BOTH struct layer_bytes layer_bytes_of(const struct cuda_shape *s, uint32_t element, uint32_t cache,
-                                       uint32_t positions, uint32_t splits, uint32_t blocks)
-{
-    struct layer_bytes none = {0, 0, 0, 0}, l;
-    uint32_t chunk = chunk_positions(s, cache), heads = s->kv_heads * group_passes(s, DECODE_GROUP);
-    l.qkv = (uint64_t)s->hidden * element;
-    l.x = ((uint64_t)s->heads * s->head_size + s->ffn) * element;
-    l.pair = 2 * l.qkv;
-    l.position = 2 * s->head_size * cache;
-    uint64_t even = s->ffn * l.pair / blocks, least = l.qkv + l.x + l.pair;
-    uint64_t rounded = l.pair + (qkv_rows(s) % blocks * l.qkv + s->hidden % blocks * l.x) / blocks;
-    if (even < least || DECODE_SPARE * l.pair < rounded)
-        return none;
-    uint32_t chunks = (positions + chunk - 1) / chunk;
-    uint32_t most = (chunks + splits - 1) / splits * chunk; /* positions of a block */
-    uint64_t room = (DECODE_SPARE * l.pair - rounded) * blocks;
-    if (most > 0 && l.position > (even - least) / most)
-        l.position = (even - least) / most;
-    if (positions > 0 && l.position > room / ((uint64_t)heads * positions))
-        l.position = room / ((uint64_t)heads * positions);
-    return l;
-}
-
-/* Block b's rows of gate_up, which even out what it reads in a layer: its rows of the other
- * matrices and its positions of the cache are more or fewer than others'. */
-BOTH uint32_t gate_up_begin(const struct cuda_shape *s, const struct layer_bytes *l, uint32_t chunk,
-                            uint32_t positions, uint32_t splits, uint32_t b, uint32_t blocks)
-{
-    uint64_t cached = (uint64_t)s->kv_heads * group_passes(s, DECODE_GROUP) * positions;
-    uint64_t all =
-        qkv_rows(s) * l->qkv + s->hidden * l->x + s->ffn * l->pair + cached * l->position;
-    uint64_t others = rows_share(qkv_rows(s), 1, b, blocks).begin * l->qkv +
-                      rows_share(s->hidden, 1, b, blocks).begin * l->x +
-                      positions_before(s, chunk, positions, splits, b) * l->position;
-    if (b == blocks)
-        return 2 * s->ffn;
-    return 2 * (uint32_t)((all * b / blocks - others) / l->pair);
-}
-/* Of elements; codes have even shares. */
-BOTH struct range gate_up_share(const struct cuda_shape *s, uint32_t element, uint32_t cache,
-                                uint32_t positions, uint32_t splits, uint32_t b, uint32_t blocks)
-{
-    struct layer_bytes l = layer_bytes_of(s, element, cache, positions, splits, blocks);
-    uint32_t chunk = chunk_positions(s, cache);
-    struct range range;
-    if (l.pair == 0)
-        return rows_share(2 * s->ffn, 2, b, blocks);
-    range.begin = gate_up_begin(s, &l, chunk, positions, splits, b, blocks);
-    range.end = gate_up_begin(s, &l, chunk, positions, splits, b + 1, blocks);
-    return range;
 }
 
 #endif
