@@ -328,8 +328,8 @@ static int grow(void *context, int32_t id)
 }
 
 /* Many ids by one call, while attention is split over more and more blocks: those of one by one,
- * and logits as the CPU's. The layers are odd in number. int8's passes over the cache are for two
- * query heads first, then for four. */
+ * and logits as the CPU's. The layers are odd in number. A block attends with one query head first,
+ * then with four. */
 static void test_growing_context(void **state)
 {
     enum { GROWN = 1000 };
