@@ -330,20 +330,18 @@ static int grow(void *context, int32_t id)
 /* Many ids by one call, while attention is split over more and more blocks: those of one by one,
  * and logits as the CPU's. The layers are odd in number. A block attends with one query head first,
  * then with four. */
-static void test_growing_context(void **state)
+static void check_growing(const struct kind *kind)
 {
     enum { GROWN = 1000 };
-    static const struct kind kind = {"growing", 1088, 3, 32, 8, 128, 4096, 512, true, MODEL_GGUF};
     static const char *const names[] = {"F32", "F16", "int8"};
-    const size_t count = (size_t)GROWN * kind.vocabulary;
+    const size_t count = (size_t)GROWN * kind->vocabulary;
     float *logits[2] = {malloc(count * sizeof(float)), malloc(count * sizeof(float))};
-    (void)state;
     assert_true(logits[0] && logits[1]);
     for (int n = 0; n < 3; n++) {
         struct fixture f;
         struct error err;
         int32_t ids[GROWN], *end = ids + PROMPT;
-        fixture_open(&f, &kind, n ? LLAMA_F16 : LLAMA_F32);
+        fixture_open(&f, kind, n ? LLAMA_F16 : LLAMA_F32);
         memcpy(ids, f.ids, PROMPT * sizeof ids[0]);
         for (int gpu = 1; gpu >= 0; gpu--) {
             struct llama_options options = {.precision = n ? LLAMA_F16 : LLAMA_F32,
@@ -358,24 +356,35 @@ static void test_growing_context(void **state)
             llama_reset(llama);
             for (uint32_t i = 0, each; i < GROWN; i += each) {
                 each = i == 0 ? PROMPT : gpu ? 1 : GROWN - PROMPT;
-                if (llama_forward(llama, ids + i, each, logits[gpu] + i * kind.vocabulary, 1, &err))
+                if (llama_forward(llama, ids + i, each, logits[gpu] + i * kind->vocabulary, 1,
+                                  &err))
                     fail_msg("%s", err.what);
             }
             llama_free(llama);
         }
         for (uint32_t i = PROMPT + 1; i < GROWN; i++) { /* the first one is the prompt's */
-            const float *l = logits[1] + (size_t)(i - 1) * kind.vocabulary;
-            for (uint32_t id = 0; id < kind.vocabulary; id++)
+            const float *l = logits[1] + (size_t)(i - 1) * kind->vocabulary;
+            for (uint32_t id = 0; id < kind->vocabulary; id++)
                 assert_true(l[id] <= l[ids[i]]);
         }
         double d = distance(logits[1], logits[0], count);
-        printf("context that grows to %d, %s: relative L2 %.2e\n", GROWN, names[n], d);
+        printf("%s context, to %d, %s: relative L2 %.2e\n", kind->name, GROWN, names[n], d);
         fflush(stdout);
         assert_true(d < bound(n ? LLAMA_F16 : LLAMA_F32));
         fixture_close(&f);
     }
     free(logits[0]);
     free(logits[1]);
+}
+
+static void test_growing_context(void **state)
+{
+    static const struct kind fours = {"growing", 1088, 3, 32, 8, 128, 4096, 512, true, MODEL_GGUF};
+    static const struct kind threes = {
+        "growing, groups of 3", 1152, 3, 9, 3, 128, 1536, 512, true, MODEL_GGUF};
+    (void)state;
+    check_growing(&fours);
+    check_growing(&threes);
 }
 
 int main(int argc, char **argv)

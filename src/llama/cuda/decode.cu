@@ -157,7 +157,7 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
                 const uint32_t rows = m->share[kind].end - m->share[kind].begin;
                 const uint32_t columns = columns_of(kind);
                 if (LAYERS == CODES_NONE && (kind == OP_QKV || kind == OP_GATE_UP))
-                    scale.x = scale.y = norm_factor();
+                    scale.x = scale.y = norm_factor(); /* which the input is without */
                 if (LAYERS == ENDS || kind != OP_LOGITS)
                     this->template product<L>(rows, columns, kind == OP_LOGITS ? vector : partial);
                 else

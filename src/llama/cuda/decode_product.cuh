@@ -152,8 +152,7 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
         }
         halves_put(vector, i, v);
     }
-    /* The input is there: a warp multiplies all columns of elements, of codes those that it took.
-     */
+    /* The input is there: of elements all columns, of codes those that this warp took. */
     __device__ __forceinline__ void vector_meet(uint32_t kind)
     {
         if (kind_of(kind) == CODES_NONE)
