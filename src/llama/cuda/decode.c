@@ -12,11 +12,16 @@ static uint32_t larger(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
+/* What a matrix's shares are made of, rows, pairs or groups: how many there are. */
+static uint32_t units_of(uint32_t rows, bool pairs, enum codes_kind kind)
+{
+    return rows_held(kind, rows) / rows_unit(kind, pairs);
+}
+
 /* The most rows that a block has of a matrix. */
 static uint32_t rows_most(uint32_t rows, bool pairs, enum codes_kind kind, uint32_t blocks)
 {
-    uint32_t unit = rows_unit(kind, pairs);
-    return (rows_held(kind, rows) / unit + blocks - 1) / blocks * unit;
+    return (units_of(rows, pairs, kind) + blocks - 1) / blocks * rows_unit(kind, pairs);
 }
 
 /* The most sums that one operation of a block has. */
@@ -62,9 +67,8 @@ static bool rows_fit(const struct cuda_shape *s, const struct cuda_form *form, u
  * read what was before it. */
 static bool all_write(const struct cuda_shape *s, enum codes_kind kind, uint32_t blocks)
 {
-    return rows_held(kind, qkv_rows(s)) / rows_unit(kind, false) >= blocks &&
-           rows_held(kind, s->hidden) / rows_unit(kind, false) >= blocks &&
-           rows_held(kind, 2 * s->ffn) / rows_unit(kind, true) >= blocks;
+    return units_of(qkv_rows(s), false, kind) >= blocks &&
+           units_of(s->hidden, false, kind) >= blocks && units_of(2 * s->ffn, true, kind) >= blocks;
 }
 
 bool decode_fits(struct decode_params *params, const struct cuda_shape *s,

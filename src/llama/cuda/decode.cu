@@ -8,8 +8,8 @@
  *
  * Blocks meet at counters in global memory: a block adds 1 when its share of a vector is under way,
  * and waits until all that it needs have, or most; the vector's words say themselves when they are
- * there (meet.cuh). Nothing is summed by atomics: every sum has one order, and the same ids come
- * out of every run.
+ * there (meet.cuh). Nothing is summed by atomics: every sum has one order, and the same ids come out of
+ * every run.
  *
  * Two things that cost more than they look: a fence waits for the copies that its own warp has
  * under way, so the loader and the herald, who tells, are warps of their own; and any other access
@@ -28,9 +28,8 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     typedef decode_product<F, SIZE> products;
     using products::embed, decode_attention<F, SIZE>::attention;
     using products::row_sum, products::layer_sum, products::codes_sum;
-    using products::vector_load, products::weight_load, products::norm_finish,
-        products::norm_factor;
-    using products::x_load;
+    using products::vector_load, products::weight_load, products::x_load;
+    using products::norm_finish, products::norm_factor;
     __device__ __forceinline__ decoder(const base &b) : decode_attention<F, SIZE>(b)
     {
     }
@@ -131,8 +130,7 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     __device__ __forceinline__ void run()
     {
         const cuda_shape &s = p.shape;
-        uint32_t step = 0,
-                 attended = 0; /* layers begun; blocks that have attended in all of them */
+        uint32_t step = 0, attended = 0; /* layers begun; blocks that have attended in all of them */
         int32_t id = *p.first;
 #pragma unroll 1
         for (uint32_t token = 0; token < p.tokens; token++) {

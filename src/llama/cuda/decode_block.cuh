@@ -12,7 +12,7 @@ struct attention_part {
     uint32_t splits; /* blocks that share a virtual head */
     uint32_t head;   /* the virtual one; none beyond the last */
     uint32_t split;
-    uint32_t blocks;           /* that attend */
+    uint32_t blocks; /* that attend */
     uint32_t kv, first, heads; /* key head, and the query heads of its group */
 };
 

@@ -175,8 +175,8 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
 #pragma unroll
             for (int i = 0; i < AT_ONCE; i++)
                 if (begin + i * EACH < count)
-                    vector_put(begin + i * EACH, words_wait(v[i], from + begin + i * EACH, parity),
-                               kind);
+                    vector_put(begin + i * EACH,
+                               words_wait(v[i], from + begin + i * EACH, parity), kind);
         }
         vector_meet(kind);
     }
@@ -195,13 +195,12 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
     __device__ __forceinline__ void norm_finish(const float *weight, float4 w, float sum,
                                                 uint32_t kind)
     {
-        const uint32_t hidden = p.shape.hidden;
-        const bool codes = kind_of(kind) != CODES_NONE;
+        uint32_t hidden = p.shape.hidden;
         float factor = 1;
         sum = warp_sum(sum);
         if (lane == 0)
             m->sum[warp] = sum;
-        if (codes) {
+        if (kind_of(kind) != CODES_NONE) {
             meet();
             factor = norm_factor();
         }
