@@ -1,7 +1,6 @@
 /* The native engine on a GPU, and split over two, against the CPU, on small models of every kind,
  * or on the one whose number is given (for compute-sanitizer, which takes its time). Without a GPU
  * that can run it, this says so and ends with 77, which ctest shows as skipped. */
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,23 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "gpu/cuda.h"
 #include "llama/llama.h"
 #include "llama/sample.h"
-#include "model/synthetic.h"
 
-enum { IDS = 150, CONTEXT = 400, MADE = 64, SKIPPED = 77 };
+#include "small_model.h"
 
-struct kind {
-    const char *name;
-    uint32_t hidden, layers, heads, kv_heads, head_size, ffn, vocabulary;
-    bool tied;
-    enum model_format format;
-};
+enum { CONTEXT = 400, MADE = 64, SKIPPED = 77 };
 
 static const struct kind kinds[] = {
     {"tiny heads", 64, 2, 4, 2, 16, 192, 512, false, MODEL_GGUF},
@@ -37,50 +29,6 @@ static const struct kind kinds[] = {
     {"words that fill no group", 384, 2, 6, 2, 64, 1152, 1002, false, MODEL_SAFETENSORS},
     {"rows of no whole 16 bytes", 100, 2, 2, 2, 10, 36, 290, false, MODEL_SAFETENSORS},
 };
-static const enum tensor_type stored[] = {
-    [LLAMA_F32] = TENSOR_F32, [LLAMA_F16] = TENSOR_F16, [LLAMA_BF16] = TENSOR_BF16};
-
-struct fixture {
-    char path[128];
-    struct model model;
-    int32_t ids[IDS];
-};
-
-static void fixture_open(struct fixture *f, const struct kind *kind, enum llama_precision precision)
-{
-    struct error err;
-    uint64_t bytes;
-    struct model_config config;
-    assert_true(synthetic_shape("tiny", &config));
-    config.hidden_size = kind->hidden;
-    config.layers = kind->layers;
-    config.heads = kind->heads;
-    config.kv_heads = kind->kv_heads;
-    config.head_size = kind->head_size;
-    config.ffn_size = kind->ffn;
-    config.vocabulary = kind->vocabulary;
-    config.context = 1024;
-    config.tied = kind->tied;
-    synthetic_scale_rope(&config);
-    snprintf(f->path, sizeof f->path, "/tmp/test_llama_cuda.%d.%s", (int)getpid(),
-             kind->format == MODEL_GGUF ? "gguf" : "safetensors");
-    struct model_output output = {
-        .path = f->path, .format = kind->format, .precision = stored[precision], .threads = 2};
-    if (synthetic_write(&config, "tiny", 3, &output, &bytes, &err) != STATUS_OK ||
-        model_open(&f->model, f->path, &err) != STATUS_OK)
-        fail_msg("%s", err.what);
-    for (uint32_t i = 0; i < IDS; i++)
-        f->ids[i] = (int32_t)((i * 37 + 11) % kind->vocabulary);
-}
-
-static void fixture_close(struct fixture *f)
-{
-    char command[256];
-    model_close(&f->model);
-    snprintf(command, sizeof command, "rm -rf '%s'", f->path);
-    if (system(command) != 0)
-        fail_msg("cannot remove %s", f->path);
-}
 
 static struct llama *load(const struct fixture *f, enum llama_precision precision,
                           enum llama_precision quantize, const char *device, uint32_t cards)
@@ -111,18 +59,6 @@ static float *logits_of(const struct fixture *f, struct llama *llama, uint32_t t
         done += now;
     }
     return logits;
-}
-
-/* ||a - b|| / ||b|| over all logits. */
-static double distance(const float *a, const float *b, size_t count)
-{
-    double above = 0, below = 0;
-    for (size_t i = 0; i < count; i++) {
-        double d = (double)a[i] - (double)b[i];
-        above += d * d;
-        below += (double)b[i] * (double)b[i];
-    }
-    return sqrt(above / below);
 }
 
 struct made {
@@ -180,14 +116,6 @@ static uint32_t same_ids(const struct made *a, const struct made *b)
     while (same < MADE && a->id[same] == b->id[same])
         same++;
     return same;
-}
-
-/* float32 sums in another order, and for the 16-bit types prompts whose activations are rounded to
- * the type where they meet the tensor cores: nothing that is wrong stays below this. */
-static double bound(enum llama_precision precision)
-{
-    static const double bounds[] = {[LLAMA_F32] = 1e-5, [LLAMA_F16] = 2e-3, [LLAMA_BF16] = 1.5e-2};
-    return bounds[precision];
 }
 
 /* The ids that the card makes again and again, and cut off early; those of the CPU agree. */
