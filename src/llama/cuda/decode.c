@@ -81,7 +81,8 @@ bool decode_fits(struct decode_params *params, const struct cuda_shape *s,
     bool coded = form->ends != CODES_NONE; /* logits are found some after the other */
     uint32_t logits =
         coded ? 0 : sums_most(s->vocabulary, false, s->hidden, CODES_NONE, form, blocks);
-    uint32_t merge = DECODE_WARPS * DECODE_GROUP * (s->head_size + 2);
+    uint32_t merge = DECODE_WARPS * DECODE_GROUP * (s->head_size + 2) +
+                     (DECODE_GROUP + 2) * s->head_size; /* what warps find, behind what they read */
     uint32_t sums = sums_most(2 * s->ffn, true, s->hidden, form->layers, form, blocks);
     sums = larger(sums, sums_most(qkv_rows(s), false, s->hidden, form->layers, form, blocks));
     sums = larger(sums, sums_most(s->hidden, false, query, form->layers, form, blocks));

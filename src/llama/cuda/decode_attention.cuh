@@ -135,28 +135,41 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
     /* What a warp has found, to shared memory: [warp][group][SIZE + 2]. */
     template <int HEADS> __device__ __forceinline__ void warp_store(softmax<HEADS> &a, float *to)
     {
-        const uint32_t mine = lane / LANES, part = lane % LANES * CPACK;
         a.total += __shfl_xor_sync(0xffffffffu, a.total, LANES / 2);
 #pragma unroll
         for (int way = LANES; way < 32; way *= 2)
             a.total += __shfl_xor_sync(0xffffffffu, a.total, way);
 #pragma unroll
         for (int g = 0; g < HEADS; g++) {
-#pragma unroll
-            for (int way = LANES; way < 32; way *= 2)
-#pragma unroll
-                for (int j = 0; j < CPACK; j++)
-                    a.acc[g][j] += __shfl_xor_sync(0xffffffffu, a.acc[g][j], way);
             float *head = to + g * (SIZE + 2);
-            if (mine == 0)
+            uint32_t at = lane % LANES * CPACK; /* of count elements, that this lane stores */
+            int count = CPACK;
 #pragma unroll
-                for (int j = 0; j < CPACK; j++)
-                    head[part + j] = a.acc[g][j];
+            for (int way = LANES; way < 32; way *= 2) {
+                const bool upper = (lane & way) != 0;
+                count /= 2;
+                at += upper ? count : 0;
+#pragma unroll
+                for (int j = 0; j < count; j++) {
+                    const float mine = upper ? a.acc[g][j + count] : a.acc[g][j];
+                    const float other = upper ? a.acc[g][j] : a.acc[g][j + count];
+                    a.acc[g][j] = mine + __shfl_xor_sync(0xffffffffu, other, way);
+                }
+            }
+#pragma unroll
+            for (int j = 0; j < count; j++)
+                head[at + j] = a.acc[g][j];
             if (lane == g * scores<HEADS>::EACH) {
                 head[SIZE] = a.max;
                 head[SIZE + 1] = a.total;
             }
         }
+    }
+
+    /* Where a warp puts that: behind what all of them read. */
+    __device__ __forceinline__ float *found_by(uint32_t which) const
+    {
+        return vector + (DECODE_GROUP + 2) * SIZE + which * PART;
     }
 
     /* Merges all warps' results [DECODE_WARPS, DECODE_GROUP, SIZE + 2] of head g's element i. The
@@ -201,8 +214,10 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
             rotated[h * SIZE + c] = rotated[h * SIZE + c + SIZE / 2] = 0;
             return;
         }
-        float low = word_load(from + (size_t)row * SIZE + c, parity);
-        float high = word_load(from + (size_t)row * SIZE + c + SIZE / 2, parity);
+        from += (size_t)row * SIZE + c;
+        const uint32_t words[2] = {word_get(from), word_get(from + SIZE / 2)};
+        float low = word_wait(words[0], from, parity);
+        float high = word_wait(words[1], from + SIZE / 2, parity);
         if (h <= DECODE_GROUP) {
             float re = low, im = high;
             low = re * cosine - im * sine;
@@ -288,8 +303,7 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
             }
             itself = false;
         }
-        meet(); /* all have read the vector */
-        warp_store<HEADS>(found, vector + warp * DECODE_GROUP * (SIZE + 2));
+        warp_store<HEADS>(found, found_by(warp));
     }
 
     /* The warps' results to one, and the blocks' of a head to the heads' output. */
@@ -302,9 +316,9 @@ template <typename F, int SIZE> struct decode_attention : decode_product<F, SIZE
         for (uint32_t i = threadIdx.x; i < a.heads * SIZE; i += THREADS) {
             uint32_t g = i / SIZE, c = i % SIZE;
             float largest;
-            float2 sum = warps_merge(vector, g, c, &largest);
+            float2 sum = warps_merge(found_by(0), g, c, &largest);
             if (a.splits == 1) {
-                word_store(out + i, sum.x / sum.y, step & 1);
+                word_store(out + i, __fdividef(sum.x, sum.y), step & 1);
             } else {
                 uint64_t *part = all + (size_t)a.split * PART + g * (SIZE + 2);
                 stamped_store(part + c, sum.x, step);

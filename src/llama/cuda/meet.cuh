@@ -67,13 +67,17 @@ __device__ __forceinline__ float4 words_wait(uint4 v, const float *p, uint32_t p
     return make_float4(__uint_as_float(v.x), __uint_as_float(v.y), __uint_as_float(v.z),
                        __uint_as_float(v.w));
 }
-/* Of a vector whose counter nobody waits for: reads until the word is there. */
-__device__ __forceinline__ float word_load(const float *p, uint32_t parity)
+/* One word, of a vector whose counter nobody waits for. */
+__device__ __forceinline__ uint32_t word_get(const float *p)
 {
     uint32_t bits;
-    do
-        asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(bits) : "l"(p) : "memory");
-    while ((bits & 1) != parity);
+    asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(bits) : "l"(p) : "memory");
+    return bits;
+}
+__device__ __forceinline__ float word_wait(uint32_t bits, const float *p, uint32_t parity)
+{
+    while ((bits & 1) != parity)
+        bits = word_get(p);
     return __uint_as_float(bits);
 }
 
