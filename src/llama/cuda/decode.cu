@@ -41,6 +41,8 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     {
         const cuda_shape &s = p.shape;
         if (kind == OP_OUT) {
+            if (p.early == 0) /* x, which this operation changes, has been read */
+                wait_for(COUNTER_QKV, step * blocks);
             wait_for(COUNTER_MIXED, attended - (p.early ? m->part.blocks / 2 : 0));
             vector_load(p.mixed, s.heads * SIZE, step & 1, kind);
             return;
@@ -90,6 +92,8 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
         if (kind == OP_QKV) {
             for (uint32_t i = threadIdx.x; i < rows; i += THREADS, scale.x = scale.y)
                 word_store(p.qkv + begin + i, layer_sum(partial, i, parts) * scale.x, parity);
+            if (p.early == 0)
+                count(COUNTER_QKV);
         } else if (kind == OP_GATE_UP) {
             for (uint32_t i = threadIdx.x; i < rows / 2; i += THREADS) {
                 float gate = layer_sum(partial, 2 * i, parts) * scale.x;

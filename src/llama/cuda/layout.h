@@ -103,6 +103,7 @@ struct decode_params {
 /* counters[]: each on its own cache line */
 enum { COUNTER_STEP = 32 };
 enum {
+    COUNTER_QKV,   /* blocks that have written q, k and v, where not all do */
     COUNTER_MIXED, /* blocks that have merged their share of a head's attention */
     COUNTER_X,     /* blocks that have added to x: twice a layer */
     COUNTER_FFN,   /* blocks that have written ffn */
