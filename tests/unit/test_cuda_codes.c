@@ -207,7 +207,7 @@ static void test_what_fills_up_is_left_alone(void **state)
     (void)state;
     assert_non_null(matrix);
     memset(codes, 0x55, sizeof codes);
-    assert_int_equal(bytes, 2 * (2 * INT8_UNIT + CODES_SCALES));
+    assert_int_equal(bytes, 2 * (2 * INT8_UNIT + INT8_SCALES));
     for (uint32_t r = 0; r < ROWS; r++)
         codes_put(CODES_INT8, matrix, r, COLUMNS, (const unsigned char *)codes, &scale);
     for (uint64_t i = 0; i < bytes; i++)
@@ -217,31 +217,21 @@ static void test_what_fills_up_is_left_alone(void **state)
 }
 
 /* Every four columns of an input are taken by one thread, of the warp that multiplies them. */
-static void check_input(enum codes_kind kind, uint32_t columns)
+static void check_input(uint32_t columns)
 {
-    struct codes_tiling t = codes_tiling_of(kind, columns);
-    unsigned char *done = calloc(columns, 1);
-    assert_non_null(done);
-    for (uint32_t thread = 0; thread < INPUT_ROUND / 4; thread++) {
-        uint32_t warp = thread / 32;
-        for (uint32_t c = input_column(kind, thread); c < columns; c += INPUT_ROUND) {
-            uint32_t piece = c / CODES_COLUMNS / t.width, units = t.units - piece * t.width;
-            uint32_t unit = c / CODES_COLUMNS % t.width;
-            struct range mine = codes_warp_units(kind, units < t.width ? units : t.width, warp);
-            assert_in_range(unit, mine.begin, mine.end - 1);
-            for (uint32_t i = c; i < c + 4; i++)
-                done[i]++;
-        }
+    struct codes_tiling t = codes_tiling_of(columns);
+    for (uint32_t c = 0; c < columns; c += 4) {
+        uint32_t thread = c % INPUT_ROUND / 4, piece = c / INPUT_ROUND;
+        uint32_t unit = c % INPUT_ROUND / CODES_COLUMNS;
+        struct range mine = codes_warp_units(codes_piece_units(&t, piece), thread / 32);
+        assert_in_range(unit, mine.begin, mine.end - 1);
     }
-    for (uint32_t i = 0; i < columns; i++)
-        assert_int_equal(done[i], 1);
-    free(done);
 }
 
 /* Marks the units that every warp of every block multiplies, as the loader fills stages. */
 static void check_stages(enum codes_kind kind, uint32_t rows, uint32_t columns, uint32_t blocks)
 {
-    struct codes_tiling t = codes_tiling_of(kind, columns);
+    struct codes_tiling t = codes_tiling_of(columns);
     uint32_t held = rows_held(kind, rows), groups = held / CODES_ROWS, before = 0;
     unsigned char *done = calloc(groups, t.units);
     assert_non_null(done);
@@ -250,15 +240,14 @@ static void check_stages(enum codes_kind kind, uint32_t rows, uint32_t columns, 
         assert_int_equal(share.begin, before);
         before = share.end;
         for (uint32_t piece = 0; piece < t.pieces; piece++) {
-            uint32_t units = t.units - piece * t.width;
-            units = units < t.width ? units : t.width;
-            assert_true(units > 0 && units * codes_unit_bytes(kind) <= codes_piece_bytes(kind));
+            uint32_t units = codes_piece_units(&t, piece);
+            assert_in_range(units, 1, CODES_PIECE);
             for (uint32_t g = share.begin / CODES_ROWS; g < share.end / CODES_ROWS; g++) {
                 for (uint32_t warp = 0; warp < DECODE_WARPS; warp++) {
-                    struct range mine = codes_warp_units(kind, units, warp);
-                    assert_true(mine.end - mine.begin <= codes_piece_units(kind) / DECODE_WARPS);
+                    struct range mine = codes_warp_units(units, warp);
+                    assert_true(mine.end - mine.begin <= CODES_WARP_UNITS);
                     for (uint32_t u = mine.begin; u < mine.end; u++)
-                        done[g * t.units + piece * t.width + u]++;
+                        done[g * t.units + piece * CODES_PIECE + u]++;
                 }
             }
         }
@@ -279,7 +268,7 @@ static void test_every_unit_is_multiplied_once(void **state)
         assert_int_equal(codes_unit_bytes(kinds[k]) % 16, 0);
         for (size_t i = 0; i < COUNT(widths); i++) {
             assert_int_equal(codes_group_bytes(kinds[k], widths[i]) % 16, 0);
-            check_input(kinds[k], widths[i]);
+            check_input(widths[i]);
             check_stages(kinds[k], 777, widths[i], 132);
             check_stages(kinds[k], 6144, widths[i], 132);
             check_stages(kinds[k], 4096, widths[i], 78);

@@ -7,10 +7,10 @@
 
 /* What a matrix holds instead of elements. */
 struct int8_codes {
-    enum { KIND = CODES_INT8, WARP_UNITS = INT8_WARP_UNITS };
+    enum { KIND = CODES_INT8, GROUPS = INT8_GROUPS };
 };
 struct nf4_codes {
-    enum { KIND = CODES_NF4, WARP_UNITS = NF4_WARP_UNITS };
+    enum { KIND = CODES_NF4, GROUPS = NF4_GROUPS };
 };
 template <typename M> struct codes_of {
     enum { KIND = CODES_NONE };

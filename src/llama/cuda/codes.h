@@ -2,7 +2,8 @@
  * of 8, columns in units of 64. A unit of a group is what the tensor cores multiply at a time: each
  * of a warp's lanes has 16 columns of a row, those of a row follow each other.
  *
- *   int8   a group is its units, each [8 rows, 64] codes, then the scales of its rows
+ *   int8   a group is its units, each [8 rows, 64] codes, then the scales of its rows; the next one
+ * begins at a multiple of 128 bytes
  *   nf4    a group is its units, each [8 rows, 64] codes of four bits, of two columns the first
  * one's lowest, then the scales of the unit's rows
  *
@@ -20,6 +21,7 @@ enum {
     CODES_COLUMNS = 64,                     /* of a unit */
     CODES_LANE = 16,                        /* columns that a lane has */
     CODES_SCALES = CODES_ROWS * 4,          /* bytes of the rows' scales */
+    INT8_SCALES = 128,                      /* and of int8's, with what fills up */
     INT8_UNIT = CODES_ROWS * CODES_COLUMNS, /* bytes */
     NF4_UNIT = CODES_ROWS * CODES_COLUMNS / 2 + CODES_SCALES,
     CODES_VECTOR_WARPS = 16, /* of a block that multiplies one vector */
@@ -54,7 +56,7 @@ BOTH uint32_t codes_units(uint32_t columns)
 BOTH uint64_t codes_group_bytes(enum codes_kind kind, uint32_t columns)
 {
     return (uint64_t)codes_units(columns) * codes_unit_bytes(kind) +
-           (kind == CODES_INT8 ? CODES_SCALES : 0);
+           (kind == CODES_INT8 ? INT8_SCALES : 0);
 }
 BOTH uint64_t codes_bytes(enum codes_kind kind, uint32_t rows, uint32_t columns)
 {

@@ -28,8 +28,8 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     typedef decode_product<F, SIZE> products;
     using products::embed, decode_attention<F, SIZE>::attention;
     using products::row_sum, products::layer_sum, products::codes_sum;
-    using products::vector_load, products::weight_load, products::x_load;
-    using products::norm_finish, products::norm_factor;
+    using products::vector_load, products::weight_load, products::norm_load;
+    using products::norm_factor, products::factor_left;
     __device__ __forceinline__ decoder(const base &b) : decode_attention<F, SIZE>(b)
     {
     }
@@ -55,14 +55,17 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
         /* x has been added to twice in each layer */
         const float *weight =
             p.weights.norms + (size_t)(2 * layer + (kind == OP_GATE_UP)) * s.hidden;
-        const float4 w = weight_load(weight);
+        const float4 w = weight_load(weight, threadIdx.x * 4);
         if (kind == OP_QKV && layer == 0) {
-            norm_finish(weight, w, embed(id, m->share[OP_OUT]), kind);
+            embed(weight, w, kind, id);
             return;
         }
         wait_for(COUNTER_X,
                  (2 * step - (kind == OP_QKV ? 2 : kind == OP_GATE_UP)) * blocks - p.early);
-        norm_finish(weight, w, x_load(kind == OP_GATE_UP), kind);
+        const float *x = p.x;
+        const uint32_t parity = kind == OP_GATE_UP;
+        norm_load(weight, w, kind,
+                  [=](uint32_t i) { return words_wait(words_get(x + i), x + i, parity); });
     }
 
     /* Of int8 the scales of this thread's rows of an operation: row i and that of the next round,
@@ -98,7 +101,7 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
             for (uint32_t i = threadIdx.x; i < rows / 2; i += THREADS) {
                 float gate = layer_sum(partial, 2 * i, parts) * scale.x;
                 float up = layer_sum(partial, 2 * i + 1, parts) * scale.y;
-                word_store(p.ffn + begin / 2 + i, gate / (1 + expf(-gate)) * up, parity);
+                word_store(p.ffn + begin / 2 + i, __fdividef(gate, 1 + expf(-gate)) * up, parity);
             }
             count(COUNTER_FFN);
         } else {
@@ -158,8 +161,6 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
                     break;
                 const uint32_t rows = m->share[kind].end - m->share[kind].begin;
                 const uint32_t columns = columns_of(kind);
-                if (LAYERS == CODES_NONE && (kind == OP_QKV || kind == OP_GATE_UP))
-                    scale.x = scale.y = norm_factor(); /* which the input is without */
                 if (LAYERS == ENDS || kind != OP_LOGITS)
                     this->template product<L>(rows, columns, kind == OP_LOGITS ? vector : partial);
                 else
@@ -167,6 +168,10 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
                 meet();
                 if (kind == OP_LOGITS)
                     break;
+                if (factor_left(kind)) {
+                    const float factor = norm_factor();
+                    scale = make_float2(scale.x * factor, scale.y * factor);
+                }
                 const tiling t = tiling_of(columns, sizeof(T));
                 output_give(kind, rows, tiling_sums(&t), scale, step & 1);
                 if (++kind == OPS) {
@@ -223,8 +228,9 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
                 has ? code_scale<int8_codes>(matrix_of(OP_LOGITS, 0), hidden, id, 0) : 0;
             this->template product<E>(rows, hidden, partial);
             meet();
+            const float factor = norm_factor() * scale;
             if (has)
-                best = logit_take(best, codes_sum(partial, threadIdx.x) * scale, id, token);
+                best = logit_take(best, codes_sum(partial, threadIdx.x) * factor, id, token);
             meet();
         }
         return best;

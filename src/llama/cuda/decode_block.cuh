@@ -27,6 +27,7 @@ struct misc {
     uint64_t ordered[2]; /* all that compute have come to an order */
     uint64_t best[DECODE_WARPS];
     float sum[DECODE_WARPS];
+    float quantum[DECODE_WARPS]; /* of the digits that each made of the input */
     float own[DECODE_OWN]; /* this block's rows of the residual stream */
     uint32_t begun;        /* tokens whose keys may be copied */
     attention_part part;   /* of this token */
@@ -52,8 +53,8 @@ template <typename F, int SIZE> struct decode_block {
     enum {
         LAYERS = codes_of<L>::KIND,
         ENDS = codes_of<E>::KIND,
-        SLOT = LAYERS == CODES_NF4    ? CODES_GROUPS * DECODE_WARPS * NF4_WARP_UNITS * NF4_UNIT
-               : LAYERS == CODES_INT8 ? CODES_GROUPS * DECODE_WARPS * INT8_WARP_UNITS * INT8_UNIT
+        SLOT = LAYERS == CODES_NF4    ? NF4_GROUPS * CODES_PIECE * NF4_UNIT
+               : LAYERS == CODES_INT8 ? INT8_GROUPS * CODES_PIECE * INT8_UNIT
                                       : DECODE_STAGE, /* bytes of a stage */
         PACK = pack<T>::COUNT,
         STEPS = DECODE_STAGE / DECODE_WARPS / 512, /* of 16 bytes for each lane in a stage */

@@ -74,24 +74,23 @@ template <typename F, int SIZE> struct decode_loader : decode_block<F, SIZE> {
         return true;
     }
 
-    template <codes_kind KIND>
+    template <typename M>
     __device__ __forceinline__ bool codes_load(const char *matrix, range rows, uint32_t columns)
     {
-        const codes_tiling t = codes_tiling_of(KIND, columns);
-        const uint64_t group_bytes = codes_group_bytes(KIND, columns);
+        const codes_kind kind = (codes_kind)M::KIND;
+        const codes_tiling t = codes_tiling_of(columns);
+        const uint64_t group_bytes = codes_group_bytes(kind, columns);
         const uint32_t end = rows.end / CODES_ROWS, begin = rows.begin / CODES_ROWS;
         for (uint32_t piece = 0; piece < t.pieces; piece++) {
-            uint32_t units = t.units - piece * t.width;
-            const uint32_t bytes = (units < t.width ? units : t.width) * codes_unit_bytes(KIND);
-            const char *from =
-                matrix + begin * group_bytes + piece * t.width * codes_unit_bytes(KIND);
-            for (uint32_t g = begin; g < end; g += CODES_GROUPS) {
-                const uint32_t count = end - g < CODES_GROUPS ? end - g : CODES_GROUPS;
+            const uint32_t bytes = codes_piece_units(&t, piece) * codes_unit_bytes(kind);
+            const char *from = matrix + begin * group_bytes + piece * codes_piece_bytes(kind);
+            for (uint32_t g = begin; g < end; g += M::GROUPS) {
+                const uint32_t count = end - g < M::GROUPS ? end - g : M::GROUPS;
                 if (!stage_free())
                     return false;
                 barrier_expect(&m->full[stage], count * bytes);
                 for (uint32_t i = 0; i < count; i++, from += group_bytes)
-                    copy_bulk(stages + stage * SLOT + i * codes_piece_bytes(KIND), from, bytes,
+                    copy_bulk(stages + stage * SLOT + i * codes_piece_bytes(kind), from, bytes,
                               &m->full[stage], ONCE);
                 stage_next();
             }
@@ -104,7 +103,7 @@ template <typename F, int SIZE> struct decode_loader : decode_block<F, SIZE> {
     __device__ __forceinline__ bool rows_load(const char *matrix, range rows, uint32_t columns)
     {
         if constexpr (codes_of<M>::KIND != CODES_NONE)
-            return codes_load<(codes_kind)M::KIND>(matrix, rows, columns);
+            return codes_load<M>(matrix, rows, columns);
         else
             return elements_load(matrix, rows, columns);
     }

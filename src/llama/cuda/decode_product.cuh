@@ -137,36 +137,40 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
 
     /* -- vectors -- */
 
-    /* Where this thread's four columns of a round begin. */
-    __device__ __forceinline__ uint32_t column() const
-    {
-        return input_column((codes_kind)LAYERS, threadIdx.x);
-    }
-
-    /* Four elements of the input of an operation. */
-    __device__ __forceinline__ void vector_put(uint32_t i, float4 v, uint32_t kind)
+    /* The input is in shared memory, each round's columns put there by the threads whose four they
+     * are. Codes have a warp put those that it multiplies, and wait for no other; of int8 they are
+     * made digits here, by the largest of the warp's, of which a lane gives its own. */
+    __device__ __forceinline__ void input_finish(uint32_t columns, uint32_t kind, uint32_t largest)
     {
         if (kind_of(kind) == CODES_NONE) {
-            *reinterpret_cast<float4 *>(vector + i) = v;
+            meet();
             return;
         }
-        halves_put(vector, i, v);
-    }
-    /* The input is there: of elements all columns, of codes those that this warp took. */
-    __device__ __forceinline__ void vector_meet(uint32_t kind)
-    {
-        if (kind_of(kind) == CODES_NONE)
-            meet();
-        else
-            __syncwarp();
+        if (kind_of(kind) == CODES_INT8) {
+            const power_scale s = power_scale_of(__reduce_max_sync(0xffffffffu, largest));
+            if (lane == 0)
+                m->quantum[warp] = s.quantum;
+#pragma unroll 1
+            for (uint32_t begin = 0; begin < columns; begin += INPUT_ROUND) {
+                const uint32_t i = begin + threadIdx.x * 4;
+                float4 v = make_float4(0, 0, 0, 0);
+                if (i < columns)
+                    v = *reinterpret_cast<const float4 *>(vector + i);
+                __syncwarp(); /* what is put goes elsewhere in its unit */
+                if (i < columns)
+                    digits_put(vector, i, v, s.times);
+            }
+        }
+        __syncwarp();
     }
 
     __device__ __forceinline__ void vector_load(const float *from, uint32_t count, uint32_t parity,
                                                 uint32_t kind)
     {
-        enum { AT_ONCE = LAYERS == CODES_NF4 ? 4 : 2, EACH = INPUT_ROUND }; /* as registers allow */
+        enum { AT_ONCE = LAYERS != CODES_NONE ? 4 : 2, EACH = INPUT_ROUND }; /* as fit registers */
+        uint32_t largest = 0;
 #pragma unroll 1
-        for (uint32_t begin = column(); begin < count; begin += AT_ONCE * EACH) {
+        for (uint32_t begin = threadIdx.x * 4; begin < count; begin += AT_ONCE * EACH) {
             uint4 v[AT_ONCE];
 #pragma unroll
             for (int i = 0; i < AT_ONCE; i++)
@@ -174,115 +178,114 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
                     v[i] = words_get(from + begin + i * EACH);
 #pragma unroll
             for (int i = 0; i < AT_ONCE; i++)
-                if (begin + i * EACH < count)
-                    vector_put(begin + i * EACH,
-                               words_wait(v[i], from + begin + i * EACH, parity), kind);
+                if (begin + i * EACH < count) {
+                    const float4 words = words_wait(v[i], from + begin + i * EACH, parity);
+                    if (kind_of(kind) == CODES_NF4) {
+                        halves_put(vector, begin + i * EACH, words);
+                        continue;
+                    }
+                    *reinterpret_cast<float4 *>(vector + begin + i * EACH) = words;
+                    if (kind_of(kind) == CODES_INT8)
+                        largest = max(largest, largest_bits(words));
+                }
         }
-        vector_meet(kind);
+        input_finish(count, kind, largest);
     }
 
-    /* The norm's weights that a thread needs first, asked for before others are waited for. */
-    __device__ __forceinline__ float4 weight_load(const float *weight)
+    /* Four of a norm's weights; the first ones are asked for before others are waited for. */
+    __device__ __forceinline__ float4 weight_load(const float *weight, uint32_t i) const
     {
-        uint32_t i = column();
         return i < p.shape.hidden ? *reinterpret_cast<const float4 *>(weight + i)
                                   : make_float4(0, 0, 0, 0);
     }
 
-    /* vector = rmsnorm of itself, for an operation; sum is that of this thread's squares. Of
-     * elements without the factor that all have in common, which the products' sums are multiplied
-     * by. */
-    __device__ __forceinline__ void norm_finish(const float *weight, float4 w, float sum,
-                                                uint32_t kind)
+    /* Whether an operation's input is without the factor of its norm, which all columns have in
+     * common: the product's sums are multiplied by it then. Halves would not hold what is without. */
+    __device__ __forceinline__ bool factor_left(uint32_t kind) const
     {
-        uint32_t hidden = p.shape.hidden;
-        float factor = 1;
+        return (kind == OP_QKV || kind == OP_GATE_UP || kind == OP_LOGITS) &&
+               kind_of(kind) != CODES_NF4;
+    }
+    /* The input of an operation is the rmsnorm of what get gives of each four columns; the first
+     * weights are given. */
+    template <typename G>
+    __device__ __forceinline__ void norm_load(const float *weight, float4 w, uint32_t kind, G get)
+    {
+        const uint32_t hidden = p.shape.hidden;
+        const bool left = factor_left(kind);
+        float4 next = w;
+        float sum = 0;
+        uint32_t largest = 0;
+#pragma unroll 1
+        for (uint32_t i = threadIdx.x * 4; i < hidden; i += INPUT_ROUND) {
+            float4 v = get(i);
+            sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
+            if (left) {
+                v = make_float4(v.x * next.x, v.y * next.y, v.z * next.z, v.w * next.w);
+                next = weight_load(weight, i + INPUT_ROUND);
+                if (kind_of(kind) == CODES_INT8)
+                    largest = max(largest, largest_bits(v));
+            }
+            *reinterpret_cast<float4 *>(vector + i) = v;
+        }
         sum = warp_sum(sum);
         if (lane == 0)
             m->sum[warp] = sum;
-        if (kind_of(kind) != CODES_NONE) {
+        if (!left) {
             meet();
-            factor = norm_factor();
+            halves_norm(weight, w);
         }
+        input_finish(hidden, kind, largest);
+    }
+    /* The vector by the norm's weights and factor, as halves. */
+    __device__ __forceinline__ void halves_norm(const float *weight, float4 w)
+    {
+        const uint32_t hidden = p.shape.hidden;
+        const float factor = norm_factor();
 #pragma unroll 1
-        for (uint32_t begin = 0, i = column(); begin < hidden;
+        for (uint32_t begin = 0, i = threadIdx.x * 4; begin < hidden;
              begin += INPUT_ROUND, i += INPUT_ROUND) {
             float4 v = make_float4(0, 0, 0, 0);
-            if (i < hidden) {
-                v = *reinterpret_cast<float4 *>(vector + i);
-                if (begin > 0)
-                    w = *reinterpret_cast<const float4 *>(weight + i);
-            }
-            __syncwarp(); /* what is put goes elsewhere in its unit */
-            v.x = v.x * factor * w.x;
-            v.y = v.y * factor * w.y;
-            v.z = v.z * factor * w.z;
-            v.w = v.w * factor * w.w;
             if (i < hidden)
-                vector_put(i, v, kind);
+                v = *reinterpret_cast<const float4 *>(vector + i);
+            if (begin > 0)
+                w = weight_load(weight, i);
+            __syncwarp(); /* what is put goes elsewhere in its unit */
+            if (i < hidden)
+                halves_put(vector, i,
+                           make_float4(v.x * factor * w.x, v.y * factor * w.y, v.z * factor * w.z,
+                                       v.w * factor * w.w));
         }
-        vector_meet(kind);
     }
-    /* That factor, from the warps' sums. */
+    /* That factor, when all warps have given their sums. */
     __device__ __forceinline__ float norm_factor() const
     {
         float sum = m->sum[lane % DECODE_WARPS];
 #pragma unroll
         for (int way = DECODE_WARPS / 2; way > 0; way /= 2)
             sum += __shfl_xor_sync(0xffffffffu, sum, way);
-        return 1 / sqrtf(sum / (float)p.shape.hidden + p.shape.eps);
-    }
-    /* This thread's part of x, and its squares' sum. */
-    __device__ __forceinline__ float x_load(uint32_t parity)
-    {
-        float sum = 0;
-#pragma unroll 1
-        for (uint32_t i = column(); i < p.shape.hidden; i += INPUT_ROUND) {
-            float4 v = words_wait(words_get(p.x + i), p.x + i, parity);
-            *reinterpret_cast<float4 *>(vector + i) = v;
-            sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
-        }
-        return sum;
+        return rsqrtf(__fdividef(sum, (float)p.shape.hidden) + p.shape.eps);
     }
 
-    /* vector = the embedding of id; the sum of this thread's squares. */
-    __device__ __forceinline__ float elements_embed(int32_t id)
-    {
-        const T *row = (const T *)p.weights.embedding + (size_t)id * p.shape.hidden;
-        float sum = 0;
-#pragma unroll 1
-        for (uint32_t i = threadIdx.x * PACK; i < p.shape.hidden; i += THREADS * PACK) {
-            float v[PACK];
-            unpack(v, __ldg(reinterpret_cast<const uint4 *>(row + i)), T());
-#pragma unroll
-            for (int j = 0; j < PACK; j++) {
-                vector[i + j] = v[j];
-                sum += v[j] * v[j];
-            }
-        }
-        return sum;
-    }
-    __device__ __forceinline__ float codes_embed(int32_t id)
+    /* Four columns of the embedding of id. */
+    __device__ __forceinline__ float4 embedding(int32_t id, uint32_t i) const
     {
         const uint32_t hidden = p.shape.hidden;
-        float sum = 0;
-#pragma unroll 1
-        for (uint32_t i = threadIdx.x * 4; i < hidden; i += THREADS * 4) {
-            float4 v = int8_four((const char *)p.weights.embedding, hidden, (uint32_t)id, i);
-            *reinterpret_cast<float4 *>(vector + i) = v;
-            sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
-        }
-        return sum;
+        if constexpr (ENDS != CODES_NONE)
+            return int8_four((const char *)p.weights.embedding, hidden, (uint32_t)id, i);
+        else
+            return element_four((const T *)p.weights.embedding + (size_t)id * hidden + i);
     }
-    /* x = the embedding of id: every block reads it, and keeps its own rows. */
-    __device__ __forceinline__ float embed(int32_t id, range own)
+    /* x = the embedding of id, of which this block keeps its own rows, and an operation's input. */
+    __device__ __forceinline__ void embed(const float *weight, float4 w, uint32_t kind, int32_t id)
     {
-        float sum = ENDS != CODES_NONE ? codes_embed(id) : elements_embed(id);
-        meet();
-        if (threadIdx.x < own.end - own.begin)
-            m->own[threadIdx.x] = vector[own.begin + threadIdx.x];
-        meet(); /* the norm changes it */
-        return sum;
+        const range own = m->share[OP_OUT];
+        const uint32_t i = own.begin + threadIdx.x;
+        if (i < own.end) {
+            const float4 v = embedding(id, i / 4 * 4);
+            m->own[threadIdx.x] = i % 4 < 2 ? (i % 4 ? v.y : v.x) : (i % 4 == 2 ? v.z : v.w);
+        }
+        norm_load(weight, w, kind, [&](uint32_t at) { return embedding(id, at); });
     }
 };
 

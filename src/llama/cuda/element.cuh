@@ -77,6 +77,19 @@ __device__ __forceinline__ void unpack(float (&out)[8], uint4 v, bfloat_t)
     }
 }
 
+/* Four elements, from a multiple of four on. */
+__device__ __forceinline__ float4 element_four(const float *p)
+{
+    return __ldg(reinterpret_cast<const float4 *>(p));
+}
+template <typename T> __device__ __forceinline__ float4 element_four(const T *p)
+{
+    const uint2 v = __ldg(reinterpret_cast<const uint2 *>(p));
+    float out[8];
+    unpack(out, make_uint4(v.x, v.y, 0, 0), T());
+    return make_float4(out[0], out[1], out[2], out[3]);
+}
+
 __device__ __forceinline__ float warp_sum(float x)
 {
 #pragma unroll

@@ -170,61 +170,58 @@ BOTH struct range warp_units(const struct tiling *t, uint32_t width, uint32_t el
     return range;
 }
 
-/* Codes fill stages otherwise: with a piece of two groups of rows, of which each warp multiplies a
- * unit or two; all groups' first pieces before the second ones. */
+/* Codes fill stages otherwise: with a piece of one group of rows, or two, of which each warp
+ * multiplies two units; all groups' first pieces before the second ones. */
 enum {
-    CODES_GROUPS = 2, /* of a stage */
-    INT8_WARP_UNITS = 1,
-    NF4_WARP_UNITS = 2,
+    CODES_WARP_UNITS = 2,
+    CODES_PIECE = DECODE_WARPS * CODES_WARP_UNITS, /* units */
+    INT8_GROUPS = 1,                               /* of a stage */
+    NF4_GROUPS = 2,
     CODES_SUMS = DECODE_WARPS + 1, /* from a row's sums to the next one's: in other banks */
     LOGITS_AT_ONCE = 256           /* rows of codes whose sums are kept */
 };
-BOTH uint32_t codes_piece_units(enum codes_kind kind)
-{
-    return DECODE_WARPS * (kind == CODES_INT8 ? INT8_WARP_UNITS : NF4_WARP_UNITS);
-}
 /* Bytes of a stage that each group has. */
 BOTH uint32_t codes_piece_bytes(enum codes_kind kind)
 {
-    return codes_piece_units(kind) * codes_unit_bytes(kind);
+    return CODES_PIECE * codes_unit_bytes(kind);
+}
+BOTH uint32_t stage_groups(enum codes_kind kind)
+{
+    return kind == CODES_INT8 ? INT8_GROUPS : NF4_GROUPS;
 }
 BOTH uint32_t stage_bytes(enum codes_kind kind)
 {
-    return kind == CODES_NONE ? DECODE_STAGE : CODES_GROUPS * codes_piece_bytes(kind);
+    return kind == CODES_NONE ? DECODE_STAGE : stage_groups(kind) * codes_piece_bytes(kind);
 }
+/* Units of a row of a matrix, and pieces of them. */
 struct codes_tiling {
-    uint32_t units, pieces, width; /* width: units of a piece, but for the last one's */
+    uint32_t units, pieces;
 };
-BOTH struct codes_tiling codes_tiling_of(enum codes_kind kind, uint32_t columns)
+BOTH struct codes_tiling codes_tiling_of(uint32_t columns)
 {
     struct codes_tiling t;
-    uint32_t most = codes_piece_units(kind);
     t.units = codes_units(columns);
-    t.pieces = (t.units + most - 1) / most;
-    t.width = most; /* no division: every operation of the kernel asks */
+    t.pieces = (t.units + CODES_PIECE - 1) / CODES_PIECE;
     return t;
 }
-/* Units of a piece, counted from its start, that a warp multiplies. */
-BOTH struct range codes_warp_units(enum codes_kind kind, uint32_t units, uint32_t warp)
+/* Units of a piece. */
+BOTH uint32_t codes_piece_units(const struct codes_tiling *t, uint32_t piece)
 {
-    uint32_t each = codes_piece_units(kind) / DECODE_WARPS;
+    uint32_t units = t->units - piece * CODES_PIECE;
+    return units < CODES_PIECE ? units : CODES_PIECE;
+}
+/* Units of a piece of so many, counted from its start, that a warp multiplies. */
+BOTH struct range codes_warp_units(uint32_t units, uint32_t warp)
+{
     struct range range;
-    range.begin = warp * each < units ? warp * each : units;
-    range.end = range.begin + each < units ? range.begin + each : units;
+    range.begin = warp * CODES_WARP_UNITS < units ? warp * CODES_WARP_UNITS : units;
+    range.end = range.begin + CODES_WARP_UNITS < units ? range.begin + CODES_WARP_UNITS : units;
     return range;
 }
-/* Columns of an operation's input that all threads that compute take at a time, four each, and
- * where a thread's begin. Of codes they are of its warp's units: two pieces of int8, or one of nf4.
- */
-enum { INPUT_ROUND = 32 * DECODE_WARPS * 4 };
-BOTH uint32_t input_column(enum codes_kind kind, uint32_t thread)
-{
-    enum { FOURS = CODES_COLUMNS / 4 };
-    uint32_t warp = thread / 32, lane = thread % 32;
-    if (kind != CODES_INT8)
-        return thread * 4;
-    return (lane / FOURS * DECODE_WARPS + warp) * CODES_COLUMNS + lane % FOURS * 4;
-}
+
+/* Columns that the threads put into an input at a time, four each: of codes, a piece. A warp's are
+ * those that it multiplies. */
+enum { INPUT_ROUND = 4 * 32 * DECODE_WARPS };
 
 /* Groups of up to width query heads: how many passes over a key head's cache. */
 BOTH uint32_t group_passes(const struct cuda_shape *s, uint32_t width)
