@@ -22,6 +22,16 @@ static void add(struct notes *notes, const char *line)
         notes->lines[notes->count++] = line;
 }
 
+/* Whether verdicts are claimed: in fewer blocks that every variant was measured in, a pair may still
+ * have enough, of which others failed in some. */
+static bool verdicts_claimed(const struct summary *summary)
+{
+    bool claimed = summary->blocks >= VERDICT_BLOCKS;
+    for (size_t i = 0; i < summary->comparison_count; i++)
+        claimed |= summary->comparisons[i].verdict != VERDICT_NONE;
+    return claimed;
+}
+
 static void note_blocks(struct notes *notes, struct arena *arena)
 {
     const struct summary *summary = notes->summary;
@@ -30,13 +40,20 @@ static void note_blocks(struct notes *notes, struct arena *arena)
                                 summary->blocks, summary->blocks_planned));
     if (summary->variant_count < 2)
         return;
-    if (summary->blocks < VERDICT_BLOCKS)
+    if (!verdicts_claimed(summary)) {
         add(notes,
             arena_printf(arena,
                          "No verdict is claimed: that takes %d complete blocks, and there "
                          "%s %zu.",
                          VERDICT_BLOCKS, summary->blocks == 1 ? "is" : "are", summary->blocks));
-    else if (!summary->control)
+        return;
+    }
+    if (summary->blocks < VERDICT_BLOCKS)
+        add(notes, arena_printf(arena,
+                                "Blocks with every variant: %zu. Verdicts are of pairs alone that "
+                                "%d blocks or more have.",
+                                summary->blocks, VERDICT_BLOCKS));
+    if (!summary->control)
         add(notes, "Verdicts: differences beyond 2 % at the 5 % level, adjusted for the number of "
                    "pairs; no variant was run against itself as a control.");
 }
@@ -58,7 +75,7 @@ static void note_control(struct notes *notes, struct arena *arena)
                      "A/A control: %s ran twice in each block, and the ratio of its speed to its "
                      "own is %.3f (%.3f–%.3f).",
                      name, speed->ratio.value, speed->ratio.low, speed->ratio.high));
-    if (summary->blocks >= VERDICT_BLOCKS)
+    if (verdicts_claimed(summary))
         add(notes, arena_printf(arena,
                                 "Verdicts: differences beyond 2 %% at the 5 %% level, or beyond "
                                 "half the width of the control's interval where that is more "

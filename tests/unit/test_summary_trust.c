@@ -194,6 +194,34 @@ static void failures_and_gaps(void **state)
     free(fixture);
 }
 
+/* A pair that six blocks have keeps its verdict where a third variant died in one, and the notes say
+ * of which pairs verdicts are. */
+static void verdict_of_a_pair(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_new(3);
+    struct summary summary;
+    struct error err;
+    for (uint32_t block = 0; block < 6; block++) {
+        add(fixture, block, 0, 20 * MS);
+        add(fixture, block, 1, 10 * MS);
+        struct record_process *process = add(fixture, block, 2, MS);
+        if (block == 5) {
+            process->failure = "it died";
+            process->token_count = 0;
+        }
+    }
+    assert_int_equal(summary_make(&summary, &fixture->run, &err), 0);
+    assert_int_equal(summary.blocks, 5);
+    assert_int_equal(find(&summary, 0, 1, METRIC_TPOT)->verdict, VERDICT_SLOWER);
+    assert_int_equal(find(&summary, 0, 2, METRIC_TPOT)->verdict, VERDICT_NONE);
+    assert_true(has_note(&summary, "Blocks with every variant: 5. Verdicts are of pairs alone"));
+    assert_true(has_note(&summary, "Verdicts: differences beyond 2 %"));
+    assert_false(has_note(&summary, "No verdict is claimed"));
+    summary_free(&summary);
+    free(fixture);
+}
+
 /* Tokens that still become faster are not called steady; ones that become slower are. */
 static void falling_is_not_steady(void **state)
 {
@@ -325,6 +353,7 @@ int main(void)
         cmocka_unit_test(fewer_threads_are_noted),
         cmocka_unit_test(other_things_are_not_compared),
         cmocka_unit_test(failures_and_gaps),
+        cmocka_unit_test(verdict_of_a_pair),
         cmocka_unit_test(falling_is_not_steady),
         cmocka_unit_test(attempts_are_chosen),
         cmocka_unit_test(disturbed_blocks_are_told),
