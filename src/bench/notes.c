@@ -22,8 +22,8 @@ static void add(struct notes *notes, const char *line)
         notes->lines[notes->count++] = line;
 }
 
-/* Whether verdicts are claimed: in fewer blocks that every variant was measured in, a pair may still
- * have enough, of which others failed in some. */
+/* Whether verdicts are claimed: in fewer blocks that every variant was measured in, a pair may
+ * still have enough, of which others failed in some. */
 static bool verdicts_claimed(const struct summary *summary)
 {
     bool claimed = summary->blocks >= VERDICT_BLOCKS;

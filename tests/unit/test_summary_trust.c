@@ -194,8 +194,8 @@ static void failures_and_gaps(void **state)
     free(fixture);
 }
 
-/* A pair that six blocks have keeps its verdict where a third variant died in one, and the notes say
- * of which pairs verdicts are. */
+/* A pair that six blocks have keeps its verdict where a third variant died in one, and the notes
+ * say of which pairs verdicts are. */
 static void verdict_of_a_pair(void **state)
 {
     (void)state;

@@ -68,7 +68,7 @@ template <typename F, int SIZE> struct decode_block {
     const decode_params &p;
     misc *m;
     char *stages;   /* [p.stages, SLOT] */
-    float *vector;  /* [largest input]; codes take each four elements as halves of two sizes */
+    float *vector;  /* [largest input]; nf4 takes four elements as halves, int8 as digits */
     float *partial; /* an operation's sums */
     uint32_t table; /* of nf4: where this lane's [256, 32] pairs of values are in shared memory */
     uint32_t warp, lane, block, blocks;

@@ -68,7 +68,7 @@ template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
         to += (row + quarter % 2 * CODES_ROWS) * CODES_SUMS;
 #pragma unroll 1
         for (uint32_t g = 0; g < groups; g += 2) {
-            const bool two = g + 1 < groups; /* else nothing of the second is used */
+            const bool two = g + 1 < groups; /* else what is read of the second is not used */
             const uint32_t first = stage, second = stage + 1 == p.stages ? 0 : stage + 1;
             barrier_wait(&m->full[first], parity);
             stage_next();

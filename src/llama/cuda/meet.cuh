@@ -39,8 +39,9 @@ __device__ __forceinline__ void count_wait(const uint32_t *counter, uint32_t tar
 }
 
 /* Vectors between blocks: the last bit of each float32 is the parity of the step that wrote it, so
- * that a reader sees whether it is there. No fence has to order a vector and its counter, and
- * waiting until most have counted only keeps the readers' polls few. */
+ * that a reader sees whether it is there. No fence has to order a vector and its counter. Waiting
+ * until most have counted only keeps the readers' polls few; until all have, it says that all have
+ * read what was before. */
 __device__ __forceinline__ void word_store(float *p, float value, uint32_t parity)
 {
     uint32_t bits = (__float_as_uint(value) & ~1u) | parity;
