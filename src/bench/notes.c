@@ -3,20 +3,13 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "bench/notes_parts.h"
 #include "bench/readings.h"
-#include "bench/summary_parts.h"
 #include "fit/copy.h"
 
 enum { MAX_NOTES = 64, TOLD = 3 };
 
-struct notes {
-    struct summary *summary;
-    const char **lines;
-    size_t count;
-};
-
-/* A note that memory is lacking for is lost: it may not cost the figures. */
-static void add(struct notes *notes, const char *line)
+void note_add(struct notes *notes, const char *line)
 {
     if (line && notes->count < MAX_NOTES)
         notes->lines[notes->count++] = line;
@@ -36,26 +29,28 @@ static void note_blocks(struct notes *notes, struct arena *arena)
 {
     const struct summary *summary = notes->summary;
     if (summary->blocks_planned && strcmp(summary->run->state, "complete") != 0)
-        add(notes, arena_printf(arena, "The run is not complete: %zu of %zu blocks.",
-                                summary->blocks, summary->blocks_planned));
+        note_add(notes, arena_printf(arena, "The run is not complete: %zu of %zu blocks.",
+                                     summary->blocks, summary->blocks_planned));
     if (summary->variant_count < 2)
         return;
     if (!verdicts_claimed(summary)) {
-        add(notes,
-            arena_printf(arena,
-                         "No verdict is claimed: that takes %d complete blocks, and there "
-                         "%s %zu.",
-                         VERDICT_BLOCKS, summary->blocks == 1 ? "is" : "are", summary->blocks));
+        note_add(notes, arena_printf(
+                            arena,
+                            "No verdict is claimed: that takes %d complete blocks, and there "
+                            "%s %zu.",
+                            VERDICT_BLOCKS, summary->blocks == 1 ? "is" : "are", summary->blocks));
         return;
     }
     if (summary->blocks < VERDICT_BLOCKS)
-        add(notes, arena_printf(arena,
-                                "Blocks with every variant: %zu. Verdicts are of pairs alone that "
-                                "%d blocks or more have.",
-                                summary->blocks, VERDICT_BLOCKS));
+        note_add(notes,
+                 arena_printf(arena,
+                              "Blocks with every variant: %zu. Verdicts are of pairs alone that "
+                              "%d blocks or more have.",
+                              summary->blocks, VERDICT_BLOCKS));
     if (!summary->control)
-        add(notes, "Verdicts: differences beyond 2 % at the 5 % level, adjusted for the number of "
-                   "pairs; no variant was run against itself as a control.");
+        note_add(notes,
+                 "Verdicts: differences beyond 2 % at the 5 % level, adjusted for the number of "
+                 "pairs; no variant was run against itself as a control.");
 }
 
 /* What one variant differed from itself by, and what that did to the zone of indifference. */
@@ -67,20 +62,23 @@ static void note_control(struct notes *notes, struct arena *arena)
         return;
     const char *name = summary->variants[summary->control_of].variant->name;
     if (!speed->ratio.known) {
-        add(notes, arena_printf(arena, "The A/A control failed: %s was not measured twice.", name));
+        note_add(notes,
+                 arena_printf(arena, "The A/A control failed: %s was not measured twice.", name));
         return;
     }
-    add(notes,
+    note_add(
+        notes,
         arena_printf(arena,
                      "A/A control: %s ran twice in each block, and the ratio of its speed to its "
                      "own is %.3f (%.3f–%.3f).",
                      name, speed->ratio.value, speed->ratio.low, speed->ratio.high));
     if (verdicts_claimed(summary))
-        add(notes, arena_printf(arena,
-                                "Verdicts: differences beyond 2 %% at the 5 %% level, or beyond "
-                                "half the width of the control's interval where that is more "
-                                "(speed: beyond %.1f %%), adjusted for the number of pairs.",
-                                expm1(speed->zone) * 100));
+        note_add(notes,
+                 arena_printf(arena,
+                              "Verdicts: differences beyond 2 %% at the 5 %% level, or beyond "
+                              "half the width of the control's interval where that is more "
+                              "(speed: beyond %.1f %%), adjusted for the number of pairs.",
+                              expm1(speed->zone) * 100));
 }
 
 static void note_copies(struct notes *notes, struct arena *arena)
@@ -88,10 +86,11 @@ static void note_copies(struct notes *notes, struct arena *arena)
     for (size_t i = 0; i < notes->summary->variant_count; i++) {
         const struct record_variant *variant = notes->summary->variants[i].variant;
         if (variant->detail && strncmp(variant->detail, COPY_DETAIL, strlen(COPY_DETAIL)) == 0)
-            add(notes, arena_printf(arena,
-                                    "%s does not read this GGUF: it loaded a copy in safetensors, "
-                                    "and what it took to make that is not in its figures.",
-                                    variant->name));
+            note_add(notes,
+                     arena_printf(arena,
+                                  "%s does not read this GGUF: it loaded a copy in safetensors, "
+                                  "and what it took to make that is not in its figures.",
+                                  variant->name));
     }
 }
 
@@ -100,10 +99,11 @@ static void note_failures(struct notes *notes, struct arena *arena)
     for (size_t i = 0; i < notes->summary->variant_count; i++) {
         const struct summary_variant *variant = &notes->summary->variants[i];
         if (variant->failures && variant->failures < variant->processes)
-            add(notes, arena_printf(arena,
-                                    "%s failed in %zu of %zu processes; its figures are those of "
-                                    "the others.",
-                                    variant->variant->name, variant->failures, variant->processes));
+            note_add(notes,
+                     arena_printf(arena,
+                                  "%s failed in %zu of %zu processes; its figures are those of "
+                                  "the others.",
+                                  variant->variant->name, variant->failures, variant->processes));
     }
 }
 
@@ -136,7 +136,8 @@ static void note_falling(struct notes *notes, struct arena *arena)
     for (size_t i = 0; i < notes->summary->variant_count; i++) {
         const struct summary_variant *variant = &notes->summary->variants[i];
         if (variant->falling)
-            add(notes,
+            note_add(
+                notes,
                 arena_printf(arena,
                              "%s was not steady: its tokens still became faster while they "
                              "counted, by %.0f %% from the first to the last. A longer --warmup "
@@ -157,32 +158,34 @@ static void note_pages(struct notes *notes, struct arena *arena)
             warm = fmin(warm, point->resident);
     }
     if (cold > 0.01)
-        add(notes, arena_printf(arena,
-                                "Cold pages were not cold: %.0f %% of the model stayed in memory, "
-                                "because its file system keeps it there, another program has it "
-                                "mapped, or it belongs to another user.",
-                                cold * 100));
+        note_add(notes,
+                 arena_printf(arena,
+                              "Cold pages were not cold: %.0f %% of the model stayed in memory, "
+                              "because its file system keeps it there, another program has it "
+                              "mapped, or it belongs to another user.",
+                              cold * 100));
     if (warm < 0.99)
-        add(notes, arena_printf(arena,
-                                "Warm pages were not warm: %.0f %% of the model was in memory; "
-                                "the rest did not fit.",
-                                warm * 100));
+        note_add(notes,
+                 arena_printf(arena,
+                              "Warm pages were not warm: %.0f %% of the model was in memory; "
+                              "the rest did not fit.",
+                              warm * 100));
 }
 
 static void note_redone(struct notes *notes, struct arena *arena)
 {
     const struct summary *summary = notes->summary;
     if (summary->redone)
-        add(notes, arena_printf(arena,
-                                "%zu block%s measured again, because something outside had "
-                                "disturbed %s.",
-                                summary->redone, summary->redone == 1 ? " was" : "s were",
-                                summary->redone == 1 ? "it" : "them"));
+        note_add(notes, arena_printf(arena,
+                                     "%zu block%s measured again, because something outside had "
+                                     "disturbed %s.",
+                                     summary->redone, summary->redone == 1 ? " was" : "s were",
+                                     summary->redone == 1 ? "it" : "them"));
     const char *what = summary->disturbed ? disturbances_text(summary, arena) : NULL;
     if (what)
-        add(notes,
-            arena_printf(arena, "%zu block%s disturbed and not measured again:%s.",
-                         summary->disturbed, summary->disturbed == 1 ? " was" : "s were", what));
+        note_add(notes, arena_printf(arena, "%zu block%s disturbed and not measured again:%s.",
+                                     summary->disturbed,
+                                     summary->disturbed == 1 ? " was" : "s were", what));
 }
 
 /* Of a variant by itself: one that is split over cards is held against all of them. */
@@ -202,11 +205,11 @@ static void note_bandwidth(struct notes *notes, const struct cells *cells, struc
     double low, high;
     for (size_t i = 0; i < cells->variants; i++)
         if (bandwidth_drifted(cells, i, &low, &high)) {
-            add(notes,
-                arena_printf(arena,
-                             "The memory's speed drifted: the probe read between %.1f and %.1f "
-                             "GB/s. Ratios within blocks hold; single figures say less.",
-                             low * 1e-9, high * 1e-9));
+            note_add(notes, arena_printf(
+                                arena,
+                                "The memory's speed drifted: the probe read between %.1f and %.1f "
+                                "GB/s. Ratios within blocks hold; single figures say less.",
+                                low * 1e-9, high * 1e-9));
             return;
         }
 }
@@ -219,11 +222,11 @@ static void note_disturbed(struct notes *notes, struct arena *arena)
         const struct estimate *mean = &variant->metrics[METRIC_TPOT];
         const struct estimate *median = &variant->metrics[METRIC_TPOT_MEDIAN];
         if (mean->known && median->known && mean->value > 1.1 * median->value)
-            add(notes,
-                arena_printf(arena,
-                             "%s: some tokens took far longer than most (mean %.3g ms, "
-                             "median %.3g ms). Comparisons go by each process's median.",
-                             variant->variant->name, mean->value * 1e3, median->value * 1e3));
+            note_add(notes,
+                     arena_printf(arena,
+                                  "%s: some tokens took far longer than most (mean %.3g ms, "
+                                  "median %.3g ms). Comparisons go by each process's median.",
+                                  variant->variant->name, mean->value * 1e3, median->value * 1e3));
     }
 }
 
@@ -246,10 +249,10 @@ static void note_load(struct notes *notes, struct arena *arena)
     const struct record_run *run = notes->summary->run;
     double cores = manifest_cpu(run, "cores_allowed");
     if (run->process_count && cores > 0 && run->processes[0].load_average > 0.5 * cores)
-        add(notes, arena_printf(arena,
-                                "The machine was not idle: its load average was %.1f on %.0f "
-                                "cores as the run began.",
-                                run->processes[0].load_average, cores));
+        note_add(notes, arena_printf(arena,
+                                     "The machine was not idle: its load average was %.1f on %.0f "
+                                     "cores as the run began.",
+                                     run->processes[0].load_average, cores));
 }
 
 /* Prony's probe and its own engine have each thread's memory near it; nobody knows of others. */
@@ -257,12 +260,12 @@ static void note_nodes(struct notes *notes, struct arena *arena)
 {
     double nodes = manifest_cpu(notes->summary->run, "memory_nodes_used");
     if (nodes > 1 && !notes->summary->on_gpu)
-        add(notes,
-            arena_printf(arena,
-                         "The processors belong to %.0f memory nodes: an engine that does not "
-                         "place its memory by them reads some of it from afar. 'numactl "
-                         "--cpunodebind=0 --membind=0 prony bench ...' keeps a run on one.",
-                         nodes));
+        note_add(notes,
+                 arena_printf(arena,
+                              "The processors belong to %.0f memory nodes: an engine that does not "
+                              "place its memory by them reads some of it from afar. 'numactl "
+                              "--cpunodebind=0 --membind=0 prony bench ...' keeps a run on one.",
+                              nodes));
 }
 
 /* STREAM's rule: what is read is to be four times the cache, or the cache is measured with it. */
@@ -275,19 +278,20 @@ static void note_cache(struct notes *notes, const struct cells *cells, struct ar
                      values[METRIC_LIMIT_SHARE] * values[METRIC_TPOT] * values[METRIC_BANDWIDTH]);
     }
     if (least < 4 * cache && !notes->summary->on_gpu)
-        add(notes,
-            arena_printf(arena,
-                         "A token reads %.3g GB, and the processor's last cache holds %.3g GB: "
-                         "part of it can come from there, so %% of Limit, which is of memory, "
-                         "says less and can exceed 100. A larger model shows what memory does.",
-                         least * 1e-9, cache * 1e-9));
+        note_add(notes, arena_printf(
+                            arena,
+                            "A token reads %.3g GB, and the processor's last cache holds %.3g GB: "
+                            "part of it can come from there, so %% of Limit, which is of memory, "
+                            "says less and can exceed 100. A larger model shows what memory does.",
+                            least * 1e-9, cache * 1e-9));
 }
 
 /* The plan's word: what the user gave up cannot be seen in the figures. */
 static void note_unfairness(struct notes *notes)
 {
-    add(notes, "This is no fair comparison, as was asked for: each engine had its own number of "
-               "threads and its own context, so a difference need not be the engine's.");
+    note_add(notes,
+             "This is no fair comparison, as was asked for: each engine had its own number of "
+             "threads and its own context, so a difference need not be the engine's.");
 }
 
 /* All get the same number; an engine may be unable to use it. */
@@ -298,10 +302,11 @@ static void note_threads(struct notes *notes, const json_t *plan, struct arena *
     for (size_t i = 0; i < summary->variant_count && !summary->on_gpu; i++) {
         const struct summary_variant *variant = &summary->variants[i];
         if (variant->threads > 0 && variant->threads < given)
-            add(notes, arena_printf(arena,
-                                    "%s computed with %u of the %lld threads that all were "
-                                    "given.",
-                                    variant->variant->name, variant->threads, (long long)given));
+            note_add(notes,
+                     arena_printf(arena,
+                                  "%s computed with %u of the %lld threads that all were "
+                                  "given.",
+                                  variant->variant->name, variant->threads, (long long)given));
     }
 }
 
@@ -315,77 +320,6 @@ static void note_plan(struct notes *notes, struct arena *arena)
     else
         note_threads(notes, plan, arena);
     json_decref(plan);
-}
-
-/* A reason's length without its full stop: many a hint ends with one, and the note goes on. */
-static int reason_length(const char *reason)
-{
-    size_t length = strlen(reason);
-    return (int)(length && reason[length - 1] == '.' ? length - 1 : length);
-}
-
-/* What was judged by less than logits. */
-static void note_evidence(struct notes *notes, const char *name,
-                          const struct record_equivalence *record, struct arena *arena)
-{
-    if (equivalence_is_by_ids(record))
-        add(notes, arena_printf(arena,
-                                "%s gives no logits: it was held against the reference by %u ids "
-                                "that it generated. Probabilities that are wrong and leave the "
-                                "best id the best would not be seen.",
-                                name, record->greedy_ids));
-    else if (record->told)
-        add(notes, arena_printf(arena,
-                                "%s gives no logits: it was held against the reference by the "
-                                "probabilities of its best %u ids at each of %u positions, all "
-                                "others as one. Its mean KL and largest error are the least that "
-                                "they can be; how it shares out the rest would not be seen.",
-                                name, record->told, record->positions));
-}
-
-static void note_variant(struct notes *notes, size_t index, struct arena *arena)
-{
-    const struct summary *summary = notes->summary;
-    const struct summary_variant *variant = &summary->variants[index];
-    const struct record_equivalence *record = &summary->run->equivalence[index];
-    const char *name = variant->variant->name;
-    if (variant->equivalence == EQUIVALENCE_FAILED)
-        add(notes, arena_printf(arena, "%s is NOT EQUIVALENT, and in no ranking or verdict: %s.",
-                                name, variant->equivalence_reason));
-    else if (variant->equivalence == EQUIVALENCE_UNGATED)
-        add(notes, arena_printf(arena,
-                                "%s was not gated: %.*s. Nothing here shows that it computes the "
-                                "same thing.",
-                                name, reason_length(variant->equivalence_reason),
-                                variant->equivalence_reason));
-    else
-        note_evidence(notes, name, record, arena);
-    if (variant->equivalence == EQUIVALENCE_GIVEN && !record->greedy_ids &&
-        strcmp(summary->run->state, "complete") == 0)
-        add(notes, arena_printf(arena,
-                                "The ids that %s generated were not held against the reference; "
-                                "its %s were.",
-                                name, record->told ? "probabilities" : "logits"));
-}
-
-/* What the gate did not show. */
-static void note_equivalence(struct notes *notes, struct arena *arena)
-{
-    const struct summary *summary = notes->summary;
-    size_t known = 0;
-    for (size_t i = 0; i < summary->variant_count; i++)
-        known += summary->variants[i].equivalence != EQUIVALENCE_UNKNOWN;
-    if (!known) {
-        add(notes, "The outputs were not checked: this run had no equivalence gate, so nothing "
-                   "here shows that the variants compute the same thing.");
-        return;
-    }
-    for (size_t i = 0; i < summary->variant_count; i++)
-        if (summary->variants[i].equivalence != EQUIVALENCE_UNKNOWN)
-            note_variant(notes, i, arena);
-    if (summary->synthetic)
-        add(notes,
-            "The model has no tokenizer: the equivalence gate gave synthetic ids, not text.");
 }
 
 enum status notes_make(struct summary *summary, const struct cells *cells, struct error *err)
