@@ -19,10 +19,7 @@ void note_add(struct notes *notes, const char *line)
  * still have enough, of which others failed in some. */
 static bool verdicts_claimed(const struct summary *summary)
 {
-    bool claimed = summary->blocks >= VERDICT_BLOCKS;
-    for (size_t i = 0; i < summary->comparison_count; i++)
-        claimed |= summary->comparisons[i].verdict != VERDICT_NONE;
-    return claimed;
+    return summary->blocks >= VERDICT_BLOCKS || summary_has_verdict(summary);
 }
 
 static void note_blocks(struct notes *notes, struct arena *arena)

@@ -337,6 +337,14 @@ enum status summary_make(struct summary *summary, const struct record_run *run, 
     return status;
 }
 
+bool summary_has_verdict(const struct summary *summary)
+{
+    for (size_t i = 0; i < summary->comparison_count; i++)
+        if (summary->comparisons[i].verdict != VERDICT_NONE)
+            return true;
+    return false;
+}
+
 void summary_free(struct summary *summary)
 {
     arena_free(&summary->arena);

@@ -79,6 +79,8 @@ struct summary {
 };
 
 enum status summary_make(struct summary *summary, const struct record_run *run, struct error *err);
+/* Whether some comparison has a verdict; where none has, the reader is told once for all. */
+bool summary_has_verdict(const struct summary *summary);
 void summary_free(struct summary *summary);
 
 #endif

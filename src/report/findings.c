@@ -59,8 +59,6 @@ void findings_init(struct findings *findings, const struct summary *summary, str
     for (size_t i = 0; i < summary->variant_count && !findings->failed; i++)
         findings->titles[i] =
             findings_kept(findings, variant_title(summary->variants[i].variant, arena));
-    for (size_t i = 0; i < summary->comparison_count; i++)
-        findings->verdicts |= summary->comparisons[i].verdict != VERDICT_NONE;
 }
 
 static const struct estimate *estimate_of(const struct findings *findings, size_t variant,
@@ -126,7 +124,7 @@ static void append_measured(struct findings *findings, const char **text,
 {
     findings_append(findings, text, "", "; measured ");
     findings_append(findings, text, "", phrases->measured);
-    if (findings->verdicts) /* else it has been said of all */
+    if (summary_has_verdict(findings->summary)) /* else it has been said of all */
         findings_append(findings, text, "",
                         findings_printf(findings, ", which with %zu block%s is no verdict",
                                         phrases->measured_blocks,

@@ -14,7 +14,6 @@ struct findings {
     const struct summary *summary;
     const size_t *order; /* of the table's columns */
     const char **titles; /* [variant_count], by variant */
-    bool verdicts;       /* some comparison has one; else the reader is told once for all */
     struct arena *arena;
     bool failed; /* no memory: what was returned is not complete */
 };

@@ -24,7 +24,7 @@ static void say_scope(struct story *story, struct findings *findings)
 {
     const struct summary *summary = findings->summary;
     story->scope = story->key = "";
-    if (summary->comparison_count && !findings->verdicts)
+    if (summary->comparison_count && !summary_has_verdict(summary))
         story->scope =
             kept(findings, arena_printf(findings->arena,
                                         ": what was measured; with %zu block%s this is no verdict",

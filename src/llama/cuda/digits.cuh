@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "llama/cuda/codes.h"
+
 /* A power of two that elements are multiplied by to be whole numbers, and what a whole number of 1
  * stands for then. */
 struct power_scale {
@@ -29,13 +31,11 @@ __device__ __forceinline__ power_scale power_scale_of(uint32_t largest)
     return s;
 }
 
-/* A unit of a vector, as large as its 64 columns of float32: d3, d2, d1 and d0 of them, in turn. */
-enum { DIGITS_EACH = 64 };
-
-/* Puts the elements from i, a multiple of four, on into a vector of digits. */
+/* Puts the elements from i, a multiple of four, on into a vector of digits. Its units (codes.h), as
+ * large as their columns of float32, are d3, d2, d1 and d0 of them, in turn. */
 __device__ __forceinline__ void digits_put(float *vector, uint32_t i, float4 v, float times)
 {
-    enum { PLANE = DIGITS_EACH / 4, BORROW = 0x00808080 }; /* the lower digits are from -128 on */
+    enum { PLANE = CODES_COLUMNS / 4, BORROW = 0x00808080 }; /* the lower digits are from -128 on */
     const float elements[4] = {v.x, v.y, v.z, v.w};
     uint32_t w[4];
 #pragma unroll
@@ -43,8 +43,8 @@ __device__ __forceinline__ void digits_put(float *vector, uint32_t i, float4 v, 
         w[j] = (uint32_t)(__float2int_rn(elements[j] * times) + BORROW) ^ BORROW;
     const uint32_t low[2] = {__byte_perm(w[0], w[1], 0x5140), __byte_perm(w[2], w[3], 0x5140)};
     const uint32_t high[2] = {__byte_perm(w[0], w[1], 0x7362), __byte_perm(w[2], w[3], 0x7362)};
-    uint32_t *to = reinterpret_cast<uint32_t *>(vector + i / DIGITS_EACH * DIGITS_EACH) +
-                   i % DIGITS_EACH / 4;
+    uint32_t *to = reinterpret_cast<uint32_t *>(vector + i / CODES_COLUMNS * CODES_COLUMNS) +
+                   i % CODES_COLUMNS / 4;
     to[0] = __byte_perm(high[0], high[1], 0x7632);
     to[PLANE] = __byte_perm(high[0], high[1], 0x5410);
     to[2 * PLANE] = __byte_perm(low[0], low[1], 0x7632);
@@ -65,7 +65,7 @@ __device__ __forceinline__ uint2 digits_get(const float *unit, uint32_t lane)
 {
     const uint32_t row = lane / 4, quarter = lane % 4;
     const uint32_t *from = reinterpret_cast<const uint32_t *>(unit) +
-                           (row / 4 * 2 + row % 2) * (DIGITS_EACH / 4) + quarter * 4 + row / 2 % 2;
+                           (row / 4 * 2 + row % 2) * (CODES_COLUMNS / 4) + quarter * 4 + row / 2 % 2;
     return make_uint2(from[0], from[2]);
 }
 /* How many times its part counts. */

@@ -81,7 +81,7 @@ static void put_header(struct page *page)
         page_text(page, headline);
         fputs("</p>\n", page->stream);
     }
-    if (page->summary->comparison_count && !page->findings.verdicts)
+    if (page->summary->comparison_count && !summary_has_verdict(page->summary))
         fputs("<p class=\"warning\">No verdict: too few blocks. What follows was measured, and "
               "claims nothing.</p>\n",
               page->stream);

@@ -84,7 +84,7 @@ static void put_matrix(struct page *page, const struct topic *topic)
 
 static void write(struct page *page)
 {
-    if (!page->findings.verdicts)
+    if (!summary_has_verdict(page->summary))
         fputs("<p class=\"hint\">Too few blocks for verdicts: these are ratios as measured.</p>\n",
               page->stream);
     for (size_t i = 0; i < TOPICS; i++) {
