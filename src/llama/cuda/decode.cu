@@ -29,47 +29,35 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     using products::embed, decode_attention<F, SIZE>::attention;
     using products::row_sum, products::layer_sum, products::codes_sum;
     using products::vector_load, products::weight_load, products::norm_load;
-    using products::norm_factor, products::factor_left;
     __device__ __forceinline__ decoder(const base &b) : decode_attention<F, SIZE>(b)
     {
     }
 
-    /* Waits for an operation's input, which is in shared memory then; the first one's is the
-     * embedding of id. */
-    __device__ __forceinline__ void input_take(uint32_t kind, uint32_t layer, uint32_t step,
-                                               uint32_t attended, int32_t id)
+    /* Waits for an operation's input, which is in shared memory then; the first one's is the token's
+     * embedding. */
+    __device__ __forceinline__ void input_take(uint32_t kind, uint32_t layer, uint32_t step)
     {
-        const cuda_shape &s = p.shape;
-        if (kind == OP_OUT) {
-            if (p.early == 0) /* x, which this operation changes, has been read */
-                wait_for(COUNTER_QKV, step * blocks);
-            wait_for(COUNTER_MIXED, attended - (p.early ? m->part.blocks / 2 : 0));
-            vector_load(p.mixed, s.heads * SIZE, step & 1, kind);
+        if (kind == OP_OUT || kind == OP_DOWN) {
+            scout_meet<SCOUT_INPUT>();
+            vector_load(kind == OP_OUT ? p.mixed : p.ffn, columns_of(kind), step & 1, kind);
             return;
         }
-        if (kind == OP_DOWN) {
-            wait_for(COUNTER_FFN, step * blocks - p.early);
-            vector_load(p.ffn, s.ffn, step & 1, kind);
-            return;
-        }
-        /* x has been added to twice in each layer */
         const float *weight =
-            p.weights.norms + (size_t)(2 * layer + (kind == OP_GATE_UP)) * s.hidden;
+            p.weights.norms + (size_t)(2 * layer + (kind == OP_GATE_UP)) * p.shape.hidden;
         const float4 w = weight_load(weight, threadIdx.x * 4);
+        scout_meet<SCOUT_INPUT>();
         if (kind == OP_QKV && layer == 0) {
-            embed(weight, w, kind, id);
+            embed(weight, w, kind, m->id);
             return;
         }
-        wait_for(COUNTER_X,
-                 (2 * step - (kind == OP_QKV ? 2 : kind == OP_GATE_UP)) * blocks - p.early);
         const float *x = p.x;
         const uint32_t parity = kind == OP_GATE_UP;
         norm_load(weight, w, kind,
                   [=](uint32_t i) { return words_wait(words_get(x + i), x + i, parity); });
     }
 
-    /* Of int8 the scales of this thread's rows of an operation: row i and that of the next round,
-     * or both of a pair. Asked for before others are waited for. */
+    /* Of int8 the scales of this thread's rows of an operation: row i and that of the next round.
+     * Asked for before others are waited for. */
     __device__ __forceinline__ float2 scales_load(uint32_t kind, uint32_t layer)
     {
         float2 scale = make_float2(1, 1);
@@ -77,13 +65,11 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
             return scale;
         const char *matrix = matrix_of(kind, layer);
         const uint32_t columns = columns_of(kind), end = m->share[kind].end;
-        const uint32_t pair = kind == OP_GATE_UP;
-        const uint32_t first = m->share[kind].begin + (threadIdx.x << pair);
-        const uint32_t second = first + (pair ? 1 : THREADS);
-        if (first < end)
-            scale.x = code_scale<int8_codes>(matrix, columns, first, 0);
-        if (second < end)
-            scale.y = code_scale<int8_codes>(matrix, columns, second, 0);
+        const uint32_t row = m->share[kind].begin + threadIdx.x;
+        if (row < end)
+            scale.x = code_scale<int8_codes>(matrix, columns, row, 0);
+        if (row + THREADS < end)
+            scale.y = code_scale<int8_codes>(matrix, columns, row + THREADS, 0);
         return scale;
     }
 
@@ -97,11 +83,13 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
                 word_store(p.qkv + begin + i, layer_sum(partial, i, parts) * scale.x, parity);
             if (p.early == 0)
                 count(COUNTER_QKV);
-        } else if (kind == OP_GATE_UP) {
-            for (uint32_t i = threadIdx.x; i < rows / 2; i += THREADS) {
-                float gate = layer_sum(partial, 2 * i, parts) * scale.x;
-                float up = layer_sum(partial, 2 * i + 1, parts) * scale.y;
-                word_store(p.ffn + begin / 2 + i, __fdividef(gate, 1 + expf(-gate)) * up, parity);
+        } else if (kind == OP_GATE_UP) { /* rows in turn: a lane has one, its neighbour the other */
+            for (uint32_t i = threadIdx.x; i - lane < rows; i += THREADS, scale.x = scale.y) {
+                const float gate = i < rows ? layer_sum(partial, i, parts) * scale.x : 0;
+                const float up = __shfl_down_sync(0xffffffffu, gate, 1);
+                if (i < rows && lane % 2 == 0)
+                    word_store(p.ffn + (begin + i) / 2, __fdividef(gate, 1 + expf(-gate)) * up,
+                               parity);
             }
             count(COUNTER_FFN);
         } else {
@@ -121,9 +109,10 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     }
 
     /* The kernel may read this block's part of the cache; what it is, is known to all. */
-    __device__ __forceinline__ void token_begin(uint32_t token)
+    __device__ __forceinline__ void token_begin(uint32_t token, int32_t id)
     {
         if (threadIdx.x == 0) {
+            m->id = id;
             const uint32_t positions = p.position + token;
             m->part = attention_share(positions);
             asm volatile("fence.proxy.async;" ::: "memory");
@@ -137,39 +126,38 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     __device__ __forceinline__ void run()
     {
         const cuda_shape &s = p.shape;
-        uint32_t step = 0, attended = 0; /* layers begun; blocks that have attended in all of them */
         int32_t id = *p.first;
 #pragma unroll 1
         for (uint32_t token = 0; token < p.tokens; token++) {
-            uint32_t stop = 0;
-            if (block == 0 && threadIdx.x == 1)
-                stop = *p.stop;
-            token_begin(token);
+            token_begin(token, id);
 #pragma unroll 1
             for (uint32_t layer = 0, kind = OP_QKV; layer <= s.layers;) {
+                const uint32_t step = token * s.layers + layer + 1; /* layers begun */
                 if (kind == OP_ATTENTION) {
-                    attended += m->part.blocks;
                     if (m->part.kv < s.kv_heads)
                         attention(m->part, layer, p.position + token, step);
                     kind++;
                     continue;
                 }
-                step += kind == OP_QKV;
-                float2 scale = scales_load(kind, layer);
-                input_take(kind, layer, step, attended, id);
-                if (ENDS != CODES_NONE && kind == OP_LOGITS)
-                    break;
                 const uint32_t rows = m->share[kind].end - m->share[kind].begin;
                 const uint32_t columns = columns_of(kind);
+                codes_held<L> held = {};
+                codes_held<E> none = {};
+                if (kind != OP_LOGITS)
+                    this->product_begin(held, rows);
+                float2 scale = scales_load(kind, layer);
+                input_take(kind, layer, step);
+                if (ENDS != CODES_NONE && kind == OP_LOGITS)
+                    break;
                 if (LAYERS == ENDS || kind != OP_LOGITS)
-                    this->template product<L>(rows, columns, kind == OP_LOGITS ? vector : partial);
+                    this->product(rows, columns, kind == OP_LOGITS ? vector : partial, held);
                 else
-                    this->template product<E>(rows, columns, vector);
-                meet();
+                    this->product(rows, columns, vector, none);
+                scout_meet<SCOUT_DONE>();
                 if (kind == OP_LOGITS)
                     break;
                 if (factor_left(kind)) {
-                    const float factor = norm_factor();
+                    const float factor = m->factor;
                     scale = make_float2(scale.x * factor, scale.y * factor);
                 }
                 const tiling t = tiling_of(columns, sizeof(T));
@@ -179,10 +167,7 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
                     kind = layer == s.layers ? OP_LOGITS : OP_QKV;
                 }
             }
-            const tiling t = tiling_of(s.hidden, sizeof(T));
-            id = best_find(ENDS != CODES_NONE ? codes_best(token)
-                                              : elements_best(tiling_sums(&t), token),
-                           token, stop);
+            id = best_find(logits_best(token), token);
             if (block == 0)
                 tell(ORDER_ID, id);
             if (m->stop)
@@ -202,11 +187,20 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
         const uint64_t rank = rank_of(logit, id);
         return rank > best ? rank : best;
     }
+    __device__ __forceinline__ uint64_t logits_best(uint32_t token)
+    {
+        if constexpr (ENDS != CODES_NONE)
+            return codes_best(token);
+        else
+            return elements_best(token);
+    }
     /* Their sums are in their input's place. */
-    __device__ __forceinline__ uint64_t elements_best(uint32_t parts, uint32_t token)
+    __device__ __forceinline__ uint64_t elements_best(uint32_t token)
     {
         const range rows = m->share[OP_LOGITS];
-        const float factor = norm_factor();
+        const tiling t = tiling_of(p.shape.hidden, sizeof(T));
+        const uint32_t parts = tiling_sums(&t);
+        const float factor = m->factor;
         uint64_t best = 0;
         for (uint32_t i = threadIdx.x; i < rows.end - rows.begin; i += THREADS)
             best = logit_take(best, row_sum(vector, i, parts) * factor, rows.begin + i, token);
@@ -218,6 +212,7 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
         const range all = m->share[OP_LOGITS];
         const uint32_t hidden = p.shape.hidden;
         uint64_t best = 0;
+        scout_meet<SCOUT_DONE>();
 #pragma unroll 1
         for (uint32_t begin = all.begin; begin < all.end; begin += LOGITS_AT_ONCE) {
             const uint32_t rows =
@@ -226,9 +221,11 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
             const bool has = threadIdx.x < rows && id < p.shape.vocabulary;
             const float scale =
                 has ? code_scale<int8_codes>(matrix_of(OP_LOGITS, 0), hidden, id, 0) : 0;
-            this->template product<E>(rows, hidden, partial);
+            codes_held<E> held = {};
+            this->product_begin(held, rows);
+            this->product(rows, hidden, partial, held);
             meet();
-            const float factor = norm_factor() * scale;
+            const float factor = m->factor * scale;
             if (has)
                 best = logit_take(best, codes_sum(partial, threadIdx.x) * factor, id, token);
             meet();
@@ -237,7 +234,7 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
     }
 
     /* The largest of all logits' id, and whether the loop is to stop, known to all. */
-    __device__ __forceinline__ int32_t best_find(uint64_t best, uint32_t token, uint32_t stop)
+    __device__ __forceinline__ int32_t best_find(uint64_t best, uint32_t token)
     {
         best = warp_max(best);
         if (lane == 0)
@@ -249,10 +246,12 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
                 best = m->best[w] > best ? m->best[w] : best;
             p.best[block] = best;
             if (block == 0)
-                p.best[blocks] = stop;
+                p.best[blocks] = m->asked;
         }
         tell(ORDER_BEST, 0);
-        wait_for<true>(COUNTER_BEST, (token + 1) * blocks);
+        if (threadIdx.x == 1)
+            count_wait<true>(p.counters + COUNTER_BEST * COUNTER_STEP, (token + 1) * blocks);
+        meet();
         best = 0;
         for (uint32_t i = threadIdx.x; i < blocks; i += THREADS) {
             uint64_t other = __ldcg((const unsigned long long *)p.best + i);
@@ -297,6 +296,7 @@ template <typename F, int SIZE> __device__ __forceinline__ void decode(const dec
     if (threadIdx.x == 0) {
         barrier_init(&d.m->ordered[0], DECODE_WARPS);
         barrier_init(&d.m->ordered[1], DECODE_WARPS);
+        barrier_init(&d.m->summed, DECODE_WARPS);
         d.m->begun = d.m->stop = 0;
     }
     d.shares_find();
@@ -309,6 +309,8 @@ template <typename F, int SIZE> __device__ __forceinline__ void decode(const dec
         registers_give<OTHER_REGISTERS>();
         if (d.warp == DECODE_WARPS + 1)
             decode_loader<F, SIZE>(d).herald();
+        else if (d.warp == DECODE_WARPS + 2)
+            decode_loader<F, SIZE>(d).scout();
         else if (d.warp == DECODE_WARPS && d.lane == 0)
             decode_loader<F, SIZE>(d).load();
     }

@@ -25,14 +25,17 @@ enum { ORDER_BEST, ORDER_ID, ORDER_END };
 struct misc {
     uint64_t full[DECODE_MAX_STAGES], empty[DECODE_MAX_STAGES];
     uint64_t ordered[2]; /* all that compute have come to an order */
+    uint64_t summed;     /* all have given their sum of a norm's squares */
     uint64_t best[DECODE_WARPS];
     float sum[DECODE_WARPS];
-    float quantum[DECODE_WARPS]; /* of the digits that each made of the input */
+    float quantum[DECODE_WARPS]; /* of what each made of the input */
+    float factor;                /* of the norm */
     float own[DECODE_OWN]; /* this block's rows of the residual stream */
     uint32_t begun;        /* tokens whose keys may be copied */
     attention_part part;   /* of this token */
     range share[OP_KINDS]; /* rows */
-    uint32_t stop;
+    int32_t id;            /* of the token whose layers are under way */
+    uint32_t asked, stop;  /* what the host wants, and what all do */
     order orders[2]; /* written in turn: nobody gets two ahead of the herald */
 };
 static_assert(sizeof(misc) <= DECODE_MISC, "raise DECODE_MISC");
@@ -121,13 +124,22 @@ template <typename F, int SIZE> struct decode_block {
         }
     }
 
-    template <bool ACQUIRE = false>
-    __device__ __forceinline__ void wait_for(uint32_t counter, uint32_t target)
+    /* Whether an operation's input is without the factor of its norm, which all columns have in
+     * common: the product's sums are multiplied by it then. */
+    static __device__ __forceinline__ bool factor_left(uint32_t kind)
     {
-        if (threadIdx.x == 1)
-            count_wait<ACQUIRE>(p.counters + counter * COUNTER_STEP, target);
-        meet();
+        return kind == OP_QKV || kind == OP_GATE_UP || kind == OP_LOGITS;
     }
+    /* That factor, when all warps have given their sums. */
+    __device__ __forceinline__ float norm_factor() const
+    {
+        float sum = m->sum[lane % DECODE_WARPS];
+#pragma unroll
+        for (int way = DECODE_WARPS / 2; way > 0; way /= 2)
+            sum += __shfl_xor_sync(0xffffffffu, sum, way);
+        return rsqrtf(__fdividef(sum, (float)p.shape.hidden) + p.shape.eps);
+    }
+
     /* This block has its share of a vector, and has read all that came before. */
     __device__ __forceinline__ void count(uint32_t counter)
     {
@@ -174,6 +186,7 @@ template <typename F, int SIZE> struct decode_block {
     using base::PACK, base::STEPS, base::CPACK, base::LANES, base::AT_ONCE, base::CHUNK;           \
     using base::p, base::m, base::stages, base::vector, base::partial, base::warp, base::lane;     \
     using base::block, base::blocks, base::stage, base::parity, base::told;                        \
-    using base::stage_next, base::wait_for, base::count, base::tell, base::attention_share
+    using base::stage_next, base::count, base::tell, base::attention_share;                        \
+    using base::factor_left, base::norm_factor
 
 #endif

@@ -6,6 +6,40 @@
 #include "llama/cuda/decode_block.cuh"
 #include "llama/cuda/digits.cuh"
 #include "llama/cuda/halves.cuh"
+#include "llama/cuda/power_scale.cuh"
+
+enum { CODES_PAIR = 2 }; /* groups of rows that are multiplied at a time */
+
+/* What a lane has of a pair of groups, of which it multiplies its warp's units, */
+template <typename M> struct codes_held {
+};
+template <> struct codes_held<int8_codes> {
+    uint4 codes[CODES_PAIR][CODES_WARP_UNITS];
+};
+template <> struct codes_held<nf4_codes> {
+    uint2 codes[CODES_PAIR][CODES_WARP_UNITS];
+    float scale[CODES_WARP_UNITS]; /* of this lane's group: the first if it is even */
+};
+/* of the vector, */
+template <typename M> struct codes_input {
+};
+template <> struct codes_input<int8_codes> {
+    uint2 digits[CODES_WARP_UNITS];
+    float weight;
+};
+template <> struct codes_input<nf4_codes> {
+    uint2 halves[CODES_WARP_UNITS][4];
+    float weight;
+};
+/* and of what the tensor cores make of both. */
+template <typename M> struct codes_found {
+};
+template <> struct codes_found<int8_codes> {
+    int32_t sums[CODES_PAIR][4];
+};
+template <> struct codes_found<nf4_codes> {
+    float sums[CODES_WARP_UNITS][4], scale[CODES_WARP_UNITS];
+};
 
 template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
     DECODE_BLOCK(base);
@@ -13,139 +47,163 @@ template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
     {
     }
 
-    __device__ __forceinline__ void stage_release()
+    /* -- pairs of groups, from the ring -- */
+
+    /* int8: each group has a stage; what is read of one that is not there is not used. */
+    __device__ __forceinline__ void pair_take(codes_held<int8_codes> &held, bool both)
     {
+        const uint32_t stage[CODES_PAIR] = {this->stage,
+                                            this->stage + 1 == p.stages ? 0 : this->stage + 1};
+        const uint32_t offset = warp * (CODES_WARP_UNITS * INT8_UNIT) + lane * CODES_LANE;
+        barrier_wait(&m->full[stage[0]], parity);
+        stage_next();
+        if (both) {
+            barrier_wait(&m->full[stage[1]], parity);
+            stage_next();
+        }
+#pragma unroll
+        for (int i = 0; i < CODES_PAIR; i++)
+#pragma unroll
+            for (int n = 0; n < CODES_WARP_UNITS; n++)
+                held.codes[i][n] = *reinterpret_cast<const uint4 *>(stages + stage[i] * SLOT +
+                                                                    offset + n * INT8_UNIT);
+        __syncwarp();
+        if (lane <= both)
+            barrier_arrive(&m->empty[lane ? stage[1] : stage[0]]);
+    }
+    /* nf4: a stage has both; what is read of one that is not there is not used. */
+    __device__ __forceinline__ void pair_take(codes_held<nf4_codes> &held, bool)
+    {
+        enum { PIECE = CODES_PIECE * NF4_UNIT, SCALES = NF4_UNIT - CODES_SCALES };
+        barrier_wait(&m->full[stage], parity);
+        const char *first = stages + stage * SLOT + warp * (CODES_WARP_UNITS * NF4_UNIT);
+#pragma unroll
+        for (int n = 0; n < CODES_WARP_UNITS; n++) {
+            const char *unit = first + n * NF4_UNIT;
+#pragma unroll
+            for (int i = 0; i < CODES_PAIR; i++)
+                held.codes[i][n] =
+                    *reinterpret_cast<const uint2 *>(unit + i * PIECE + lane * CODES_LANE / 2);
+            held.scale[n] = *reinterpret_cast<const float *>(unit + lane % 2 * PIECE + SCALES +
+                                                             lane / 4 * 4);
+        }
         __syncwarp();
         if (lane == 0)
             barrier_arrive(&m->empty[stage]);
         stage_next();
     }
 
-    /* This lane's sum of a row, lane / 4, over its warp's units of the next stage, of which the first
-     * group's first is given. The even columns of what the tensor cores make are of the vector's
-     * nearest, the odd ones of its rests; the first two lanes of a row have the two groups' sums. */
-    __device__ __forceinline__ float nf4_units(const uint2 (&x)[CODES_WARP_UNITS][4],
-                                               const char *first, uint32_t units)
-    {
-        enum { PIECE = CODES_PIECE * NF4_UNIT, SCALES = NF4_UNIT - CODES_SCALES };
-        const bool second = lane % 2 != 0; /* group */
-        uint2 a[CODES_WARP_UNITS], b[CODES_WARP_UNITS];
-        float scale[CODES_WARP_UNITS], sum = 0;
-#pragma unroll
-        for (int n = 0; n < CODES_WARP_UNITS; n++) {
-            const char *unit = first + n * NF4_UNIT;
-            a[n] = *reinterpret_cast<const uint2 *>(unit + lane * 8);
-            b[n] = *reinterpret_cast<const uint2 *>(unit + PIECE + lane * 8);
-            scale[n] = *reinterpret_cast<const float *>(unit + (second ? PIECE : 0) + SCALES +
-                                                        lane / 4 * 4);
-            if (n >= units) /* what lies there is old */
-                scale[n] = 0;
-        }
-        stage_release();
-#pragma unroll
-        for (int n = 0; n < CODES_WARP_UNITS; n++) {
-            float d[4] = {};
-            nf4_multiply(d, a[n], b[n], x[n], table);
-            sum = fmaf(second ? d[2] + d[3] : d[0] + d[1], scale[n], sum);
-        }
-        return sum;
-    }
+    /* -- the vector -- */
 
-    /* A warp's units of a piece, at offset in each of its stages, times those of the vector that are
-     * given, of which there are so many. The sums go to, or are added to, what is given for the
-     * first group. Two stages at a time: a lane has a part of a row of each, lane / 4. */
-    __device__ __forceinline__ void groups_multiply(const float *vector, uint32_t units,
-                                                    uint32_t groups, uint32_t offset, bool add,
-                                                    float *to, int8_codes)
+    /* What this lane has of so many units. */
+    __device__ __forceinline__ void input_get(codes_input<int8_codes> &x, const float *vector,
+                                              uint32_t units)
     {
-        const uint32_t row = lane / 4, quarter = lane % 4;
-        uint2 x[CODES_WARP_UNITS];
 #pragma unroll
         for (int n = 0; n < CODES_WARP_UNITS; n++)
-            x[n] = n < units ? digits_get(vector + n * CODES_COLUMNS, lane) : make_uint2(0, 0);
-        const float weight = digits_weight(lane) * m->quantum[warp];
-        /* the first two lanes of a row store its sums of the two stages */
-        to += (row + quarter % 2 * CODES_ROWS) * CODES_SUMS;
-#pragma unroll 1
-        for (uint32_t g = 0; g < groups; g += 2) {
-            const bool two = g + 1 < groups; /* else what is read of the second is not used */
-            const uint32_t first = stage, second = stage + 1 == p.stages ? 0 : stage + 1;
-            barrier_wait(&m->full[first], parity);
-            stage_next();
-            if (two) {
-                barrier_wait(&m->full[second], parity);
-                stage_next();
-            }
-            uint4 w[2][CODES_WARP_UNITS];
-#pragma unroll
-            for (int i = 0; i < 2; i++)
-#pragma unroll
-                for (int n = 0; n < CODES_WARP_UNITS; n++)
-                    w[i][n] = *reinterpret_cast<const uint4 *>(stages + (i ? second : first) * SLOT +
-                                                               offset + n * INT8_UNIT +
-                                                               lane * CODES_LANE);
-            __syncwarp();
-            if (lane <= two)
-                barrier_arrive(&m->empty[lane ? second : first]);
-            float part[2];
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-                int32_t d[4] = {};
-#pragma unroll
-                for (int n = 0; n < CODES_WARP_UNITS; n++)
-                    digits_multiply(d, w[i][n], x[n]);
-                part[i] = (float)digits_part(d, lane) * weight;
-            }
-            float sum = quarter % 2 ? part[1] : part[0];
-            sum += __shfl_xor_sync(0xffffffffu, quarter % 2 ? part[0] : part[1], 1);
-            sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-            if (quarter < 2 && g + quarter < groups)
-                *to = add ? *to + sum : sum;
-            to += 2 * CODES_ROWS * CODES_SUMS;
-        }
+            x.digits[n] =
+                n < units ? digits_get(vector + n * CODES_COLUMNS, lane) : make_uint2(0, 0);
+        x.weight = digits_weight(lane) * m->quantum[warp];
     }
-
-    __device__ __forceinline__ void groups_multiply(const float *vector, uint32_t units,
-                                                    uint32_t groups, uint32_t offset, bool add,
-                                                    float *to, nf4_codes)
+    /* Two rows of the nearest and of the rests, for each group. */
+    __device__ __forceinline__ void input_get(codes_input<nf4_codes> &x, const float *vector,
+                                              uint32_t units)
     {
         const uint32_t row = lane / 4, quarter = lane % 4;
-        uint2 x[CODES_WARP_UNITS][4]; /* two rows of the nearest and of the rests, for each group */
 #pragma unroll
         for (int n = 0; n < CODES_WARP_UNITS; n++)
 #pragma unroll
             for (int half = 0; half < 2; half++) {
                 uint4 v = make_uint4(0, 0, 0, 0);
-                if (n < units && row < 2 * NF4_GROUPS)
-                    v = *reinterpret_cast<const uint4 *>(
-                        vector + n * CODES_COLUMNS + halves_at(quarter, half, row % 2));
-                x[n][2 * half] = make_uint2(v.x, v.y);
-                x[n][2 * half + 1] = make_uint2(v.z, v.w);
+                if (n < units && row < 2 * CODES_PAIR)
+                    v = *reinterpret_cast<const uint4 *>(vector + n * CODES_COLUMNS +
+                                                         halves_at(quarter, half, row % 2));
+                x.halves[n][2 * half] = make_uint2(v.x, v.y);
+                x.halves[n][2 * half + 1] = make_uint2(v.z, v.w);
             }
-        /* the first two lanes of a row store those of the two groups */
-        to += (row + quarter % 2 * CODES_ROWS) * CODES_SUMS;
-#pragma unroll 1
-        for (uint32_t g = 0; g < groups; g += NF4_GROUPS) {
-            barrier_wait(&m->full[stage], parity);
-            const float sum = nf4_units(x, stages + stage * SLOT + offset, units);
-            if (quarter < NF4_GROUPS && g + quarter < groups)
-                *to = add ? *to + sum : sum;
-            to += NF4_GROUPS * CODES_ROWS * CODES_SUMS;
+        x.weight = m->quantum[warp];
+    }
+
+    /* -- their products -- */
+
+    __device__ __forceinline__ void pair_multiply(codes_found<int8_codes> &found,
+                                                  const codes_held<int8_codes> &held,
+                                                  const codes_input<int8_codes> &x)
+    {
+#pragma unroll
+        for (int i = 0; i < CODES_PAIR; i++)
+#pragma unroll
+            for (int n = 0; n < CODES_WARP_UNITS; n++)
+                digits_multiply(found.sums[i], held.codes[i][n], x.digits[n]);
+    }
+    /* The even columns of what the tensor cores make are of the vector's nearest, the odd ones of its
+     * rests. */
+    __device__ __forceinline__ void pair_multiply(codes_found<nf4_codes> &found,
+                                                  const codes_held<nf4_codes> &held,
+                                                  const codes_input<nf4_codes> &x)
+    {
+#pragma unroll
+        for (int n = 0; n < CODES_WARP_UNITS; n++) {
+            nf4_multiply(found.sums[n], held.codes[0][n], held.codes[1][n], x.halves[n], table);
+            found.scale[n] = held.scale[n];
         }
     }
 
-    /* sums[row * CODES_SUMS + warp], the rows counted from 0. */
+    /* Of row lane / 4 the first lane's is of the first group, the second's of the second. */
+    __device__ __forceinline__ float pair_sum(const codes_found<int8_codes> &found,
+                                              const codes_input<int8_codes> &x, uint32_t)
+    {
+        float part[CODES_PAIR];
+#pragma unroll
+        for (int i = 0; i < CODES_PAIR; i++)
+            part[i] = (float)digits_part(found.sums[i], lane) * x.weight;
+        const bool second = lane % 2 != 0;
+        float sum = second ? part[1] : part[0];
+        sum += __shfl_xor_sync(0xffffffffu, second ? part[0] : part[1], 1);
+        return sum + __shfl_xor_sync(0xffffffffu, sum, 2);
+    }
+    /* The scale of a unit that is not there is old. */
+    __device__ __forceinline__ float pair_sum(const codes_found<nf4_codes> &found,
+                                              const codes_input<nf4_codes> &x, uint32_t units)
+    {
+        const bool second = lane % 2 != 0;
+        float sum = 0;
+#pragma unroll
+        for (int n = 0; n < CODES_WARP_UNITS; n++) {
+            const float (&d)[4] = found.sums[n];
+            if (n < units)
+                sum = fmaf(second ? d[2] + d[3] : d[0] + d[1], found.scale[n], sum);
+        }
+        return sum * x.weight;
+    }
+
+    /* sums[row * CODES_SUMS + warp], the rows counted from 0. The first pair is held already; the
+     * next one is taken while one is multiplied. */
     template <typename M>
-    __device__ __forceinline__ void codes_product(uint32_t rows, uint32_t columns, float *sums)
+    __device__ __forceinline__ void codes_product(uint32_t rows, uint32_t columns, float *sums,
+                                                  codes_held<M> &held)
     {
         const codes_tiling t = codes_tiling_of(columns);
+        const uint32_t groups = rows / CODES_ROWS, quarter = lane % 4;
 #pragma unroll 1
         for (uint32_t piece = 0; piece < t.pieces; piece++) {
             const range mine = codes_warp_units(codes_piece_units(&t, piece), warp);
-            groups_multiply(vector + (piece * CODES_PIECE + mine.begin) * CODES_COLUMNS,
-                            mine.end - mine.begin, rows / CODES_ROWS,
-                            mine.begin * codes_unit_bytes((codes_kind)M::KIND), piece > 0,
-                            sums + warp, M());
+            const uint32_t units = mine.end - mine.begin;
+            codes_input<M> x;
+            input_get(x, vector + (piece * CODES_PIECE + mine.begin) * CODES_COLUMNS, units);
+            float *to = sums + warp + (lane / 4 + quarter % 2 * CODES_ROWS) * CODES_SUMS;
+#pragma unroll 1
+            for (uint32_t g = 0; g < groups; g += CODES_PAIR) {
+                codes_found<M> found = {};
+                pair_multiply(found, held, x);
+                const bool more = g + CODES_PAIR < groups;
+                if (more || piece + 1 < t.pieces)
+                    pair_take(held, (more ? g + CODES_PAIR : 0) + 1 < groups);
+                const float sum = pair_sum(found, x, units);
+                if (quarter < CODES_PAIR && g + quarter < groups)
+                    *to = piece > 0 ? *to + sum : sum;
+                to += CODES_PAIR * CODES_ROWS * CODES_SUMS;
+            }
         }
     }
 

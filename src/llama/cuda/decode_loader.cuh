@@ -1,5 +1,5 @@
-/* The two warps of the decode kernel's block that do not compute: the loader, who has the bulk-copy
- * engine fill the ring, and the herald, who tells other blocks and the host. */
+/* The warps of the decode kernel's block that do not compute: the loader, who has the bulk-copy engine
+ * fill the ring, the scout, who waits for other blocks, and the herald, who tells them and the host. */
 #ifndef PRONY_LLAMA_CUDA_DECODE_LOADER_CUH
 #define PRONY_LLAMA_CUDA_DECODE_LOADER_CUH
 
@@ -125,8 +125,9 @@ template <typename F, int SIZE> struct decode_loader : decode_block<F, SIZE> {
         return true;
     }
 
-    /* Keys of the token before are there only when this one has begun. */
-    __device__ __forceinline__ bool keys_wait(uint32_t token)
+    /* Until a token has begun, and with it the keys of the one before are there; false when the loop has
+     * ended. */
+    __device__ __forceinline__ bool token_wait(uint32_t token)
     {
         uint64_t start = clock_ns();
         for (;;) {
@@ -172,7 +173,7 @@ template <typename F, int SIZE> struct decode_loader : decode_block<F, SIZE> {
         const bool attends = a.kv < s.kv_heads;
         for (uint32_t layer = 0; layer < s.layers; layer++) {
             const char *l = p.weights.layers + layer * p.weights.layer_bytes;
-            if (!matrix_load(l, OP_QKV, s.hidden) || (layer == 0 && !keys_wait(token)) ||
+            if (!matrix_load(l, OP_QKV, s.hidden) || (layer == 0 && !token_wait(token)) ||
                 (attends && !chunks_load(a, layer, positions)) ||
                 !matrix_load(l + p.weights.wo, OP_OUT, s.heads * SIZE) ||
                 !matrix_load(l + p.weights.gate_up, OP_GATE_UP, s.hidden) ||
@@ -193,6 +194,61 @@ template <typename F, int SIZE> struct decode_loader : decode_block<F, SIZE> {
          * used passes for the parity of the round before the first. */
         for (uint32_t i = 0; i < p.stages; i++)
             barrier_wait(&m->full[i], i < stage ? parity : parity ^ 1);
+    }
+
+    /* Waits for an operation's input, or most of it. */
+    __device__ __forceinline__ void input_wait(uint32_t kind, uint32_t step, uint32_t attended,
+                                               uint32_t attending)
+    {
+        if (kind == OP_OUT && p.early == 0) /* x, which this operation changes, has been read */
+            counter_wait(COUNTER_QKV, step * blocks);
+        if (kind == OP_OUT)
+            counter_wait(COUNTER_MIXED, attended - (p.early ? attending / 2 : 0));
+        else if (kind == OP_DOWN)
+            counter_wait(COUNTER_FFN, step * blocks - p.early);
+        else /* x has been added to twice in each layer */
+            counter_wait(COUNTER_X,
+                         (2 * step - (kind == OP_QKV ? 2 : kind == OP_GATE_UP)) * blocks - p.early);
+    }
+    __device__ __forceinline__ void counter_wait(uint32_t counter, uint32_t target)
+    {
+        count_wait<false>(p.counters + counter * COUNTER_STEP, target);
+    }
+
+    /* Waits for each operation's input while the others do what does not depend on it, and finds
+     * the factor of a norm while they multiply. */
+    __device__ void scout()
+    {
+        const uint32_t layers = p.shape.layers;
+        uint32_t step = 0, attended = 0, norms = 0;
+        for (uint32_t token = 0; token < p.tokens && token_wait(token); token++) {
+            const uint32_t attending = attention_share(p.position + token).blocks;
+            const uint32_t asked = block == 0 ? *p.stop : 0;
+            for (uint32_t layer = 0, kind = OP_QKV; layer <= layers;) {
+                step += kind == OP_QKV;
+                attended += kind == OP_OUT ? attending : 0;
+                if (lane == 0 && (kind != OP_QKV || layer > 0))
+                    input_wait(kind, step, attended, attending);
+                __syncwarp();
+                scout_arrive<SCOUT_INPUT>();
+                if (factor_left(kind)) {
+                    barrier_wait(&m->summed, norms++ & 1);
+                    const float factor = norm_factor();
+                    if (lane == 0)
+                        m->factor = factor;
+                }
+                if (kind == OP_LOGITS && lane == 0)
+                    m->asked = asked;
+                scout_meet<SCOUT_DONE>();
+                if (kind == OP_LOGITS)
+                    break;
+                kind += kind == OP_QKV ? 2 : 1;
+                if (kind == OPS) {
+                    layer++;
+                    kind = layer == layers ? OP_LOGITS : OP_QKV;
+                }
+            }
+        }
     }
 
     /* Tells other blocks and the host, on behalf of this one. A fence waits for all copies that its

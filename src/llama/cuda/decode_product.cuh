@@ -112,12 +112,21 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
         }
     }
 
-    /* The sums of a share of a matrix of type M. */
+    /* Takes what a product begins with, which depends on nothing: before its input is there. */
     template <typename M>
-    __device__ __forceinline__ void product(uint32_t rows, uint32_t columns, float *sums)
+    __device__ __forceinline__ void product_begin(codes_held<M> &held, uint32_t rows)
     {
         if constexpr (codes_of<M>::KIND != CODES_NONE)
-            this->template codes_product<M>(rows, columns, sums);
+            if (rows > 0)
+                this->pair_take(held, rows > CODES_ROWS);
+    }
+    /* The sums of a share of a matrix of type M. */
+    template <typename M>
+    __device__ __forceinline__ void product(uint32_t rows, uint32_t columns, float *sums,
+                                            codes_held<M> &held)
+    {
+        if constexpr (codes_of<M>::KIND != CODES_NONE)
+            this->codes_product(rows, columns, sums, held);
         else
             elements_product(rows, columns, sums);
     }
@@ -138,28 +147,31 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
     /* -- vectors -- */
 
     /* The input is in shared memory, each round's columns put there by the threads whose four they
-     * are. Codes have a warp put those that it multiplies, and wait for no other; of int8 they are
-     * made digits here, by the largest of the warp's, of which a lane gives its own. */
+     * are. Codes have a warp put those that it multiplies, and wait for no other: they are made digits
+     * or halves here, by the largest of the warp's, of which a lane gives its own. */
     __device__ __forceinline__ void input_finish(uint32_t columns, uint32_t kind, uint32_t largest)
     {
         if (kind_of(kind) == CODES_NONE) {
             meet();
             return;
         }
-        if (kind_of(kind) == CODES_INT8) {
-            const power_scale s = power_scale_of(__reduce_max_sync(0xffffffffu, largest));
-            if (lane == 0)
-                m->quantum[warp] = s.quantum;
+        const bool digits = kind_of(kind) == CODES_INT8;
+        const power_scale s = power_scale_of(__reduce_max_sync(0xffffffffu, largest),
+                                             digits ? DIGITS_BITS : HALVES_BITS);
+        if (lane == 0)
+            m->quantum[warp] = s.quantum;
 #pragma unroll 1
-            for (uint32_t begin = 0; begin < columns; begin += INPUT_ROUND) {
-                const uint32_t i = begin + threadIdx.x * 4;
-                float4 v = make_float4(0, 0, 0, 0);
-                if (i < columns)
-                    v = *reinterpret_cast<const float4 *>(vector + i);
-                __syncwarp(); /* what is put goes elsewhere in its unit */
-                if (i < columns)
-                    digits_put(vector, i, v, s.times);
-            }
+        for (uint32_t begin = 0; begin < columns; begin += INPUT_ROUND) {
+            const uint32_t i = begin + threadIdx.x * 4;
+            float4 v = make_float4(0, 0, 0, 0);
+            if (i < columns)
+                v = *reinterpret_cast<const float4 *>(vector + i);
+            v = make_float4(v.x * s.times, v.y * s.times, v.z * s.times, v.w * s.times);
+            __syncwarp(); /* what is put goes elsewhere in its unit */
+            if (i < columns && digits)
+                digits_put(vector, i, v);
+            else if (i < columns)
+                halves_put(vector, i, v);
         }
         __syncwarp();
     }
@@ -189,7 +201,13 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
                         largest = max(largest, largest_bits(words));
                 }
         }
-        input_finish(count, kind, largest);
+        if (kind_of(kind) == CODES_NF4) {
+            if (lane == 0)
+                m->quantum[warp] = 1;
+            __syncwarp();
+        } else {
+            input_finish(count, kind, largest);
+        }
     }
 
     /* Four of a norm's weights; the first ones are asked for before others are waited for. */
@@ -199,72 +217,30 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
                                   : make_float4(0, 0, 0, 0);
     }
 
-    /* Whether an operation's input is without the factor of its norm, which all columns have in
-     * common: the product's sums are multiplied by it then. Halves would not hold what is without. */
-    __device__ __forceinline__ bool factor_left(uint32_t kind) const
-    {
-        return (kind == OP_QKV || kind == OP_GATE_UP || kind == OP_LOGITS) &&
-               kind_of(kind) != CODES_NF4;
-    }
     /* The input of an operation is the rmsnorm of what get gives of each four columns; the first
      * weights are given. */
     template <typename G>
     __device__ __forceinline__ void norm_load(const float *weight, float4 w, uint32_t kind, G get)
     {
         const uint32_t hidden = p.shape.hidden;
-        const bool left = factor_left(kind);
-        float4 next = w;
         float sum = 0;
         uint32_t largest = 0;
 #pragma unroll 1
         for (uint32_t i = threadIdx.x * 4; i < hidden; i += INPUT_ROUND) {
             float4 v = get(i);
             sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
-            if (left) {
-                v = make_float4(v.x * next.x, v.y * next.y, v.z * next.z, v.w * next.w);
-                next = weight_load(weight, i + INPUT_ROUND);
-                if (kind_of(kind) == CODES_INT8)
-                    largest = max(largest, largest_bits(v));
-            }
+            v = make_float4(v.x * w.x, v.y * w.y, v.z * w.z, v.w * w.w);
+            w = weight_load(weight, i + INPUT_ROUND);
+            if (kind_of(kind) != CODES_NONE)
+                largest = max(largest, largest_bits(v));
             *reinterpret_cast<float4 *>(vector + i) = v;
         }
         sum = warp_sum(sum);
-        if (lane == 0)
+        if (lane == 0) {
             m->sum[warp] = sum;
-        if (!left) {
-            meet();
-            halves_norm(weight, w);
+            barrier_arrive(&m->summed);
         }
         input_finish(hidden, kind, largest);
-    }
-    /* The vector by the norm's weights and factor, as halves. */
-    __device__ __forceinline__ void halves_norm(const float *weight, float4 w)
-    {
-        const uint32_t hidden = p.shape.hidden;
-        const float factor = norm_factor();
-#pragma unroll 1
-        for (uint32_t begin = 0, i = threadIdx.x * 4; begin < hidden;
-             begin += INPUT_ROUND, i += INPUT_ROUND) {
-            float4 v = make_float4(0, 0, 0, 0);
-            if (i < hidden)
-                v = *reinterpret_cast<const float4 *>(vector + i);
-            if (begin > 0)
-                w = weight_load(weight, i);
-            __syncwarp(); /* what is put goes elsewhere in its unit */
-            if (i < hidden)
-                halves_put(vector, i,
-                           make_float4(v.x * factor * w.x, v.y * factor * w.y, v.z * factor * w.z,
-                                       v.w * factor * w.w));
-        }
-    }
-    /* That factor, when all warps have given their sums. */
-    __device__ __forceinline__ float norm_factor() const
-    {
-        float sum = m->sum[lane % DECODE_WARPS];
-#pragma unroll
-        for (int way = DECODE_WARPS / 2; way > 0; way /= 2)
-            sum += __shfl_xor_sync(0xffffffffu, sum, way);
-        return rsqrtf(__fdividef(sum, (float)p.shape.hidden) + p.shape.eps);
     }
 
     /* Four columns of the embedding of id. */

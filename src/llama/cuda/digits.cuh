@@ -7,40 +7,18 @@
 
 #include "llama/cuda/codes.h"
 
-/* A power of two that elements are multiplied by to be whole numbers, and what a whole number of 1
- * stands for then. */
-struct power_scale {
-    float times, quantum;
-};
-/* The bits of the largest element's magnitude: in their order as whole numbers too, and above all
- * others where an element is not a number. */
-__device__ __forceinline__ uint32_t largest_bits(float4 v)
-{
-    return max(max(__float_as_uint(fabsf(v.x)), __float_as_uint(fabsf(v.y))),
-               max(__float_as_uint(fabsf(v.z)), __float_as_uint(fabsf(v.w))));
-}
-/* Makes whole numbers below 2^30 of elements up to the largest, of which the bits are given. Where
- * it is not finite the quantum is NaN, and hence what is made with it. */
-__device__ __forceinline__ power_scale power_scale_of(uint32_t largest)
-{
-    enum { BIAS = 127, SHIFT = 23, NOT_FINITE = 255, BITS = 30 }; /* of a float32's exponent */
-    const uint32_t power = max(largest >> SHIFT, (uint32_t)BITS);
-    power_scale s;
-    s.times = __uint_as_float((2 * BIAS - 1 + BITS - power) << SHIFT);
-    s.quantum = power == NOT_FINITE ? NAN : __uint_as_float((power + 1 - BITS) << SHIFT);
-    return s;
-}
+enum { DIGITS_BITS = 30 }; /* of what digits_put takes */
 
 /* Puts the elements from i, a multiple of four, on into a vector of digits. Its units (codes.h), as
  * large as their columns of float32, are d3, d2, d1 and d0 of them, in turn. */
-__device__ __forceinline__ void digits_put(float *vector, uint32_t i, float4 v, float times)
+__device__ __forceinline__ void digits_put(float *vector, uint32_t i, float4 v)
 {
     enum { PLANE = CODES_COLUMNS / 4, BORROW = 0x00808080 }; /* the lower digits are from -128 on */
     const float elements[4] = {v.x, v.y, v.z, v.w};
     uint32_t w[4];
 #pragma unroll
     for (int j = 0; j < 4; j++)
-        w[j] = (uint32_t)(__float2int_rn(elements[j] * times) + BORROW) ^ BORROW;
+        w[j] = (uint32_t)(__float2int_rn(elements[j]) + BORROW) ^ BORROW;
     const uint32_t low[2] = {__byte_perm(w[0], w[1], 0x5140), __byte_perm(w[2], w[3], 0x5140)};
     const uint32_t high[2] = {__byte_perm(w[0], w[1], 0x7362), __byte_perm(w[2], w[3], 0x7362)};
     uint32_t *to = reinterpret_cast<uint32_t *>(vector + i / CODES_COLUMNS * CODES_COLUMNS) +

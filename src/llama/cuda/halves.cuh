@@ -7,6 +7,8 @@
 #include "llama/cuda/element.cuh"
 #include "llama/cuda/layout.h"
 
+enum { HALVES_BITS = 15 }; /* below which all elements are, where they are scaled */
+
 /* Four elements as the tensor cores take them: the nearest float16s, and the rests. */
 __device__ __forceinline__ uint4 halves_split(float4 v)
 {

@@ -65,7 +65,7 @@ BOTH uint32_t qkv_rows(const struct cuda_shape *s)
  * compute from them: a stage holds whole rows, or a piece of one. */
 enum {
     DECODE_WARPS = 16,     /* that compute */
-    DECODE_ALL_WARPS = 20, /* and a warpgroup with the loader and the herald */
+    DECODE_ALL_WARPS = 20, /* and a warpgroup with loader, herald and scout */
     DECODE_STAGE = 16384,  /* bytes */
     DECODE_GROUP = 4,      /* query heads that one pass over keys and values serves at most */
     DECODE_MAX_STAGES = 12,

@@ -102,6 +102,18 @@ __device__ __forceinline__ float stamped_wait(uint64_t v, const uint64_t *p, uin
     return __uint_as_float((uint32_t)v);
 }
 
+/* All that compute meet the scout: at barrier 2 when an operation's input is there, at 3 when it has
+ * been multiplied. */
+enum { SCOUT_INPUT = 2, SCOUT_DONE = 3 };
+template <int BARRIER> __device__ __forceinline__ void scout_meet()
+{
+    asm volatile("bar.sync %0, %1;" ::"n"(BARRIER), "n"(32 * (DECODE_WARPS + 1)) : "memory");
+}
+template <int BARRIER> __device__ __forceinline__ void scout_arrive()
+{
+    asm volatile("bar.arrive %0, %1;" ::"n"(BARRIER), "n"(32 * (DECODE_WARPS + 1)) : "memory");
+}
+
 /* All that compute meet, at barrier 1. */
 __device__ __forceinline__ void meet()
 {
