@@ -194,14 +194,16 @@ template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
             float *to = sums + warp + (lane / 4 + quarter % 2 * CODES_ROWS) * CODES_SUMS;
 #pragma unroll 1
             for (uint32_t g = 0; g < groups; g += CODES_PAIR) {
+                const bool mine = quarter < CODES_PAIR && g + quarter < groups;
+                float sum = mine && piece > 0 ? *to : 0; /* asked for before it is needed */
                 codes_found<M> found = {};
                 pair_multiply(found, held, x);
                 const bool more = g + CODES_PAIR < groups;
                 if (more || piece + 1 < t.pieces)
                     pair_take(held, (more ? g + CODES_PAIR : 0) + 1 < groups);
-                const float sum = pair_sum(found, x, units);
-                if (quarter < CODES_PAIR && g + quarter < groups)
-                    *to = piece > 0 ? *to + sum : sum;
+                sum += pair_sum(found, x, units);
+                if (mine)
+                    *to = sum;
                 to += CODES_PAIR * CODES_ROWS * CODES_SUMS;
             }
         }
