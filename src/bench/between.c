@@ -5,8 +5,6 @@
 #include "bench/cells.h"
 #include "stats/stats.h"
 
-enum { MOST_BLOCKS = 1000 };
-
 /* The logarithm of each block's value, larger when better. */
 static enum status side_logs(const struct between_side *side, enum metric metric, double **logs,
                              size_t *count, struct arena *arena, struct error *err)
@@ -88,7 +86,7 @@ static size_t blocks_missing(const struct between *between, double edge)
     double distance = fabs(log(between->ratio.value) - edge);
     if (between->ratio.blocks < 2)
         return VERDICT_BLOCKS - between->ratio.blocks;
-    for (size_t more = 1; more <= MOST_BLOCKS; more++)
+    for (size_t more = 1; more <= GATE_MOST_BLOCKS; more++)
         if (between->ratio.blocks + more >= VERDICT_BLOCKS && half_width(between, more) < distance)
             return more;
     return 0;

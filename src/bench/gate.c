@@ -5,8 +5,6 @@
 #include "bench/verdict.h"
 #include "stats/stats.h"
 
-enum { MOST_BLOCKS = 1000 };
-
 static double half_width(double deviation, size_t blocks)
 {
     return student_t_quantile(0.975, (double)(blocks - 1)) * deviation / sqrt((double)blocks);
@@ -19,9 +17,10 @@ size_t gate_blocks_missing(const struct estimate *ratio, double edge)
     if (ratio->blocks < 2)
         return VERDICT_BLOCKS - ratio->blocks;
     double deviation = half / half_width(1, ratio->blocks);
-    for (size_t blocks = ratio->blocks + 1; blocks <= MOST_BLOCKS; blocks++)
-        if (blocks >= VERDICT_BLOCKS && half_width(deviation, blocks) < distance)
-            return blocks - ratio->blocks;
+    for (size_t more = 1; more <= GATE_MOST_BLOCKS; more++)
+        if (ratio->blocks + more >= VERDICT_BLOCKS &&
+            half_width(deviation, ratio->blocks + more) < distance)
+            return more;
     return 0;
 }
 

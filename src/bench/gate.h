@@ -4,6 +4,8 @@
 
 #include "bench/estimate.h"
 
+enum { GATE_MOST_BLOCKS = 1000 }; /* more are not counted */
+
 enum gate_outcome { GATE_PASS, GATE_REGRESSION, GATE_UNDECIDED };
 
 struct gate {
@@ -18,7 +20,7 @@ struct gate {
  * fewer than VERDICT_BLOCKS blocks. */
 struct gate gate_judge(const struct estimate *ratio, double limit);
 /* Blocks beyond those measured whose interval would leave the edge (a log ratio), were estimate and
- * spread to stay as they are; 0: more than 1000. */
+ * spread to stay as they are; 0: more than GATE_MOST_BLOCKS. */
 size_t gate_blocks_missing(const struct estimate *ratio, double edge);
 
 #endif

@@ -1,7 +1,6 @@
 #include "report/findings_parts.h"
 
-#include <string.h>
-
+#include "bench/gate.h"
 #include "report/grid.h"
 #include "report/number.h"
 #include "report/text.h"
@@ -275,9 +274,10 @@ static const char *undecided_topics(struct findings *findings, size_t a, size_t 
         if (comparison_find(findings->summary, a, b, topics[i].compared, &comparison) &&
             comparison.verdict == VERDICT_UNDECIDED) {
             findings_append(findings, &list, ", ", topics[i].noun);
-            if (comparison.more_blocks)
-                findings_append(findings, &list, " ",
-                                findings_printf(findings, "(+%zu)", comparison.more_blocks));
+            findings_append(findings, &list, " ",
+                            comparison.more_blocks
+                                ? findings_printf(findings, "(+%zu)", comparison.more_blocks)
+                                : findings_printf(findings, "(over +%d)", GATE_MOST_BLOCKS));
         }
     }
     return list;
@@ -297,16 +297,16 @@ const char *finding_undecided(struct findings *findings)
                                                 findings->titles[b], list));
         }
     }
-    const char *hint = strstr(text, "(+")
-                           ? "+N is how many more blocks would decide, were spread and "
-                             "difference to stay as they are"
-                           : "More blocks may decide";
     if (pairs > LIST_MOST)
         findings_append(findings, &text, "; ",
                         findings_printf(findings,
                                         "and %zu more pairs, which the page's verdicts show",
                                         pairs - LIST_MOST));
-    return *text ? findings_printf(findings, "Undecided: %s. %s.", text, hint) : "";
+    return *text ? findings_printf(findings,
+                                   "Undecided: %s. +N is how many more blocks would decide, were "
+                                   "spread and difference to stay as they are.",
+                                   text)
+                 : "";
 }
 
 const char *finding_failed(struct findings *findings)

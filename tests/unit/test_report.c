@@ -93,6 +93,12 @@ static void test_much_is_undecided(void **state)
     char *text = written(report_print, &fixture->summary, &columns_200);
     assert_non_null(strstr(text, "and 32 more pairs"));
     free(text);
+    for (size_t i = 0; i < fixture->summary.comparison_count; i++)
+        fixture->comparisons[i].more_blocks = i % 2;
+    text = written(report_print, &fixture->summary, &columns_200);
+    assert_non_null(strstr(text, "in speed (over +1000), "));
+    assert_non_null(strstr(text, "(+1)"));
+    free(text);
 }
 
 static void test_one_variant(void **state)
