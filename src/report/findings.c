@@ -214,12 +214,16 @@ const char *finding_warmup(struct findings *findings)
                  : "";
 }
 
+/* From here on a share is shown as 101 %. */
+static const double SHOWN_ABOVE_LIMIT = 1.005;
+
 const char *finding_limit(struct findings *findings)
 {
     const char *list = figure_list(findings, METRIC_LIMIT_SHARE, 0);
-    if (!*list)
+    size_t *ranked;
+    if (!*list || !ranking(findings, METRIC_LIMIT_SHARE, &ranked))
         return "";
-    bool above = *figure_list(findings, METRIC_LIMIT_SHARE, 1);
+    bool above = estimate_of(findings, ranked[0], METRIC_LIMIT_SHARE)->value >= SHOWN_ABOVE_LIMIT;
     return findings_printf(findings,
                            "Of what memory can deliver, as the probe read it in the same "
                            "blocks: %s.%s",

@@ -76,6 +76,21 @@ static void test_one_block(void **state)
     check_golden(report_print, &fixture->summary, &columns_80, "one-block.txt");
 }
 
+/* One block has no interval, and its share is shown all the same. */
+static void test_share_above_limit(void **state)
+{
+    struct fixture *fixture = *state;
+    static const double shares[] = {1.004, 1.37};
+    for (size_t i = 0; i < 2; i++) {
+        fixture_make(fixture, fixture_three, THREE, 1);
+        fixture->rows[0].metrics[METRIC_LIMIT_SHARE] =
+            (struct estimate){.known = true, .value = shares[i], .blocks = 1};
+        char *text = written(report_print, &fixture->summary, &columns_200);
+        assert_int_equal(strstr(text, "A share above 100 % means") != NULL, i);
+        free(text);
+    }
+}
+
 static void test_three_blocks(void **state)
 {
     struct fixture *fixture = *state;
@@ -358,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_nothing_measured),
         cmocka_unit_test(test_hostile_texts),
         cmocka_unit_test(test_file_forms),
+        cmocka_unit_test(test_share_above_limit),
         cmocka_unit_test(test_partly_failed),
         cmocka_unit_test(test_every_width_fits),
         cmocka_unit_test(test_colour_marks_the_best),
