@@ -1,4 +1,4 @@
-/* A block of the decode kernel: its shared memory, its place in the ring, and what it waits for. */
+/* A block of the decode kernel: its shared memory, its place in the ring, and what its warps tell others. */
 #ifndef PRONY_LLAMA_CUDA_DECODE_BLOCK_CUH
 #define PRONY_LLAMA_CUDA_DECODE_BLOCK_CUH
 
@@ -31,7 +31,7 @@ struct misc {
     float quantum[DECODE_WARPS]; /* of what each made of the input */
     float factor;                /* of the norm */
     float own[DECODE_OWN]; /* this block's rows of the residual stream */
-    uint32_t begun;        /* tokens whose keys may be copied */
+    uint32_t begun;        /* tokens begun: keys of those before may be copied */
     attention_part part;   /* of this token */
     range share[OP_KINDS]; /* rows */
     int32_t id;            /* of the token whose layers are under way */

@@ -52,24 +52,23 @@ template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
     /* int8: each group has a stage; what is read of one that is not there is not used. */
     __device__ __forceinline__ void pair_take(codes_held<int8_codes> &held, bool both)
     {
-        const uint32_t stage[CODES_PAIR] = {this->stage,
-                                            this->stage + 1 == p.stages ? 0 : this->stage + 1};
+        const uint32_t at[CODES_PAIR] = {stage, stage + 1 == p.stages ? 0 : stage + 1};
         const uint32_t offset = warp * (CODES_WARP_UNITS * INT8_UNIT) + lane * CODES_LANE;
-        barrier_wait(&m->full[stage[0]], parity);
+        barrier_wait(&m->full[at[0]], parity);
         stage_next();
         if (both) {
-            barrier_wait(&m->full[stage[1]], parity);
+            barrier_wait(&m->full[at[1]], parity);
             stage_next();
         }
 #pragma unroll
         for (int i = 0; i < CODES_PAIR; i++)
 #pragma unroll
             for (int n = 0; n < CODES_WARP_UNITS; n++)
-                held.codes[i][n] = *reinterpret_cast<const uint4 *>(stages + stage[i] * SLOT +
-                                                                    offset + n * INT8_UNIT);
+                held.codes[i][n] = *reinterpret_cast<const uint4 *>(stages + at[i] * SLOT + offset +
+                                                                    n * INT8_UNIT);
         __syncwarp();
         if (lane <= both)
-            barrier_arrive(&m->empty[lane ? stage[1] : stage[0]]);
+            barrier_arrive(&m->empty[lane ? at[1] : at[0]]);
     }
     /* nf4: a stage has both; what is read of one that is not there is not used. */
     __device__ __forceinline__ void pair_take(codes_held<nf4_codes> &held, bool)
@@ -194,15 +193,15 @@ template <typename F, int SIZE> struct decode_codes : decode_block<F, SIZE> {
             float *to = sums + warp + (lane / 4 + quarter % 2 * CODES_ROWS) * CODES_SUMS;
 #pragma unroll 1
             for (uint32_t g = 0; g < groups; g += CODES_PAIR) {
-                const bool mine = quarter < CODES_PAIR && g + quarter < groups;
-                float sum = mine && piece > 0 ? *to : 0; /* asked for before it is needed */
+                const bool stores = quarter < CODES_PAIR && g + quarter < groups;
+                float sum = stores && piece > 0 ? *to : 0; /* asked for before it is needed */
                 codes_found<M> found = {};
                 pair_multiply(found, held, x);
                 const bool more = g + CODES_PAIR < groups;
                 if (more || piece + 1 < t.pieces)
                     pair_take(held, (more ? g + CODES_PAIR : 0) + 1 < groups);
                 sum += pair_sum(found, x, units);
-                if (mine)
+                if (stores)
                     *to = sum;
                 to += CODES_PAIR * CODES_ROWS * CODES_SUMS;
             }

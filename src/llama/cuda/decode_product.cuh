@@ -148,7 +148,7 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
 
     /* The input is in shared memory, each round's columns put there by the threads whose four they
      * are. Codes have a warp put those that it multiplies, and wait for no other: they are made digits
-     * or halves here, by the largest of the warp's, of which a lane gives its own. */
+     * here, or halves of a norm, by the largest of the warp's, of which a lane gives its own. */
     __device__ __forceinline__ void input_finish(uint32_t columns, uint32_t kind, uint32_t largest)
     {
         if (kind_of(kind) == CODES_NONE) {
@@ -217,8 +217,8 @@ template <typename F, int SIZE> struct decode_product : decode_codes<F, SIZE> {
                                   : make_float4(0, 0, 0, 0);
     }
 
-    /* The input of an operation is the rmsnorm of what get gives of each four columns; the first
-     * weights are given. */
+    /* The input of an operation is the rmsnorm of what get gives of each four columns, but for its
+     * factor, for which the scout gets the warps' sums; the first weights are given. */
     template <typename G>
     __device__ __forceinline__ void norm_load(const float *weight, float4 w, uint32_t kind, G get)
     {

@@ -7,7 +7,7 @@
 
 #include "llama/cuda/codes.h"
 
-enum { DIGITS_BITS = 30 }; /* of what digits_put takes */
+enum { DIGITS_BITS = 30 }; /* the elements have been scaled to be below 2 to this */
 
 /* Puts the elements from i, a multiple of four, on into a vector of digits. Its units (codes.h), as
  * large as their columns of float32, are d3, d2, d1 and d0 of them, in turn. */

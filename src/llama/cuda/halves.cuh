@@ -7,7 +7,7 @@
 #include "llama/cuda/element.cuh"
 #include "llama/cuda/layout.h"
 
-enum { HALVES_BITS = 15 }; /* below which all elements are, where they are scaled */
+enum { HALVES_BITS = 15 }; /* elements that are scaled are below 2 to this */
 
 /* Four elements as the tensor cores take them: the nearest float16s, and the rests. */
 __device__ __forceinline__ uint4 halves_split(float4 v)

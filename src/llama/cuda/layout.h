@@ -61,7 +61,7 @@ BOTH uint32_t qkv_rows(const struct cuda_shape *s)
 }
 
 /* The decode kernel. One block runs on each multiprocessor. One of its warps has all that the block
- * reads copied, in the order of the operations, into a ring of stages in shared memory; the others
+ * reads copied, in the order of the operations, into a ring of stages in shared memory; 16 others
  * compute from them: a stage holds whole rows, or a piece of one. */
 enum {
     DECODE_WARPS = 16,     /* that compute */

@@ -102,8 +102,8 @@ __device__ __forceinline__ float stamped_wait(uint64_t v, const uint64_t *p, uin
     return __uint_as_float((uint32_t)v);
 }
 
-/* All that compute meet the scout: at barrier 2 when an operation's input is there, at 3 when it has
- * been multiplied. */
+/* All that compute meet the scout: at barrier 2 when an operation's input is there, or most of it, at 3
+ * when it has been multiplied (int8's logits: before). */
 enum { SCOUT_INPUT = 2, SCOUT_DONE = 3 };
 template <int BARRIER> __device__ __forceinline__ void scout_meet()
 {
