@@ -8,8 +8,8 @@
  *
  * Blocks meet at counters in global memory: a block adds 1 when its share of a vector is under way,
  * and its scout waits until all that it needs have, or most, while the others take what they begin
- * with; the vector's words say themselves when they are there (meet.cuh). Nothing is summed by atomics: every sum has one order, and the same ids come out of
- * every run.
+ * with; the vector's words say themselves when they are there (meet.cuh). Nothing is summed by
+ * atomics: every sum has one order, and the same ids come out of every run.
  *
  * Two things that cost more than they look: a fence waits for the copies that its own warp has
  * under way, so the loader and the herald, who tells, are warps of their own; and any other access
@@ -132,7 +132,8 @@ template <typename F, int SIZE> struct decoder : decode_attention<F, SIZE> {
             token_begin(token, id);
 #pragma unroll 1
             for (uint32_t layer = 0, kind = OP_QKV; layer <= s.layers;) {
-                const uint32_t step = token * s.layers + layer + 1; /* layers begun, but for logits */
+                /* layers begun; logits have none */
+                const uint32_t step = token * s.layers + layer + 1;
                 if (kind == OP_ATTENTION) {
                     if (m->part.kv < s.kv_heads)
                         attention(m->part, layer, p.position + token, step);
